@@ -1,0 +1,1 @@
+//! Model-made edits to exact byte changes; pure.

@@ -1,0 +1,1 @@
+//! The only door off the machine.

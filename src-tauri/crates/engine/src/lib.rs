@@ -1,0 +1,1 @@
+//! Roles, policy, flows, runs, approvals, effects and recovery.

@@ -1,0 +1,1 @@
+//! Event history, projections and blobs in SQLite; one owner per store.

@@ -1,0 +1,1 @@
+//! Model servers behind one stream of typed events.

@@ -1,0 +1,53 @@
+//! The TypeScript of every type that crosses to the page, as one file's text.
+//!
+//! The file is checked in as `ui/src/ipc/bindings.ts`; a test here fails when it is stale.
+
+use ts_rs::{Config, TS};
+
+macro_rules! declarations {
+    ($config:expr; $($type:ty),* $(,)?) => {
+        [$(<$type as TS>::decl($config)),*]
+    };
+}
+
+/// The whole text of the bindings file.
+pub fn typescript() -> String {
+    use crate::{error, event, hash, ids, op, settings, view};
+    let config = Config::new().with_large_int("number");
+    let declarations = declarations!(&config;
+        ids::RunId, ids::ProjectId, ids::ApprovalId, ids::CallId, ids::RoleId, ids::StepId, ids::StoreId, ids::Seq,
+        hash::Hash,
+        error::Code, error::ExitClass, error::Problem,
+        settings::Settings, settings::ProviderSettings, settings::ProviderKind, settings::ModelChoice, settings::Theme,
+        event::Envelope, event::Event, event::FlowRef, event::Base, event::Grants, event::Actor, event::Outcome,
+        event::StepResult, event::Route, event::PromptRecord, event::PromptPart, event::ToolCall, event::Usage,
+        event::Stop, event::Verdict, event::Output, event::AskKind, event::Ask, event::Answer, event::ChecksVerdict,
+        event::Cost, event::FileChange, event::FileStatus, event::Effect, event::EffectOutcome, event::Spec,
+        event::Requirement, event::Checkpoint, event::Check, event::Mechanism, event::Review, event::Reviewer,
+        event::Commit, event::AcceptMode,
+        view::RunState, view::Disposition, view::RunView, view::StepView, view::Item, view::TurnState,
+        view::ApprovalView, view::RunSummary, view::DiffView, view::FileDiff, view::Hunk, view::DiffLine, view::Side,
+        view::Hit, view::IndexView, view::ProjectView, view::RoleView, view::DeclaredCheck, view::ProviderView,
+        view::ModelView, view::KnownProject,
+        op::Op, op::Reply, op::ExportFormat, op::Frame, op::Draft, op::Phase,
+    );
+    let mut text = String::from(
+        "// The words of Atelier for the page. Generated from the `protocol` crate by `cargo xtask bindings`; do not edit.\n",
+    );
+    for declaration in declarations {
+        text.push_str("\nexport ");
+        text.push_str(&declaration);
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_checked_in_bindings_are_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../ui/src/ipc/bindings.ts");
+        let stored = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(stored == super::typescript(), "ui/src/ipc/bindings.ts is stale; run `cargo xtask bindings`");
+    }
+}

@@ -1,0 +1,21 @@
+//! The words of Atelier as plain data: ids, ops, events, views, errors, settings, ports.
+//!
+//! Every other crate speaks in these types, and the page's TypeScript is generated from them.
+//! No I/O, no clock, no randomness: what a room needs from outside it takes through [`ports`].
+
+pub mod bindings;
+pub mod error;
+pub mod event;
+pub mod hash;
+pub mod ids;
+pub mod op;
+pub mod ports;
+pub mod settings;
+pub mod view;
+pub mod yaml;
+
+pub use error::{Code, ExitClass, Problem};
+pub use event::{Class, Envelope, Event};
+pub use hash::Hash;
+pub use ids::{ApprovalId, CallId, ProjectId, RoleId, RunId, Seq, StepId, StoreId};
+pub use op::{Op, Reply};

@@ -1,0 +1,81 @@
+//! What the user chose: models, privacy, look.
+
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+/// The user's settings, kept in the home store as whole values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Never open a socket to another machine.
+    pub local_only: bool,
+    /// Model servers, in order of preference.
+    pub providers: Vec<ProviderSettings>,
+    /// The model that runs use unless told otherwise; `None` lets the first usable one be taken.
+    pub model: Option<ModelChoice>,
+    /// How the window looks.
+    pub theme: Theme,
+    /// How long an unanswered approval waits before it is rejected, in milliseconds.
+    #[ts(type = "number")]
+    pub approval_timeout_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            local_only: true,
+            providers: vec![ProviderSettings {
+                id: "ollama".into(),
+                kind: ProviderKind::Ollama,
+                base_url: "http://127.0.0.1:11434".into(),
+            }],
+            model: None,
+            theme: Theme::System,
+            approval_timeout_ms: 24 * 60 * 60 * 1000,
+        }
+    }
+}
+
+/// Where a model server is and how it speaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderSettings {
+    /// The name it is chosen by.
+    pub id: String,
+    /// The wire format.
+    pub kind: ProviderKind,
+    /// Scheme, host, port and optional path, without a trailing slash.
+    pub base_url: String,
+}
+
+/// The wire format of a model server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum ProviderKind {
+    /// Ollama's native routes (`/api/chat`).
+    Ollama,
+    /// OpenAI-style chat completions (`/v1/chat/completions`).
+    OpenAi,
+}
+
+/// A model of a provider.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS)]
+#[serde(deny_unknown_fields)]
+pub struct ModelChoice {
+    /// The provider's id in the settings.
+    pub provider: String,
+    /// The model's name as the server knows it.
+    pub model: String,
+}
+
+/// Light, dark, or as the system says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Theme {
+    /// Follow the system.
+    System,
+    /// Always dark.
+    Dark,
+    /// Always light.
+    Light,
+}

@@ -1,0 +1,1 @@
+//! Private run trees, checkpoints, diff, hand-over, accept and export.

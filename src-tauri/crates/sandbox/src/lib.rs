@@ -1,0 +1,1 @@
+//! Runs commands confined and kills whole process trees.

@@ -1,0 +1,1813 @@
+// The words of Atelier for the page. Generated from the `protocol` crate by `cargo xtask bindings`; do not edit.
+
+export type RunId = string;
+
+export type ProjectId = string;
+
+export type ApprovalId = string;
+
+export type CallId = string;
+
+export type RoleId = string;
+
+export type StepId = string;
+
+export type StoreId = string;
+
+export type Seq = number;
+
+export type Hash = string;
+
+export type Code = "checks_failed" | "review_rejected" | "nothing_changed" | "wrong_state" | "accept_conflict" | "accept_dirty" | "turn_limit" | "looping" | "empty_goal" | "bad_argument" | "no_folder" | "not_a_repository" | "no_commit" | "unsupported_repository" | "repository_busy" | "role_invalid" | "flow_invalid" | "script_invalid" | "project_file_invalid" | "unknown_run" | "unknown_approval" | "edit_unreadable" | "edit_not_found" | "edit_ambiguous" | "query_invalid" | "needs_approval" | "budget_reached" | "cancelled" | "rejected" | "model_server_down" | "model_missing" | "no_model" | "model_server_error" | "model_timeout" | "context_overflow" | "not_confined" | "program_missing" | "store_failed" | "store_newer" | "owner_lost" | "io" | "git_failed" | "interrupted" | "indeterminate" | "internal" | "answer_empty" | "answer_invalid" | "answer_incomplete" | "denied" | "local_only" | "outside_project";
+
+export type ExitClass = "done" | "work_not_done" | "usage" | "needs_answer" | "budget" | "cancelled" | "environment" | "bad_answer" | "refused";
+
+export type Problem = { 
+/**
+ * What kind of failure.
+ */
+code: Code, 
+/**
+ * What could not be done, and why. One or two sentences.
+ */
+message: string, 
+/**
+ * What the user can do next.
+ */
+hint: string, 
+/**
+ * Paths, candidates or raw text that belong to it.
+ */
+details?: Array<string>, };
+
+export type Settings = { 
+/**
+ * Never open a socket to another machine.
+ */
+local_only: boolean, 
+/**
+ * Model servers, in order of preference.
+ */
+providers: Array<ProviderSettings>, 
+/**
+ * The model that runs use unless told otherwise; `None` lets the first usable one be taken.
+ */
+model: ModelChoice | null, 
+/**
+ * How the window looks.
+ */
+theme: Theme, 
+/**
+ * How long an unanswered approval waits before it is rejected, in milliseconds.
+ */
+approval_timeout_ms: number, };
+
+export type ProviderSettings = { 
+/**
+ * The name it is chosen by.
+ */
+id: string, 
+/**
+ * The wire format.
+ */
+kind: ProviderKind, 
+/**
+ * Scheme, host, port and optional path, without a trailing slash.
+ */
+base_url: string, };
+
+export type ProviderKind = "ollama" | "open_ai";
+
+export type ModelChoice = { 
+/**
+ * The provider's id in the settings.
+ */
+provider: string, 
+/**
+ * The model's name as the server knows it.
+ */
+model: string, };
+
+export type Theme = "system" | "dark" | "light";
+
+export type Envelope = { 
+/**
+ * Its number in the store.
+ */
+seq: Seq, 
+/**
+ * The store it belongs to.
+ */
+store: StoreId, 
+/**
+ * When it was appended, milliseconds since 1970 UTC.
+ */
+at_ms: number, 
+/**
+ * The version of the payload's shape.
+ */
+v: number, 
+/**
+ * The run it belongs to.
+ */
+run: RunId | null, 
+/**
+ * The step it belongs to.
+ */
+step: StepId | null, 
+/**
+ * The event that led to it.
+ */
+cause: Seq | null, 
+/**
+ * A label that ties events of one outside request together.
+ */
+trace: string | null, 
+/**
+ * Hash of the payload's bytes as stored.
+ */
+payload_hash: Hash, 
+/**
+ * Hash of the envelope before this one.
+ */
+prev_hash: Hash, } & ({ "kind": "owner_changed", "payload": { 
+/**
+ * Rises by one with each owner.
+ */
+epoch: number, 
+/**
+ * The owner's process id.
+ */
+pid: number, 
+/**
+ * Which program it is, such as `window` or `cli`.
+ */
+door: string, } } | { "kind": "project_opened", "payload": { 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * Its folder.
+ */
+path: string, 
+/**
+ * Its display name.
+ */
+name: string, 
+/**
+ * Canonical path of the common git directory.
+ */
+common_dir: string, 
+/**
+ * The first commit of the history, where there is one.
+ */
+root_commit: string | null, } } | { "kind": "settings_changed", "payload": { 
+/**
+ * All settings.
+ */
+settings: Settings, } } | { "kind": "egress_recorded", "payload": { 
+/**
+ * Why it was made.
+ */
+purpose: string, 
+/**
+ * The host and port.
+ */
+host: string, 
+/**
+ * Whether it was let through.
+ */
+allowed: boolean, 
+/**
+ * Bytes sent.
+ */
+bytes_out: number, } } | { "kind": "run_started", "payload": { 
+/**
+ * What the user typed.
+ */
+goal: string, 
+/**
+ * The flow it follows.
+ */
+flow: FlowRef, 
+/**
+ * The user's state it starts from.
+ */
+base: Base, 
+/**
+ * The model asked for; `None` takes the settings' choice or the first usable one.
+ */
+model: ModelChoice | null, 
+/**
+ * Grants given with the start.
+ */
+grants: Grants, } } | { "kind": "run_interrupted", "payload": { 
+/**
+ * The epoch of the owner that noticed.
+ */
+epoch: number, } } | { "kind": "run_parked", "payload": { 
+/**
+ * What is wrong and what to do.
+ */
+problem: Problem, } } | { "kind": "run_resumed", "payload": { 
+/**
+ * Who asked.
+ */
+by: Actor, 
+/**
+ * The epoch of the owner that works on it.
+ */
+epoch: number, } } | { "kind": "run_finished", "payload": { 
+/**
+ * How it ended.
+ */
+outcome: Outcome, } } | { "kind": "step_started", "payload": { 
+/**
+ * The role that performs it, for agent steps.
+ */
+role: RoleId | null, 
+/**
+ * What it is for, in a few words.
+ */
+title: string, } } | { "kind": "step_finished", "payload": { 
+/**
+ * How.
+ */
+result: StepResult, } } | { "kind": "call_started", "payload": { 
+/**
+ * The call.
+ */
+call: CallId, 
+/**
+ * The role that speaks.
+ */
+role: RoleId, 
+/**
+ * The model and why it was chosen.
+ */
+route: Route, 
+/**
+ * What was sent.
+ */
+prompt: PromptRecord, 
+/**
+ * Which attempt at the same turn, from 1.
+ */
+attempt: number, } } | { "kind": "call_finished", "payload": { 
+/**
+ * The call.
+ */
+call: CallId, 
+/**
+ * The answer's text.
+ */
+text: string, 
+/**
+ * What the model thought aloud.
+ */
+thinking: string, 
+/**
+ * The tools it asked for.
+ */
+tool_calls: Array<ToolCall>, 
+/**
+ * Tokens and times.
+ */
+usage: Usage, 
+/**
+ * Why it stopped.
+ */
+stop: Stop, } } | { "kind": "call_failed", "payload": { 
+/**
+ * The call.
+ */
+call: CallId, 
+/**
+ * What happened.
+ */
+problem: Problem, 
+/**
+ * Text that had arrived, kept for the reader and never acted on.
+ */
+partial: string, } } | { "kind": "tool_decided", "payload": { 
+/**
+ * The tool call's id.
+ */
+id: string, 
+/**
+ * The tool.
+ */
+tool: string, 
+/**
+ * Allowed, to be asked, or denied.
+ */
+verdict: Verdict, } } | { "kind": "tool_returned", "payload": { 
+/**
+ * The tool call's id.
+ */
+id: string, 
+/**
+ * The tool.
+ */
+tool: string, 
+/**
+ * One line for people, such as `read src/lib.rs 1-80`.
+ */
+line: string, 
+/**
+ * Whether it did what was asked.
+ */
+ok: boolean, 
+/**
+ * What the model is told.
+ */
+output: Output, } } | { "kind": "turn_corrected", "payload": { 
+/**
+ * What the model is told.
+ */
+message: string, } } | { "kind": "approval_requested", "payload": { 
+/**
+ * The question.
+ */
+approval: ApprovalId, 
+/**
+ * What is asked.
+ */
+ask: Ask, 
+/**
+ * When silence counts as a rejection, milliseconds since 1970 UTC.
+ */
+expires_at_ms: number, } } | { "kind": "approval_settled", "payload": { 
+/**
+ * The question.
+ */
+approval: ApprovalId, 
+/**
+ * The answer.
+ */
+answer: Answer, 
+/**
+ * Who answered.
+ */
+by: Actor, 
+/**
+ * What the user wrote with it.
+ */
+note: string, } } | { "kind": "effect_intended", "payload": { 
+/**
+ * The same effect has the same key, however often it is tried.
+ */
+key: string, 
+/**
+ * What is about to be done.
+ */
+effect: Effect, } } | { "kind": "effect_settled", "payload": { 
+/**
+ * The effect.
+ */
+key: string, 
+/**
+ * What the world says.
+ */
+outcome: EffectOutcome, } } | { "kind": "spec_written", "payload": { 
+/**
+ * The spec.
+ */
+spec: Spec, } } | { "kind": "checkpoint_made", "payload": { 
+/**
+ * The checkpoint.
+ */
+checkpoint: Checkpoint, } } | { "kind": "check_recorded", "payload": { 
+/**
+ * The evidence.
+ */
+check: Check, } } | { "kind": "checks_missing", "payload": { 
+/**
+ * What was looked for.
+ */
+looked_for: Array<string>, } } | { "kind": "review_recorded", "payload": { 
+/**
+ * The review.
+ */
+review: Review, } } | { "kind": "handed_over", "payload": { 
+/**
+ * The branch.
+ */
+branch: string, 
+/**
+ * The commits, oldest first.
+ */
+commits: Array<Commit>, } } | { "kind": "run_accepted", "payload": { 
+/**
+ * The user's branch, or `HEAD` where it is detached.
+ */
+branch: string, 
+/**
+ * The commit the branch is at now.
+ */
+commit: string, 
+/**
+ * How.
+ */
+mode: AcceptMode, } } | { "kind": "run_discarded", "payload": Record<symbol, never> } | { "kind": "noticed", "payload": { 
+/**
+ * What.
+ */
+problem: Problem, } });
+
+export type Event = { "kind": "owner_changed", "payload": { 
+/**
+ * Rises by one with each owner.
+ */
+epoch: number, 
+/**
+ * The owner's process id.
+ */
+pid: number, 
+/**
+ * Which program it is, such as `window` or `cli`.
+ */
+door: string, } } | { "kind": "project_opened", "payload": { 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * Its folder.
+ */
+path: string, 
+/**
+ * Its display name.
+ */
+name: string, 
+/**
+ * Canonical path of the common git directory.
+ */
+common_dir: string, 
+/**
+ * The first commit of the history, where there is one.
+ */
+root_commit: string | null, } } | { "kind": "settings_changed", "payload": { 
+/**
+ * All settings.
+ */
+settings: Settings, } } | { "kind": "egress_recorded", "payload": { 
+/**
+ * Why it was made.
+ */
+purpose: string, 
+/**
+ * The host and port.
+ */
+host: string, 
+/**
+ * Whether it was let through.
+ */
+allowed: boolean, 
+/**
+ * Bytes sent.
+ */
+bytes_out: number, } } | { "kind": "run_started", "payload": { 
+/**
+ * What the user typed.
+ */
+goal: string, 
+/**
+ * The flow it follows.
+ */
+flow: FlowRef, 
+/**
+ * The user's state it starts from.
+ */
+base: Base, 
+/**
+ * The model asked for; `None` takes the settings' choice or the first usable one.
+ */
+model: ModelChoice | null, 
+/**
+ * Grants given with the start.
+ */
+grants: Grants, } } | { "kind": "run_interrupted", "payload": { 
+/**
+ * The epoch of the owner that noticed.
+ */
+epoch: number, } } | { "kind": "run_parked", "payload": { 
+/**
+ * What is wrong and what to do.
+ */
+problem: Problem, } } | { "kind": "run_resumed", "payload": { 
+/**
+ * Who asked.
+ */
+by: Actor, 
+/**
+ * The epoch of the owner that works on it.
+ */
+epoch: number, } } | { "kind": "run_finished", "payload": { 
+/**
+ * How it ended.
+ */
+outcome: Outcome, } } | { "kind": "step_started", "payload": { 
+/**
+ * The role that performs it, for agent steps.
+ */
+role: RoleId | null, 
+/**
+ * What it is for, in a few words.
+ */
+title: string, } } | { "kind": "step_finished", "payload": { 
+/**
+ * How.
+ */
+result: StepResult, } } | { "kind": "call_started", "payload": { 
+/**
+ * The call.
+ */
+call: CallId, 
+/**
+ * The role that speaks.
+ */
+role: RoleId, 
+/**
+ * The model and why it was chosen.
+ */
+route: Route, 
+/**
+ * What was sent.
+ */
+prompt: PromptRecord, 
+/**
+ * Which attempt at the same turn, from 1.
+ */
+attempt: number, } } | { "kind": "call_finished", "payload": { 
+/**
+ * The call.
+ */
+call: CallId, 
+/**
+ * The answer's text.
+ */
+text: string, 
+/**
+ * What the model thought aloud.
+ */
+thinking: string, 
+/**
+ * The tools it asked for.
+ */
+tool_calls: Array<ToolCall>, 
+/**
+ * Tokens and times.
+ */
+usage: Usage, 
+/**
+ * Why it stopped.
+ */
+stop: Stop, } } | { "kind": "call_failed", "payload": { 
+/**
+ * The call.
+ */
+call: CallId, 
+/**
+ * What happened.
+ */
+problem: Problem, 
+/**
+ * Text that had arrived, kept for the reader and never acted on.
+ */
+partial: string, } } | { "kind": "tool_decided", "payload": { 
+/**
+ * The tool call's id.
+ */
+id: string, 
+/**
+ * The tool.
+ */
+tool: string, 
+/**
+ * Allowed, to be asked, or denied.
+ */
+verdict: Verdict, } } | { "kind": "tool_returned", "payload": { 
+/**
+ * The tool call's id.
+ */
+id: string, 
+/**
+ * The tool.
+ */
+tool: string, 
+/**
+ * One line for people, such as `read src/lib.rs 1-80`.
+ */
+line: string, 
+/**
+ * Whether it did what was asked.
+ */
+ok: boolean, 
+/**
+ * What the model is told.
+ */
+output: Output, } } | { "kind": "turn_corrected", "payload": { 
+/**
+ * What the model is told.
+ */
+message: string, } } | { "kind": "approval_requested", "payload": { 
+/**
+ * The question.
+ */
+approval: ApprovalId, 
+/**
+ * What is asked.
+ */
+ask: Ask, 
+/**
+ * When silence counts as a rejection, milliseconds since 1970 UTC.
+ */
+expires_at_ms: number, } } | { "kind": "approval_settled", "payload": { 
+/**
+ * The question.
+ */
+approval: ApprovalId, 
+/**
+ * The answer.
+ */
+answer: Answer, 
+/**
+ * Who answered.
+ */
+by: Actor, 
+/**
+ * What the user wrote with it.
+ */
+note: string, } } | { "kind": "effect_intended", "payload": { 
+/**
+ * The same effect has the same key, however often it is tried.
+ */
+key: string, 
+/**
+ * What is about to be done.
+ */
+effect: Effect, } } | { "kind": "effect_settled", "payload": { 
+/**
+ * The effect.
+ */
+key: string, 
+/**
+ * What the world says.
+ */
+outcome: EffectOutcome, } } | { "kind": "spec_written", "payload": { 
+/**
+ * The spec.
+ */
+spec: Spec, } } | { "kind": "checkpoint_made", "payload": { 
+/**
+ * The checkpoint.
+ */
+checkpoint: Checkpoint, } } | { "kind": "check_recorded", "payload": { 
+/**
+ * The evidence.
+ */
+check: Check, } } | { "kind": "checks_missing", "payload": { 
+/**
+ * What was looked for.
+ */
+looked_for: Array<string>, } } | { "kind": "review_recorded", "payload": { 
+/**
+ * The review.
+ */
+review: Review, } } | { "kind": "handed_over", "payload": { 
+/**
+ * The branch.
+ */
+branch: string, 
+/**
+ * The commits, oldest first.
+ */
+commits: Array<Commit>, } } | { "kind": "run_accepted", "payload": { 
+/**
+ * The user's branch, or `HEAD` where it is detached.
+ */
+branch: string, 
+/**
+ * The commit the branch is at now.
+ */
+commit: string, 
+/**
+ * How.
+ */
+mode: AcceptMode, } } | { "kind": "run_discarded", "payload": Record<symbol, never> } | { "kind": "noticed", "payload": { 
+/**
+ * What.
+ */
+problem: Problem, } };
+
+export type FlowRef = { 
+/**
+ * The flow's id.
+ */
+id: string, 
+/**
+ * Hash of the definition's text.
+ */
+hash: Hash, };
+
+export type Base = { 
+/**
+ * The commit.
+ */
+commit: string, 
+/**
+ * The branch that was checked out; `None` where HEAD was detached.
+ */
+branch: string | null, };
+
+export type Grants = { 
+/**
+ * Kinds of questions answered yes beforehand.
+ */
+approve: Array<AskKind>, 
+/**
+ * Every other question is answered no.
+ */
+deny_asks: boolean, };
+
+export type Actor = "user" | "grant" | "timeout" | "owner";
+
+export type Outcome = { "outcome": "done" } | { "outcome": "failed", 
+/**
+ * Why, and what to do next.
+ */
+problem: Problem, } | { "outcome": "cancelled", 
+/**
+ * Why.
+ */
+problem: Problem, };
+
+export type StepResult = { "result": "done" } | { "result": "sent_back", 
+/**
+ * What that step is told.
+ */
+reason: string, } | { "result": "failed", 
+/**
+ * Why.
+ */
+problem: Problem, };
+
+export type Route = { 
+/**
+ * The provider's id.
+ */
+provider: string, 
+/**
+ * The model's name.
+ */
+model: string, 
+/**
+ * Whether it runs on this machine.
+ */
+local: boolean, 
+/**
+ * Context length asked for, in tokens.
+ */
+context: number | null, 
+/**
+ * Why this one.
+ */
+reason: string, };
+
+export type PromptRecord = { 
+/**
+ * Hash of the whole request's messages and tools.
+ */
+hash: Hash, 
+/**
+ * What it is made of.
+ */
+parts: Array<PromptPart>, };
+
+export type PromptPart = { 
+/**
+ * What it is, such as `system`, `goal`, `file src/lib.rs`.
+ */
+name: string, 
+/**
+ * Its size in bytes.
+ */
+bytes: number, 
+/**
+ * Its hash.
+ */
+hash: Hash, };
+
+export type ToolCall = { 
+/**
+ * The id, from the server or made by us; unique within the run.
+ */
+id: string, 
+/**
+ * The tool.
+ */
+name: string, 
+/**
+ * The arguments, an object.
+ */
+arguments: unknown, };
+
+export type Usage = { 
+/**
+ * Prompt tokens the server evaluated.
+ */
+prompt_tokens: number | null, 
+/**
+ * Tokens the server made.
+ */
+output_tokens: number | null, 
+/**
+ * Time to load the model, in milliseconds.
+ */
+load_ms: number | null, 
+/**
+ * Time until the first piece arrived, in milliseconds.
+ */
+first_ms: number | null, 
+/**
+ * Whole time of the call, in milliseconds.
+ */
+total_ms: number, };
+
+export type Stop = "end" | "tools" | "length" | "filter" | "other";
+
+export type Verdict = { "verdict": "allow", 
+/**
+ * The rule that allows it.
+ */
+rule: string, } | { "verdict": "ask", 
+/**
+ * The rule that asks.
+ */
+rule: string, } | { "verdict": "deny", 
+/**
+ * The rule that denies it.
+ */
+rule: string, };
+
+export type Output = { 
+/**
+ * The text, or its first and last part with a line that says what is left out.
+ */
+text: string, 
+/**
+ * Bytes of the whole.
+ */
+bytes: number, 
+/**
+ * The whole as a blob, where `text` is not all of it.
+ */
+full: Hash | null, };
+
+export type AskKind = "hand_over" | "command" | "tool";
+
+export type Ask = { "ask": "hand_over", 
+/**
+ * The files changed.
+ */
+files: Array<FileChange>, 
+/**
+ * The checks of this tree.
+ */
+checks: ChecksVerdict, 
+/**
+ * Whether a reviewing role approved this tree.
+ */
+reviewed: boolean, 
+/**
+ * What it cost so far.
+ */
+cost: Cost, 
+/**
+ * The tree that is asked about.
+ */
+tree: string, } | { "ask": "command", 
+/**
+ * The check's name.
+ */
+name: string, 
+/**
+ * Program and arguments.
+ */
+argv: Array<string>, 
+/**
+ * Why it is asked.
+ */
+reason: string, } | { "ask": "tool", 
+/**
+ * The role.
+ */
+role: RoleId, 
+/**
+ * The call.
+ */
+call: ToolCall, 
+/**
+ * The rule that asks.
+ */
+rule: string, };
+
+export type Answer = "approve" | "reject";
+
+export type ChecksVerdict = "passed" | "failed" | "none_declared";
+
+export type Cost = { 
+/**
+ * Requests to models.
+ */
+calls: number, 
+/**
+ * Prompt tokens; `None` where a server did not say.
+ */
+prompt_tokens: number | null, 
+/**
+ * Output tokens; `None` where a server did not say.
+ */
+output_tokens: number | null, 
+/**
+ * Time on local models, in milliseconds.
+ */
+local_ms: number, 
+/**
+ * Money in millionths of the currency; `None` where a price is unknown. Local models cost time, not money.
+ */
+micros: number | null, };
+
+export type FileChange = { 
+/**
+ * Its path in the project, with `/`.
+ */
+path: string, 
+/**
+ * The path it had before, for renames.
+ */
+old_path: string | null, 
+/**
+ * What happened to it.
+ */
+status: FileStatus, 
+/**
+ * Lines added; `None` for binary files.
+ */
+insertions: number | null, 
+/**
+ * Lines removed; `None` for binary files.
+ */
+deletions: number | null, };
+
+export type FileStatus = "added" | "modified" | "deleted" | "renamed";
+
+export type Effect = { "effect": "make_tree", 
+/**
+ * The commit it starts at.
+ */
+base: string, } | { "effect": "write_file", 
+/**
+ * Its path.
+ */
+path: string, 
+/**
+ * The content before; `None` where there is no file.
+ */
+before: Hash | null, 
+/**
+ * The content after; `None` deletes it.
+ */
+after: Hash | null, } | { "effect": "run_command", 
+/**
+ * The check's name.
+ */
+name: string, 
+/**
+ * Program and arguments.
+ */
+argv: Array<string>, 
+/**
+ * The tree it runs on.
+ */
+tree: string, } | { "effect": "hand_over", 
+/**
+ * The branch.
+ */
+branch: string, 
+/**
+ * The commit it will be at.
+ */
+tip: string, } | { "effect": "accept", 
+/**
+ * The branch; `HEAD` where it is detached.
+ */
+branch: string, 
+/**
+ * Where it is.
+ */
+from: string, 
+/**
+ * Where it will be.
+ */
+to: string, 
+/**
+ * How.
+ */
+mode: AcceptMode, } | { "effect": "discard", 
+/**
+ * The branch, where it was handed over.
+ */
+branch: string | null, 
+/**
+ * The commit it must be at to be removed.
+ */
+tip: string | null, };
+
+export type EffectOutcome = { "outcome": "landed" } | { "outcome": "not_landed", 
+/**
+ * Why not; `None` where it was interrupted before it began.
+ */
+problem: Problem | null, } | { "outcome": "unknown", 
+/**
+ * What was found.
+ */
+found: string, };
+
+export type Spec = { 
+/**
+ * What is to be done, in one line.
+ */
+title: string, 
+/**
+ * What it means, in a few sentences.
+ */
+summary: string, 
+/**
+ * The requirements.
+ */
+requirements: Array<Requirement>, };
+
+export type Requirement = { 
+/**
+ * Its id, `R1`, `R2`, ...
+ */
+id: string, 
+/**
+ * What must hold.
+ */
+text: string, };
+
+export type Checkpoint = { 
+/**
+ * The commit in the run's private repository.
+ */
+commit: string, 
+/**
+ * The tree of that commit.
+ */
+tree: string, 
+/**
+ * Files that differ from the base.
+ */
+files: Array<FileChange>, };
+
+export type Check = { 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * Program and arguments.
+ */
+argv: Array<string>, 
+/**
+ * The tree it ran on.
+ */
+tree: string, 
+/**
+ * The exit code; `None` where a signal or the time limit ended it.
+ */
+exit_code: number | null, 
+/**
+ * Whether the time limit ended it.
+ */
+timed_out: boolean, 
+/**
+ * How long it took, in milliseconds.
+ */
+ms: number, 
+/**
+ * Standard output and error, in the order they came.
+ */
+output: Output, 
+/**
+ * What confined it.
+ */
+mechanism: Mechanism, };
+
+export type Mechanism = "bubblewrap" | "landlock" | "none";
+
+export type Review = { 
+/**
+ * Who.
+ */
+by: Reviewer, 
+/**
+ * Approve or reject.
+ */
+answer: Answer, 
+/**
+ * What was found.
+ */
+notes: string, 
+/**
+ * The tree that was looked at.
+ */
+tree: string, };
+
+export type Reviewer = { "by": "role", 
+/**
+ * Which.
+ */
+role: RoleId, } | { "by": "user" };
+
+export type Commit = { 
+/**
+ * Its id.
+ */
+id: string, 
+/**
+ * Its first line.
+ */
+subject: string, };
+
+export type AcceptMode = "fast_forward" | "merge";
+
+export type RunState = "running" | "waits_for_approval" | "parked" | "interrupted" | "done" | "failed" | "cancelled";
+
+export type Disposition = { "disposition": "pending" } | { "disposition": "accepted", 
+/**
+ * The commit the branch moved to.
+ */
+commit: string, } | { "disposition": "discarded" };
+
+export type RunView = { 
+/**
+ * The run.
+ */
+id: RunId, 
+/**
+ * What the user typed.
+ */
+goal: string, 
+/**
+ * The flow it follows.
+ */
+flow: FlowRef, 
+/**
+ * The user's state it started from.
+ */
+base: Base, 
+/**
+ * Where it is.
+ */
+state: RunState, 
+/**
+ * What became of its result.
+ */
+disposition: Disposition, 
+/**
+ * When it began, milliseconds since 1970 UTC.
+ */
+started_at_ms: number, 
+/**
+ * When something last happened.
+ */
+updated_at_ms: number, 
+/**
+ * The number of its last event.
+ */
+last_seq: Seq, 
+/**
+ * The requirements.
+ */
+spec: Spec | null, 
+/**
+ * Its steps in the order they began.
+ */
+steps: Array<StepView>, 
+/**
+ * Every question, in order.
+ */
+approvals: Array<ApprovalView>, 
+/**
+ * Every check, in order.
+ */
+checks: Array<Check>, 
+/**
+ * Whether it was found that there is nothing to check with.
+ */
+checks_missing: boolean, 
+/**
+ * The reviews, in order.
+ */
+reviews: Array<Review>, 
+/**
+ * The last recorded state of its tree.
+ */
+checkpoint: Checkpoint | null, 
+/**
+ * The branch in the user's repository.
+ */
+branch: string | null, 
+/**
+ * The commits on it, oldest first.
+ */
+commits: Array<Commit>, 
+/**
+ * What it cost so far.
+ */
+cost: Cost, 
+/**
+ * What is wrong, where it is parked, failed or cancelled.
+ */
+problem: Problem | null, 
+/**
+ * Things to know that stop nothing.
+ */
+notices: Array<Problem>, };
+
+export type StepView = { 
+/**
+ * Its id, name and round.
+ */
+id: StepId, 
+/**
+ * The role that performs it.
+ */
+role: RoleId | null, 
+/**
+ * What it is for.
+ */
+title: string, 
+/**
+ * How it ended; `None` while it is under way.
+ */
+result: StepResult | null, 
+/**
+ * When it began.
+ */
+started_at_ms: number, 
+/**
+ * When it ended.
+ */
+ended_at_ms: number | null, 
+/**
+ * What was said and done, in order.
+ */
+items: Array<Item>, };
+
+export type Item = { "item": "turn", 
+/**
+ * The call.
+ */
+call: CallId, 
+/**
+ * The role that speaks.
+ */
+role: RoleId, 
+/**
+ * The model and why.
+ */
+route: Route, 
+/**
+ * When it was asked.
+ */
+at_ms: number, 
+/**
+ * How it stands.
+ */
+state: TurnState, 
+/**
+ * The answer.
+ */
+text: string, 
+/**
+ * What it thought aloud.
+ */
+thinking: string, 
+/**
+ * Tokens and times, when it is done.
+ */
+usage: Usage | null, 
+/**
+ * What went wrong, when it failed.
+ */
+problem: Problem | null, } | { "item": "tool", 
+/**
+ * The call.
+ */
+call: ToolCall, 
+/**
+ * The policy's decision.
+ */
+verdict: Verdict | null, 
+/**
+ * One line for people, when it is answered.
+ */
+line: string | null, 
+/**
+ * Whether it worked.
+ */
+ok: boolean | null, 
+/**
+ * What the model was told.
+ */
+output: Output | null, } | { "item": "corrected", 
+/**
+ * What it was told.
+ */
+message: string, } | { "item": "asked", 
+/**
+ * The question, found in `approvals`.
+ */
+approval: ApprovalId, } | { "item": "checked", 
+/**
+ * Its place in `checks`.
+ */
+index: number, } | { "item": "resumed", 
+/**
+ * When.
+ */
+at_ms: number, };
+
+export type TurnState = "open" | "done" | "failed";
+
+export type ApprovalView = { 
+/**
+ * The question.
+ */
+id: ApprovalId, 
+/**
+ * The run it holds up.
+ */
+run: RunId, 
+/**
+ * What is asked.
+ */
+ask: Ask, 
+/**
+ * When it was asked.
+ */
+asked_at_ms: number, 
+/**
+ * When silence counts as a rejection.
+ */
+expires_at_ms: number, 
+/**
+ * The answer.
+ */
+answer: Answer | null, 
+/**
+ * What was written with it.
+ */
+note: string, };
+
+export type RunSummary = { 
+/**
+ * The run.
+ */
+id: RunId, 
+/**
+ * What the user typed.
+ */
+goal: string, 
+/**
+ * Where it is.
+ */
+state: RunState, 
+/**
+ * What became of its result.
+ */
+disposition: Disposition, 
+/**
+ * When it began.
+ */
+started_at_ms: number, 
+/**
+ * When something last happened.
+ */
+updated_at_ms: number, 
+/**
+ * Files changed so far.
+ */
+files: number, };
+
+export type DiffView = { 
+/**
+ * The commit it is against.
+ */
+base: string, 
+/**
+ * The commit or tree it shows.
+ */
+tip: string, 
+/**
+ * The files, by path.
+ */
+files: Array<FileDiff>, };
+
+export type FileDiff = { 
+/**
+ * The change as a whole.
+ */
+change: FileChange, 
+/**
+ * Whether it is binary, so that there are no hunks.
+ */
+binary: boolean, 
+/**
+ * Whether hunks were left out because the file's diff is very large.
+ */
+cut: boolean, 
+/**
+ * Its hunks.
+ */
+hunks: Array<Hunk>, };
+
+export type Hunk = { 
+/**
+ * First line in the old file, from 1.
+ */
+old_start: number, 
+/**
+ * First line in the new file, from 1.
+ */
+new_start: number, 
+/**
+ * Text after the second `@@`, usually the enclosing function.
+ */
+header: string, 
+/**
+ * The lines.
+ */
+lines: Array<DiffLine>, };
+
+export type DiffLine = { 
+/**
+ * Which side it is on.
+ */
+side: Side, 
+/**
+ * Its number in the old file.
+ */
+old: number | null, 
+/**
+ * Its number in the new file.
+ */
+new: number | null, 
+/**
+ * Its text without the line end. Bytes that are not UTF-8 are shown as U+FFFD.
+ */
+text: string, 
+/**
+ * Whether the file ends here without a line end.
+ */
+no_newline: boolean, };
+
+export type Side = "context" | "added" | "removed";
+
+export type Hit = { 
+/**
+ * Path in the project.
+ */
+path: string, 
+/**
+ * First and last line, 1-based and inclusive.
+ */
+lines: [number, number], 
+/**
+ * Higher is better; only comparable within one answer.
+ */
+score: number, 
+/**
+ * The lines' text.
+ */
+snippet: string, 
+/**
+ * Hash of the whole file that the index read.
+ */
+hash: Hash, };
+
+export type IndexView = { 
+/**
+ * Files in it.
+ */
+files: number, 
+/**
+ * Files that were new or changed in the last refresh.
+ */
+updated: number, 
+/**
+ * Files that were removed in the last refresh.
+ */
+removed: number, 
+/**
+ * Files left out, and why: path and reason.
+ */
+skipped: Array<[string, string]>, 
+/**
+ * How long the last refresh took, in milliseconds.
+ */
+ms: number, };
+
+export type ProjectView = { 
+/**
+ * The project.
+ */
+id: ProjectId, 
+/**
+ * Its folder.
+ */
+path: string, 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * The branch that is checked out; `None` where HEAD is detached.
+ */
+branch: string | null, 
+/**
+ * What confines commands here.
+ */
+mechanism: Mechanism, 
+/**
+ * The roles that load.
+ */
+roles: Array<RoleView>, 
+/**
+ * The checks that will run, with where they come from.
+ */
+checks: Array<DeclaredCheck>, };
+
+export type RoleView = { 
+/**
+ * The role.
+ */
+id: RoleId, 
+/**
+ * Its name on screen.
+ */
+title: string, 
+/**
+ * Its one-letter badge.
+ */
+badge: string, 
+/**
+ * Its hue, 0-359 degrees.
+ */
+hue: number, };
+
+export type DeclaredCheck = { 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * Program and arguments.
+ */
+argv: Array<string>, 
+/**
+ * Time limit in milliseconds.
+ */
+timeout_ms: number, 
+/**
+ * The file it was found in, such as `Cargo.toml`.
+ */
+source: string, };
+
+export type ProviderView = { 
+/**
+ * Its id in the settings.
+ */
+id: string, 
+/**
+ * The wire format.
+ */
+kind: ProviderKind, 
+/**
+ * Its address.
+ */
+base_url: string, 
+/**
+ * Whether its address is this machine.
+ */
+local: boolean, 
+/**
+ * The server's version, where it tells.
+ */
+version: string | null, 
+/**
+ * Its models.
+ */
+models: Array<ModelView>, 
+/**
+ * Why it cannot be used now.
+ */
+problem: Problem | null, };
+
+export type ModelView = { 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * Whether it runs on this machine; a server may pass some names on to a cloud.
+ */
+local: boolean, 
+/**
+ * Whether it can call tools; `None` where the server does not say.
+ */
+tools: boolean | null, 
+/**
+ * Whether it thinks aloud; `None` where the server does not say.
+ */
+thinking: boolean | null, 
+/**
+ * The longest context it was made for, in tokens.
+ */
+context: number | null, 
+/**
+ * Size on disk in bytes.
+ */
+bytes: number | null, };
+
+export type KnownProject = { 
+/**
+ * The project.
+ */
+id: ProjectId, 
+/**
+ * Its folder.
+ */
+path: string, 
+/**
+ * Its name.
+ */
+name: string, };
+
+export type Op = { "op": "start_run", 
+/**
+ * What the user typed.
+ */
+goal: string, 
+/**
+ * The model to use; `None` takes the settings' choice or the first usable one.
+ */
+model: ModelChoice | null, 
+/**
+ * Kinds of questions answered yes beforehand.
+ */
+approve: Array<AskKind>, 
+/**
+ * Answer every other question no.
+ */
+deny_asks: boolean, } | { "op": "resume_run", 
+/**
+ * The run.
+ */
+run: RunId, } | { "op": "cancel_run", 
+/**
+ * The run.
+ */
+run: RunId, } | { "op": "settle_approval", 
+/**
+ * The question.
+ */
+approval: ApprovalId, 
+/**
+ * The answer.
+ */
+answer: Answer, 
+/**
+ * A word with it.
+ */
+note: string, } | { "op": "accept_run", 
+/**
+ * The run.
+ */
+run: RunId, } | { "op": "discard_run", 
+/**
+ * The run.
+ */
+run: RunId, } | { "op": "list_runs" } | { "op": "show_run", 
+/**
+ * The run.
+ */
+run: RunId, } | { "op": "read_events", 
+/**
+ * Only of this run.
+ */
+run: RunId | null, 
+/**
+ * Only after this number.
+ */
+after: Seq, 
+/**
+ * At most so many; the owner caps it at 10,000.
+ */
+limit: number, } | { "op": "list_approvals" } | { "op": "show_diff", 
+/**
+ * The run.
+ */
+run: RunId, } | { "op": "read_blob", 
+/**
+ * Its hash.
+ */
+hash: Hash, } | { "op": "refresh_index" } | { "op": "search", 
+/**
+ * The words.
+ */
+query: string, 
+/**
+ * At most so many hits.
+ */
+limit: number, } | { "op": "export", 
+/**
+ * The run whose result is meant; `None` is the project's HEAD.
+ */
+run: RunId | null, 
+/**
+ * The kind of file.
+ */
+format: ExportFormat, 
+/**
+ * Where to; must not exist yet.
+ */
+to: string, } | { "op": "list_models" } | { "op": "show_project" } | { "op": "show_settings" } | { "op": "change_settings", 
+/**
+ * All settings.
+ */
+settings: Settings, };
+
+export type Reply = { "reply": "done" } | { "reply": "run", "value": RunId } | { "reply": "runs", "value": Array<RunSummary> } | { "reply": "run_view", "value": RunView } | { "reply": "events", "value": Array<Envelope> } | { "reply": "approvals", "value": Array<ApprovalView> } | { "reply": "diff", "value": DiffView } | { "reply": "blob", "value": string } | { "reply": "index", "value": IndexView } | { "reply": "hits", "value": Array<Hit> } | { "reply": "exported", "value": { 
+/**
+ * Its path.
+ */
+path: string, 
+/**
+ * Its size.
+ */
+bytes: number, } } | { "reply": "accepted", "value": { 
+/**
+ * The branch.
+ */
+branch: string, 
+/**
+ * The commit.
+ */
+commit: string, 
+/**
+ * How.
+ */
+mode: AcceptMode, } } | { "reply": "models", "value": Array<ProviderView> } | { "reply": "project", "value": ProjectView } | { "reply": "settings", "value": Settings };
+
+export type ExportFormat = "zip" | "bundle";
+
+export type Frame = { "frame": "event", "value": Envelope } | { "frame": "draft", "value": Draft } | { "frame": "caught_up", "value": Seq } | { "frame": "owner", "value": { 
+/**
+ * The owner's epoch.
+ */
+epoch: number, 
+/**
+ * Whether this process is the owner.
+ */
+mine: boolean, } } | { "frame": "lost", "value": Problem };
+
+export type Draft = { 
+/**
+ * The run.
+ */
+run: RunId, 
+/**
+ * The step.
+ */
+step: StepId, 
+/**
+ * The call.
+ */
+call: CallId, 
+/**
+ * What the model is doing.
+ */
+phase: Phase, 
+/**
+ * Text that came since the last draft of this call and phase.
+ */
+text: string, };
+
+export type Phase = "loading" | "reading" | "thinking" | "answering";
