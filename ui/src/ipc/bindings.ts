@@ -230,7 +230,11 @@ role: RoleId | null,
 /**
  * What it is for, in a few words.
  */
-title: string, } } | { "kind": "step_finished", "payload": { 
+title: string, 
+/**
+ * What the role is told at the start, whole; empty for steps without a role.
+ */
+brief: string, } } | { "kind": "step_finished", "payload": { 
 /**
  * How.
  */
@@ -516,7 +520,11 @@ role: RoleId | null,
 /**
  * What it is for, in a few words.
  */
-title: string, } } | { "kind": "step_finished", "payload": { 
+title: string, 
+/**
+ * What the role is told at the start, whole; empty for steps without a role.
+ */
+brief: string, } } | { "kind": "step_finished", "payload": { 
 /**
  * How.
  */
@@ -1254,6 +1262,10 @@ role: RoleId | null,
  */
 title: string, 
 /**
+ * What the role is told at the start.
+ */
+brief: string, 
+/**
  * How it ended; `None` while it is under way.
  */
 result: StepResult | null, 
@@ -1752,7 +1764,39 @@ to: string, } | { "op": "list_models" } | { "op": "show_project" } | { "op": "sh
 /**
  * All settings.
  */
-settings: Settings, };
+settings: Settings, } | { "op": "enrol_project", 
+/**
+ * The folder.
+ */
+path: string, 
+/**
+ * Its display name.
+ */
+name: string, 
+/**
+ * Canonical path of the common git directory.
+ */
+common_dir: string, 
+/**
+ * The first commit of the history.
+ */
+root_commit: string | null, } | { "op": "list_projects" } | { "op": "record_egress", 
+/**
+ * Why it was made.
+ */
+purpose: string, 
+/**
+ * The host and port.
+ */
+host: string, 
+/**
+ * Whether it was let through.
+ */
+allowed: boolean, 
+/**
+ * Bytes sent.
+ */
+bytes_out: number, };
 
 export type Reply = { "reply": "done" } | { "reply": "run", "value": RunId } | { "reply": "runs", "value": Array<RunSummary> } | { "reply": "run_view", "value": RunView } | { "reply": "events", "value": Array<Envelope> } | { "reply": "approvals", "value": Array<ApprovalView> } | { "reply": "diff", "value": DiffView } | { "reply": "blob", "value": string } | { "reply": "index", "value": IndexView } | { "reply": "hits", "value": Array<Hit> } | { "reply": "exported", "value": { 
 /**
@@ -1774,7 +1818,7 @@ commit: string,
 /**
  * How.
  */
-mode: AcceptMode, } } | { "reply": "models", "value": Array<ProviderView> } | { "reply": "project", "value": ProjectView } | { "reply": "settings", "value": Settings };
+mode: AcceptMode, } } | { "reply": "models", "value": Array<ProviderView> } | { "reply": "project", "value": ProjectView } | { "reply": "settings", "value": Settings } | { "reply": "enrolled", "value": ProjectId } | { "reply": "projects", "value": Array<KnownProject> };
 
 export type ExportFormat = "zip" | "bundle";
 

@@ -156,6 +156,8 @@ pub enum Event {
         role: Option<RoleId>,
         /// What it is for, in a few words.
         title: String,
+        /// What the role is told at the start, whole; empty for steps without a role.
+        brief: String,
     },
     /// A step ended.
     StepFinished {

@@ -7,7 +7,9 @@ use crate::event::{AcceptMode, Answer, AskKind, Envelope};
 use crate::hash::Hash;
 use crate::ids::{ApprovalId, RunId, Seq};
 use crate::settings::{ModelChoice, Settings};
-use crate::view::{ApprovalView, DiffView, Hit, IndexView, ProjectView, ProviderView, RunSummary, RunView};
+use crate::view::{
+    ApprovalView, DiffView, Hit, IndexView, KnownProject, ProjectView, ProviderView, RunSummary, RunView,
+};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -119,6 +121,60 @@ pub enum Op {
         /// All settings.
         settings: Settings,
     },
+    /// Home store: note a folder that is opened and answer its id; a moved folder keeps its id.
+    EnrolProject {
+        /// The folder.
+        path: String,
+        /// Its display name.
+        name: String,
+        /// Canonical path of the common git directory.
+        common_dir: String,
+        /// The first commit of the history.
+        root_commit: Option<String>,
+    },
+    /// Home store: the folders opened before, latest first.
+    ListProjects,
+    /// Home store: note a request to another machine.
+    RecordEgress {
+        /// Why it was made.
+        purpose: String,
+        /// The host and port.
+        host: String,
+        /// Whether it was let through.
+        allowed: bool,
+        /// Bytes sent.
+        bytes_out: u64,
+    },
+}
+
+impl Op {
+    /// Whether it only asks, so that it may be asked again when an owner went away before it answered.
+    pub fn only_asks(&self) -> bool {
+        match self {
+            Op::ListRuns
+            | Op::ShowRun { .. }
+            | Op::ReadEvents { .. }
+            | Op::ListApprovals
+            | Op::ShowDiff { .. }
+            | Op::ReadBlob { .. }
+            | Op::RefreshIndex
+            | Op::Search { .. }
+            | Op::ListModels
+            | Op::ShowProject
+            | Op::ShowSettings
+            | Op::EnrolProject { .. }
+            | Op::ListProjects => true,
+            Op::StartRun { .. }
+            | Op::ResumeRun { .. }
+            | Op::CancelRun { .. }
+            | Op::SettleApproval { .. }
+            | Op::AcceptRun { .. }
+            | Op::DiscardRun { .. }
+            | Op::Export { .. }
+            | Op::ChangeSettings { .. }
+            | Op::RecordEgress { .. } => false,
+        }
+    }
 }
 
 /// An owner's answer.
@@ -167,6 +223,10 @@ pub enum Reply {
     Project(ProjectView),
     /// The settings.
     Settings(Settings),
+    /// The id of a folder.
+    Enrolled(crate::ids::ProjectId),
+    /// Folders opened before.
+    Projects(Vec<KnownProject>),
 }
 
 /// A kind of export.

@@ -112,6 +112,8 @@ pub struct StepView {
     pub role: Option<RoleId>,
     /// What it is for.
     pub title: String,
+    /// What the role is told at the start.
+    pub brief: String,
     /// How it ended; `None` while it is under way.
     pub result: Option<StepResult>,
     /// When it began.
@@ -470,15 +472,17 @@ impl RunView {
                 self.problem = Some(problem.clone());
             }
             Event::RunResumed { .. } => {
-                self.state = if self.pending_approval().is_some() { RunState::WaitsForApproval } else { RunState::Running };
+                self.state =
+                    if self.pending_approval().is_some() { RunState::WaitsForApproval } else { RunState::Running };
                 self.problem = None;
                 self.push(envelope, Item::Resumed { at_ms: envelope.at_ms });
             }
             Event::RunFinished { outcome } => self.finish(outcome),
-            Event::StepStarted { role, title } => self.steps.push(StepView {
+            Event::StepStarted { role, title, brief } => self.steps.push(StepView {
                 id: envelope.step.clone().unwrap_or_else(|| StepId::of("step", 1)),
                 role: role.clone(),
                 title: title.clone(),
+                brief: brief.clone(),
                 result: None,
                 started_at_ms: envelope.at_ms,
                 ended_at_ms: None,
@@ -508,7 +512,8 @@ impl RunView {
             Event::CallFinished { call, text, thinking, tool_calls, usage, .. } => {
                 self.turn_done(envelope, call, text, thinking, usage);
                 for tool_call in tool_calls {
-                    let item = Item::Tool { call: tool_call.clone(), verdict: None, line: None, ok: None, output: None };
+                    let item =
+                        Item::Tool { call: tool_call.clone(), verdict: None, line: None, ok: None, output: None };
                     self.push(envelope, item);
                 }
             }

@@ -47,7 +47,9 @@ pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, YamlError>
         Some(SCHEMA) => {}
         None => return Err(whole_file(format!("`schema: {SCHEMA}` is missing"))),
         Some(other) => {
-            return Err(whole_file(format!("`schema: {other}` is not known here; this version reads `schema: {SCHEMA}`")));
+            return Err(whole_file(format!(
+                "`schema: {other}` is not known here; this version reads `schema: {SCHEMA}`"
+            )));
         }
     }
     serde_saphyr::from_str(text).map_err(|e| located(file, &e))
