@@ -898,6 +898,10 @@ cost: Cost,
  */
 tree: string, } | { "ask": "command", 
 /**
+ * The effect it is about; an answer counts for this one only.
+ */
+key: string, 
+/**
  * The check's name.
  */
 name: string, 

@@ -580,6 +580,8 @@ pub enum Ask {
     },
     /// May this command run without confinement?
     Command {
+        /// The effect it is about; an answer counts for this one only.
+        key: String,
         /// The check's name.
         name: String,
         /// Program and arguments.
