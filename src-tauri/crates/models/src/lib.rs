@@ -1,1 +1,18 @@
 //! Model servers behind one stream of typed events.
+//!
+//! A [`Provider`] turns a [`ChatRequest`] into [`ModelEvent`]s; [`collect`] turns those into one [`Turn`]; [`choose`]
+//! picks the model. Bytes come and go through `protocol::ports::Http`, so nothing here opens a socket.
+//! Whether a call may be made at all, and what is done with its tool calls, is not decided here.
+
+mod address;
+mod chat;
+mod choose;
+mod error;
+mod provider;
+mod turn;
+
+pub use chat::{CHAT_LIMITS, ChatRequest, Message, ModelEvent, ModelStream, ToolSpec};
+pub use choose::{Chosen, WORKING_CONTEXT, choose};
+pub use error::CallError;
+pub use provider::{Provider, provider};
+pub use turn::{Failed, Turn, collect};

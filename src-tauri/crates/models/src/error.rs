@@ -1,0 +1,203 @@
+//! Why a call to a model brought no usable turn, and what a person can do about it.
+
+use atelier_protocol::settings::{ProviderKind, ProviderSettings};
+use atelier_protocol::{Code, Problem};
+use std::time::Duration;
+
+/// A call that brought no usable turn.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// Nothing listens at the server's address.
+    #[error("no model server answers: {reason}")]
+    ServerDown {
+        /// The cause.
+        reason: String,
+    },
+    /// The server's address in the settings cannot be requested.
+    #[error("the server's address cannot be used: {reason}")]
+    BadAddress {
+        /// The cause.
+        reason: String,
+    },
+    /// The server does not have the model.
+    #[error("the server does not have the model: {text}")]
+    ModelMissing {
+        /// The server's words.
+        text: String,
+    },
+    /// The server answered with an error, or wrote one into its stream.
+    #[error("the server answered with an error ({status}): {text}")]
+    ServerError {
+        /// The HTTP status; 200 where the error stood in the stream.
+        status: u16,
+        /// The server's words, at most 2,000 bytes.
+        text: String,
+        /// How long the server asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The prompt does not fit the model's context.
+    #[error("the prompt does not fit the model's context: {text}")]
+    Overflow {
+        /// The server's words.
+        text: String,
+    },
+    /// A time limit passed.
+    #[error("the server did not {stage} within {seconds} s")]
+    Timeout {
+        /// `connect`, `answer` or `go on`.
+        stage: &'static str,
+        /// The limit.
+        seconds: u64,
+    },
+    /// The stream ended before the turn was complete.
+    #[error("the answer broke off: {reason}")]
+    Incomplete {
+        /// How it ended.
+        reason: String,
+    },
+    /// A tool call whose arguments are not a JSON object. It is never performed.
+    #[error("the call of `{name}` has unreadable arguments")]
+    MalformedCall {
+        /// The tool.
+        name: String,
+        /// The arguments as they came, at most 2,000 bytes.
+        raw: String,
+    },
+    /// Something in the stream that is not of the server's dialect.
+    #[error("the server's answer cannot be read: {text}")]
+    Unreadable {
+        /// What, at most 2,000 bytes.
+        text: String,
+    },
+    /// Local-only mode forbids the server's machine.
+    #[error("{host} is another machine, and local-only mode is on")]
+    LocalOnly {
+        /// The host.
+        host: String,
+    },
+    /// One line of the stream is longer than is read.
+    #[error("one line of the answer is longer than {limit} bytes")]
+    TooLong {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The model cannot do what was asked of it, such as tools or thinking.
+    #[error("the model cannot do this: {what}")]
+    Unsupported {
+        /// The server's words.
+        what: String,
+    },
+}
+
+impl CallError {
+    /// Whether the same request may succeed a little later.
+    pub fn retryable(&self) -> bool {
+        match self {
+            CallError::ServerError { status, .. } => matches!(status, 200 | 408 | 429 | 500 | 502 | 503 | 504 | 529),
+            CallError::Incomplete { .. } => true,
+            CallError::Timeout { stage, .. } => *stage == "go on",
+            CallError::ServerDown { .. }
+            | CallError::BadAddress { .. }
+            | CallError::ModelMissing { .. }
+            | CallError::Overflow { .. }
+            | CallError::MalformedCall { .. }
+            | CallError::Unreadable { .. }
+            | CallError::LocalOnly { .. }
+            | CallError::TooLong { .. }
+            | CallError::Unsupported { .. } => false,
+        }
+    }
+
+    /// The error as a person sees it.
+    pub fn problem(&self, provider: &ProviderSettings, model: &str) -> Problem {
+        let at = &provider.base_url;
+        match self {
+            CallError::ServerDown { reason } => Problem::new(
+                Code::ModelServerDown,
+                format!("No model server answers at {at}."),
+                match provider.kind {
+                    ProviderKind::Ollama => "Start Ollama (`ollama serve`) or choose another server in the settings.",
+                    ProviderKind::OpenAi => "Start the server or choose another one in the settings.",
+                },
+            )
+            .with_details([reason.clone()]),
+            CallError::BadAddress { reason } => Problem::new(
+                Code::ModelServerDown,
+                format!("The address {at} of model server `{}` cannot be used: {reason}.", provider.id),
+                "Correct the address in the settings.",
+            ),
+            CallError::ModelMissing { text } => Problem::new(
+                Code::ModelMissing,
+                format!("The server at {at} does not have the model `{model}`."),
+                match provider.kind {
+                    ProviderKind::Ollama => format!("Fetch it with `ollama pull {model}` or choose another model."),
+                    ProviderKind::OpenAi => "Load it in the server or choose another model.".to_owned(),
+                },
+            )
+            .with_details([text.clone()]),
+            CallError::ServerError { status: 503 | 429, text, .. } => Problem::new(
+                Code::ModelServerError,
+                format!("The model server at {at} is busy."),
+                "Wait a moment and resume the run.",
+            )
+            .with_details([text.clone()]),
+            CallError::ServerError { status: 401 | 403, text, .. } => Problem::new(
+                Code::ModelServerError,
+                format!("The model server at {at} refused the request."),
+                "Check the server's access rules, or choose another server in the settings.",
+            )
+            .with_details([text.clone()]),
+            CallError::ServerError { text, .. } => Problem::new(
+                Code::ModelServerError,
+                format!("The model server at {at} failed while running `{model}`."),
+                "Look at the server's own log. A smaller model or context may help; then resume the run.",
+            )
+            .with_details([text.clone()]),
+            CallError::Overflow { text } => Problem::new(
+                Code::ContextOverflow,
+                format!("The prompt does not fit the context of `{model}`."),
+                "Choose a model with a longer context, or make the goal smaller.",
+            )
+            .with_details([text.clone()]),
+            CallError::Timeout { stage, seconds } => Problem::new(
+                Code::ModelTimeout,
+                format!("The model server at {at} did not {stage} within {seconds} s."),
+                "The model may be too large for this machine, or busy. Resume the run, or choose a smaller model.",
+            ),
+            CallError::Incomplete { reason } => Problem::new(
+                Code::AnswerIncomplete,
+                format!("The answer of `{model}` broke off before it was complete."),
+                "Resume the run to ask again.",
+            )
+            .with_details([reason.clone()]),
+            CallError::MalformedCall { name, raw } => Problem::new(
+                Code::AnswerInvalid,
+                format!("`{model}` called `{name}` with arguments that cannot be read, so nothing was done."),
+                "Resume the run to ask again, or choose a model that calls tools more reliably.",
+            )
+            .with_details([raw.clone()]),
+            CallError::Unreadable { text } => Problem::new(
+                Code::ModelServerError,
+                format!("What the server at {at} answers cannot be read."),
+                "Check that the address and the kind of server in the settings fit together.",
+            )
+            .with_details([text.clone()]),
+            CallError::LocalOnly { host } => Problem::new(
+                Code::LocalOnly,
+                format!("{host} is another machine, and local-only mode is on."),
+                "Choose a server on this machine, or turn local-only mode off in the settings.",
+            ),
+            CallError::TooLong { limit } => Problem::new(
+                Code::AnswerInvalid,
+                format!("`{model}` wrote a single piece of more than {limit} bytes."),
+                "Resume the run to ask again, or choose another model.",
+            ),
+            CallError::Unsupported { what } => Problem::new(
+                Code::ModelServerError,
+                format!("`{model}` cannot do what this step needs."),
+                "Choose a model that can call tools.",
+            )
+            .with_details([what.clone()]),
+        }
+    }
+}
