@@ -1,0 +1,186 @@
+//! Why a set of edits was not applied, said so that a model or a person can mend it.
+
+use atelier_protocol::{Code, Problem};
+use std::fmt::Write as _;
+
+/// A place in a file, with its neighbouring lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// First and last line of the place itself, 1-based and inclusive.
+    pub lines: [u32; 2],
+    /// The place and its neighbours, each line with its number; `>` marks the place's own.
+    pub text: String,
+}
+
+/// Why nothing was applied. Paths are as cleaned; blocks count from 1 within their edit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The path may not be named by an edit.
+    #[error("`{path}` cannot be edited: {reason}")]
+    BadPath {
+        /// As it was asked for.
+        path: String,
+        /// The rule it breaks.
+        reason: &'static str,
+    },
+    /// The file could not be read.
+    #[error("`{path}` could not be read: {reason}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// The reader's words.
+        reason: String,
+    },
+    /// There is no such file to change or remove.
+    #[error("there is no file `{path}`")]
+    Missing {
+        /// The file.
+        path: String,
+    },
+    /// An empty search text means a new file, but the file has content.
+    #[error("the search text of block {block} is empty, but `{path}` exists and has content")]
+    Exists {
+        /// The file.
+        path: String,
+        /// The block.
+        block: u32,
+    },
+    /// An edit without blocks.
+    #[error("the edit of `{path}` has no block")]
+    NoBlocks {
+        /// The file.
+        path: String,
+    },
+    /// The search text is not in the file.
+    #[error("the search text of block {block} is not in `{path}`")]
+    NotFound {
+        /// The file.
+        path: String,
+        /// The block.
+        block: u32,
+        /// The most similar place, where one is similar at all.
+        nearest: Option<Candidate>,
+        /// In what it differs, or what is known otherwise.
+        differs: String,
+    },
+    /// The search text is in the file more than once.
+    #[error("the search text of block {block} is in `{path}` {}", times(*total))]
+    Ambiguous {
+        /// The file.
+        path: String,
+        /// The block.
+        block: u32,
+        /// How many places; the count stops at 50.
+        total: u32,
+        /// The first five places.
+        candidates: Vec<Candidate>,
+    },
+    /// Nothing would change.
+    #[error("the edit of `{path}` changes nothing")]
+    NoChange {
+        /// The file.
+        path: String,
+        /// The block whose two texts are equal; `None` where the file as a whole stays as it is.
+        block: Option<u32>,
+    },
+}
+
+/// Where counting the places of an ambiguous text stops.
+pub(crate) const COUNTED: usize = 50;
+
+fn times(total: u32) -> String {
+    if total as usize >= COUNTED { format!("at least {total} times") } else { format!("{total} times") }
+}
+
+impl Refusal {
+    /// The refusal as it crosses a door; candidates are in its details.
+    pub fn problem(&self) -> Problem {
+        let message = format!("{self}. Nothing was changed.");
+        match self {
+            Refusal::BadPath { .. } => Problem::new(
+                Code::OutsideProject,
+                message,
+                "Name a file by its path inside the project, with `/` between folders, such as `src/lib.rs`.",
+            ),
+            Refusal::Unreadable { .. } => {
+                Problem::new(Code::Io, message, "See whether it is a regular file that may be read.")
+            }
+            Refusal::Missing { .. } => Problem::new(
+                Code::EditNotFound,
+                message,
+                "Look the path up again, or give the whole content to make a new file.",
+            ),
+            Refusal::Exists { .. } => Problem::new(
+                Code::EditUnreadable,
+                message,
+                "To change the file, repeat some of its lines as the search text; to replace all of it, write the whole file.",
+            ),
+            Refusal::NoBlocks { .. } => {
+                Problem::new(Code::EditUnreadable, message, "Give at least one search text and its replacement.")
+            }
+            Refusal::NotFound { nearest, differs, .. } => Problem::new(
+                Code::EditNotFound,
+                format!("{self}: {differs} Nothing was changed."),
+                match nearest {
+                    Some(_) => "Copy the search text from the file exactly, with its indentation.",
+                    None => "Read the file again and copy the search text from it exactly.",
+                },
+            )
+            .with_details(nearest.iter().map(|c| format!("nearest, {}", c.described()))),
+            Refusal::Ambiguous { candidates, .. } => Problem::new(
+                Code::EditAmbiguous,
+                message,
+                "Add neighbouring lines to the search text (and to the replacement) until only one place fits.",
+            )
+            .with_details(candidates.iter().map(Candidate::described)),
+            Refusal::NoChange { block, .. } => Problem::new(
+                Code::NothingChanged,
+                message,
+                match block {
+                    Some(_) => {
+                        "Its search text and replacement are the same; leave the block out or give what should stand there."
+                    }
+                    None => "The file already has this content; go on with the next thing.",
+                },
+            ),
+        }
+    }
+}
+
+impl Candidate {
+    /// The lines from..to (1-based, inclusive) of `text` with `around` neighbours on each side.
+    pub(crate) fn of(text: &[u8], lines: [u32; 2], around: u32) -> Self {
+        const LONGEST: u32 = 60;
+        let all: Vec<&[u8]> = text.split_inclusive(|b| *b == b'\n').collect();
+        let count = u32::try_from(all.len()).unwrap_or(u32::MAX);
+        let from = lines[0].saturating_sub(around).max(1);
+        let to = lines[1].saturating_add(around).min(count);
+        let shown_to = to.min(from.saturating_add(LONGEST));
+        let mut shown = String::new();
+        for number in from..=shown_to {
+            let line = all.get(number as usize - 1).copied().unwrap_or_default();
+            let line = String::from_utf8_lossy(line);
+            let mark = if (lines[0]..=lines[1]).contains(&number) { '>' } else { ' ' };
+            let _ = writeln!(shown, "{mark}{number:>5} | {}", shortened(line.trim_end_matches(['\n', '\r'])));
+        }
+        if shown_to < to {
+            let _ = writeln!(shown, "        ({} more lines)", to - shown_to);
+        }
+        Self { lines, text: shown }
+    }
+
+    fn described(&self) -> String {
+        let [from, to] = self.lines;
+        let place = if from == to { format!("line {from}") } else { format!("lines {from}-{to}") };
+        format!("{place}:\n{}", self.text)
+    }
+}
+
+/// A line that is safe to show: a minified file has lines of megabytes.
+pub(crate) fn shortened(line: &str) -> String {
+    const LONGEST: usize = 240;
+    match line.char_indices().nth(LONGEST) {
+        None => line.to_owned(),
+        Some((end, _)) => format!("{}...", &line[..end]),
+    }
+}
