@@ -1,0 +1,266 @@
+//! What can go wrong with a store, one small enum per family of operation.
+//!
+//! Each turns into a [`Problem`] with what could not be done, why, and what the user can do next.
+//! Nobody matches on texts: what callers branch on is a variant here or the problem's code.
+
+use atelier_protocol::{Code, Hash, Problem, RunId, Seq};
+use std::path::{Path, PathBuf};
+
+/// Why a store could not be opened.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OpenError {
+    /// The store, or an event in it, was written by a newer build. Its files are left as they are.
+    #[error("the store at {} was written by a newer version: {what}", path.display())]
+    Newer {
+        /// The store's file.
+        path: PathBuf,
+        /// What this build does not know, such as `schema 3` or `event plan_written 2`.
+        what: String,
+    },
+    /// The store's files are damaged. They are left as they are.
+    #[error("the store at {} is damaged: {reason}", path.display())]
+    Damaged {
+        /// The store's file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// The file belongs to another store than the one asked for.
+    #[error("{} holds the store `{found}`, not `{wanted}`", path.display())]
+    OtherStore {
+        /// The store's file.
+        path: PathBuf,
+        /// The store that is in it.
+        found: String,
+        /// The store that was asked for.
+        wanted: String,
+    },
+    /// Another process owns the store but does not answer on its socket.
+    #[error("another process owns the store `{store}` and does not answer: {reason}")]
+    Unanswered {
+        /// The store.
+        store: String,
+        /// What was tried last.
+        reason: String,
+    },
+    /// The owner speaks another version of the socket's protocol.
+    #[error("the process that owns the store `{store}` speaks version {found} of the socket, this one {wanted}")]
+    OtherDoor {
+        /// The store.
+        store: String,
+        /// The owner's version.
+        found: u32,
+        /// Ours.
+        wanted: u32,
+    },
+    /// The socket cannot be made or is not safe to use.
+    #[error("the socket of the store `{store}` cannot be used: {reason}")]
+    Socket {
+        /// The store.
+        store: String,
+        /// Why.
+        reason: String,
+    },
+    /// A file or folder could not be read or written.
+    #[error("{} cannot be used: {reason}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The cause.
+        reason: String,
+    },
+}
+
+impl OpenError {
+    pub(crate) fn io(path: &Path, error: &std::io::Error) -> Self {
+        OpenError::Io { path: path.to_owned(), reason: error.to_string() }
+    }
+}
+
+impl From<OpenError> for Problem {
+    fn from(error: OpenError) -> Self {
+        let message = error.to_string();
+        let (code, hint) = match &error {
+            OpenError::Newer { .. } => {
+                (Code::StoreNewer, "Update Atelier to the version that wrote it; until then it can only be read.")
+            }
+            OpenError::Damaged { .. } => (
+                Code::StoreFailed,
+                "Nothing was changed. Restore the folder from a backup, or move it away to begin with an empty store.",
+            ),
+            OpenError::OtherStore { .. } => {
+                (Code::StoreFailed, "Put the folder back where it belongs; nothing was changed.")
+            }
+            OpenError::Unanswered { .. } => {
+                (Code::StoreFailed, "Wait until the other window or command is ready, or end it, and try again.")
+            }
+            OpenError::OtherDoor { .. } => {
+                (Code::StoreNewer, "Close the other window or command, or use the same version for both.")
+            }
+            OpenError::Socket { .. } => {
+                (Code::StoreFailed, "Check who may write in the run folder, or set ATELIER_HOME to a folder of yours.")
+            }
+            OpenError::Io { .. } => (Code::Io, "Check that the folder exists, is yours and has free space."),
+        };
+        Problem::new(code, message, hint)
+    }
+}
+
+/// Why events were not appended. None of the events of that append is in the store, except
+/// where `Failed` follows a commit that broke half-way: then a new owner decides by reading.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AppendError {
+    /// The run has other events than expected; read it again and decide anew.
+    #[error("run {run} has {actual} events, {expected} were expected")]
+    Conflict {
+        /// The run.
+        run: RunId,
+        /// How many events the caller expected.
+        expected: u64,
+        /// How many there are.
+        actual: u64,
+    },
+    /// Another process has become the owner; this one must stop.
+    #[error("epoch {ours} of the store is over, its owner is at epoch {theirs} now")]
+    Fenced {
+        /// Our epoch.
+        ours: u32,
+        /// The epoch in the store.
+        theirs: u32,
+    },
+    /// There was nothing to append.
+    #[error("an append without events")]
+    Empty,
+    /// An event is larger than the store takes.
+    #[error("an event `{kind}` of {bytes} bytes is larger than the {limit} bytes a store takes")]
+    TooLarge {
+        /// Its kind.
+        kind: String,
+        /// Its payload's size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The store is closed.
+    #[error("the store is closed")]
+    Closed,
+    /// The events could not be written.
+    #[error("the store cannot be written: {reason}")]
+    Failed {
+        /// The cause.
+        reason: String,
+    },
+}
+
+impl From<AppendError> for Problem {
+    fn from(error: AppendError) -> Self {
+        let message = error.to_string();
+        let (code, hint) = match &error {
+            AppendError::Conflict { .. } => {
+                (Code::WrongState, "Something else happened to the run meanwhile; look at it and try again.")
+            }
+            AppendError::Fenced { .. } => {
+                (Code::OwnerLost, "Another window or command has taken over; try again there.")
+            }
+            AppendError::Empty => (Code::Internal, "This is a defect in Atelier; please report it."),
+            AppendError::TooLarge { .. } => (Code::StoreFailed, "Work on smaller files or with less output at a time."),
+            AppendError::Closed => (Code::OwnerLost, "Open the project again."),
+            AppendError::Failed { .. } => {
+                (Code::StoreFailed, "Check free space and the disk, then open the project again.")
+            }
+        };
+        Problem::new(code, message, hint)
+    }
+}
+
+/// Why the history could not be read.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReadError {
+    /// The event is sealed; it cannot be read without its key.
+    #[error("event {seq} is sealed with the key `{key}`")]
+    Sealed {
+        /// The event.
+        seq: Seq,
+        /// The key's id.
+        key: String,
+    },
+    /// The event is of a kind or version that this build does not know.
+    #[error("event {seq} is a `{kind}` of version {v}, which this version does not know")]
+    Newer {
+        /// The event.
+        seq: Seq,
+        /// Its kind.
+        kind: String,
+        /// The version of its payload.
+        v: u32,
+    },
+    /// What is stored is not what was written.
+    #[error("event {seq} is damaged: {reason}")]
+    Damaged {
+        /// The event.
+        seq: Seq,
+        /// What was found.
+        reason: String,
+    },
+    /// The store could not be read.
+    #[error("the store cannot be read: {reason}")]
+    Failed {
+        /// The cause.
+        reason: String,
+    },
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        let message = error.to_string();
+        let (code, hint) = match &error {
+            ReadError::Sealed { .. } => (Code::StoreFailed, "Unlock the store with its key."),
+            ReadError::Newer { .. } => (Code::StoreNewer, "Update Atelier to the version that wrote it."),
+            ReadError::Damaged { .. } => (
+                Code::StoreFailed,
+                "Run `atelier audit verify` to see what else is touched, and restore the folder from a backup.",
+            ),
+            ReadError::Failed { .. } => (Code::StoreFailed, "Check the disk, then open the project again."),
+        };
+        Problem::new(code, message, hint)
+    }
+}
+
+/// Why a blob could not be kept or found.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BlobError {
+    /// The text is not a hash.
+    #[error("`{text}` is not a content hash")]
+    NotAHash {
+        /// What was given.
+        text: String,
+    },
+    /// The file's content is not what its name says.
+    #[error("blob {hash} is damaged: its content hashes to {found}")]
+    Damaged {
+        /// What was asked for.
+        hash: Hash,
+        /// What is there.
+        found: Hash,
+    },
+    /// The file could not be read or written.
+    #[error("blob file {} cannot be used: {reason}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        reason: String,
+    },
+}
+
+impl From<BlobError> for Problem {
+    fn from(error: BlobError) -> Self {
+        let message = error.to_string();
+        let (code, hint) = match &error {
+            BlobError::NotAHash { .. } => (Code::BadArgument, "A content hash is `blake3:` and 64 hexadecimal digits."),
+            BlobError::Damaged { .. } => (Code::StoreFailed, "Restore the store's folder from a backup."),
+            BlobError::Io { .. } => (Code::Io, "Check free space and who may write in the store's folder."),
+        };
+        Problem::new(code, message, hint)
+    }
+}
