@@ -1,1 +1,34 @@
 //! Private run trees, checkpoints, diff, hand-over, accept and export.
+//!
+//! The one room that writes in a user's repository, and before an accept it writes there only objects,
+//! the keep-ref `refs/atelier/base/<run>` and the branch `refs/heads/atelier/<run>`. It starts no program:
+//! no hooks, no fsmonitor, no external filters, no signing. Everything blocks; callers bring the thread.
+//! Every effect comes as plan, perform and settle; journalling around them is the caller's work.
+
+mod accept;
+mod checkpoint;
+mod diff;
+mod discard;
+mod durable;
+mod export;
+mod fault;
+mod hand_over;
+mod message;
+mod open;
+mod plan;
+mod reviewed;
+mod run_tree;
+mod settled;
+
+pub use accept::{Accept, AcceptRefusal};
+pub use diff::Tip;
+pub use discard::{Discard, DiscardError};
+pub use export::{ExportError, Exported};
+pub use fault::Fault;
+pub use hand_over::{HandOver, HandOverError, branch_of};
+pub use message::{Kind, Message};
+pub use open::{Identity, OpenError, UserRepo};
+pub use plan::{PlannedCommit, plan_commits};
+pub use reviewed::{Checks, ReviewProof, ReviewedPatch, Unreviewed};
+pub use run_tree::{RunTree, TreeError, TreeSpec};
+pub use settled::Settled;

@@ -1,0 +1,1 @@
+//! Makes what was written survive a power loss.
