@@ -1,6 +1,7 @@
 //! Turns a set of edits into the exact bytes of each file, all of them or none.
 
 use crate::change::{AppliedHunk, Block, ChangeSet, Edit, FileChange, Relaxed};
+use crate::elision;
 use crate::near;
 use crate::path;
 use crate::place::{LineEnds, Placed, place};
@@ -137,6 +138,11 @@ impl Draft {
         if self.before == self.now {
             return Err(Refusal::NoChange { path: self.path, block: None });
         }
+        if let (Some(before), Some(now)) = (&self.before, &self.now)
+            && let Some((line, text)) = elision::added(before, now)
+        {
+            return Err(Refusal::Elided { path: self.path, line, text });
+        }
         let applied = match &self.now {
             None => Vec::new(),
             Some(now) => self
@@ -188,8 +194,8 @@ fn replacement(now: &[u8], range: &Range<usize>, search: &str, replace: &str, re
         blend(found, search, replace, end)
     };
     if relaxed.final_newline {
-        let body = [b"\r\n".as_slice(), b"\n"].iter().find_map(|end| bytes.strip_suffix(*end)).map(<[u8]>::len);
-        bytes.truncate(body.unwrap_or(bytes.len()));
+        let body = unended(&bytes).len();
+        bytes.truncate(body);
     }
     let line_ends = LineEnds::of(&bytes).crlf != LineEnds::of(replace.as_bytes()).crlf;
     (bytes, Relaxed { line_ends, ..Relaxed::default() })
@@ -220,6 +226,9 @@ fn blend(found: &[u8], search: &str, replace: &str, end: Option<&[u8]>) -> Vec<u
     }
     if replace.ends_with('\n') {
         complete(&mut bytes, end);
+    } else {
+        let body = unended(&bytes).len(); // a kept line brought its end along
+        bytes.truncate(body);
     }
     bytes
 }
@@ -228,6 +237,14 @@ fn blend(found: &[u8], search: &str, replace: &str, end: Option<&[u8]>) -> Vec<u
 fn complete(bytes: &mut Vec<u8>, end: Option<&[u8]>) {
     if !bytes.is_empty() && !bytes.ends_with(b"\n") {
         bytes.extend_from_slice(end.unwrap_or(b"\n"));
+    }
+}
+
+/// Without the line end at its end.
+fn unended(text: &[u8]) -> &[u8] {
+    match text {
+        [body @ .., b'\r', b'\n'] | [body @ .., b'\n'] => body,
+        body => body,
     }
 }
 
@@ -240,12 +257,10 @@ fn with_line_ends(text: &[u8], end: Option<&[u8]>) -> Vec<u8> {
     let Some(end) = end else { return text.to_vec() };
     let mut bytes = Vec::with_capacity(text.len());
     for line in text.split_inclusive(|b| *b == b'\n') {
-        match line {
-            [body @ .., b'\r', b'\n'] | [body @ .., b'\n'] => {
-                bytes.extend_from_slice(body);
-                bytes.extend_from_slice(end);
-            }
-            body => bytes.extend_from_slice(body),
+        let body = unended(line);
+        bytes.extend_from_slice(body);
+        if body.len() < line.len() {
+            bytes.extend_from_slice(end);
         }
     }
     bytes
@@ -264,10 +279,8 @@ fn in_form_of(old: &[u8], content: &[u8]) -> (Vec<u8>, Relaxed) {
     if !body.is_empty() && body.ends_with(b"\n") != bytes.ends_with(b"\n") {
         relaxed.final_newline = true;
         if bytes.ends_with(b"\n") {
-            bytes.pop();
-            if bytes.ends_with(b"\r") {
-                bytes.pop();
-            }
+            let body = unended(&bytes).len();
+            bytes.truncate(body);
         } else {
             bytes.extend_from_slice(LineEnds::of(old).only().unwrap_or(b"\n"));
         }

@@ -6,6 +6,7 @@
 
 mod apply;
 mod change;
+mod elision;
 mod near;
 mod parse;
 mod path;

@@ -1,7 +1,17 @@
 //! Reads a model's text as edits.
+//!
+//! Prose around edits is passed over; an edit that is cut off, or of which it is not clear what it says,
+//! refuses the whole text and names the line. Whether it fits the files is another question (`apply`).
+
+mod blocks;
+mod path_line;
+mod whole;
 
 use crate::change::Edit;
+use crate::refusal::shortened;
 use atelier_protocol::{Code, Problem};
+pub(crate) use blocks::width_for;
+pub(crate) use path_line::{is_path_line, on_its_line};
 use std::fmt;
 use std::str::FromStr;
 
@@ -10,7 +20,7 @@ use std::str::FromStr;
 pub enum Format {
     /// A path line, then a fenced block with the whole content.
     WholeFile,
-    /// A path line, then blocks of search text and replacement between markers.
+    /// A path line, then blocks of search text and replacement between markers, as Aider has them.
     SearchReplace,
 }
 
@@ -61,8 +71,64 @@ impl ParseRefusal {
     }
 }
 
-/// Reads all edits of a model's text; prose around them is passed over.
+/// Reads all edits of a model's text, in its order; at least one.
+///
+/// Several blocks for one file that follow each other become one edit.
 pub fn parse(format: Format, text: &str) -> Result<Vec<Edit>, ParseRefusal> {
-    let _ = text;
-    Err(ParseRefusal { line: 1, reason: format!("no {format} edit"), excerpt: String::new(), hint: "" })
+    let text = Lines::of(text);
+    match format {
+        Format::WholeFile => whole::parse(&text),
+        Format::SearchReplace => blocks::parse(&text),
+    }
+}
+
+/// A text by lines, without their ends.
+struct Lines<'a>(Vec<&'a str>);
+
+impl<'a> Lines<'a> {
+    fn of(text: &'a str) -> Self {
+        Self(text.strip_prefix('\u{feff}').unwrap_or(text).lines().collect())
+    }
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    /// Line `index`, from 0; empty behind the end.
+    fn at(&self, index: usize) -> &'a str {
+        self.0.get(index).copied().unwrap_or_default()
+    }
+    /// Lines `from..to`, each ended with LF.
+    fn joined(&self, from: usize, to: usize) -> String {
+        self.0.get(from..to).unwrap_or_default().iter().flat_map(|line| [line, "\n"]).collect()
+    }
+    fn refusal(&self, index: usize, reason: impl Into<String>, hint: &'static str) -> ParseRefusal {
+        ParseRefusal {
+            line: u32::try_from(index).unwrap_or(u32::MAX - 1) + 1,
+            reason: reason.into(),
+            excerpt: shortened(self.at(index)),
+            hint,
+        }
+    }
+}
+
+/// A line of backticks or tildes around code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Fence<'a> {
+    mark: char,
+    length: usize,
+    /// What follows the marks; only an opening fence has something there.
+    info: &'a str,
+}
+
+impl<'a> Fence<'a> {
+    /// CommonMark 0.31.2 section 4.5: at most three spaces before, no backtick in the info of a backtick fence.
+    fn on(line: &'a str) -> Option<Self> {
+        let body = line.trim_start_matches(' ');
+        if line.len() - body.len() > 3 {
+            return None;
+        }
+        let mark = body.chars().next().filter(|c| matches!(c, '`' | '~'))?;
+        let length = body.chars().take_while(|c| *c == mark).count();
+        let info = body[length..].trim();
+        (length >= 3 && !(mark == '`' && info.contains('`'))).then_some(Self { mark, length, info })
+    }
 }

@@ -75,8 +75,18 @@ pub enum Refusal {
         /// The first five places.
         candidates: Vec<Candidate>,
     },
+    /// The new text stands for the old instead of repeating it, which would remove what it stands for.
+    #[error("line {line} of the new `{path}` would be `{text}`, which stands for lines that are there now")]
+    Elided {
+        /// The file.
+        path: String,
+        /// The line in the new file, from 1.
+        line: u32,
+        /// The line.
+        text: String,
+    },
     /// Nothing would change.
-    #[error("the edit of `{path}` changes nothing")]
+    #[error("{}", unchanged(path, *block))]
     NoChange {
         /// The file.
         path: String,
@@ -88,6 +98,13 @@ pub enum Refusal {
 /// Where counting the places of an ambiguous text stops.
 pub(crate) const COUNTED: usize = 50;
 
+fn unchanged(path: &str, block: Option<u32>) -> String {
+    match block {
+        Some(block) => format!("the search text and the replacement of block {block} for `{path}` are the same"),
+        None => format!("`{path}` would stay as it is"),
+    }
+}
+
 fn times(total: u32) -> String {
     if total as usize >= COUNTED { format!("at least {total} times") } else { format!("{total} times") }
 }
@@ -95,7 +112,7 @@ fn times(total: u32) -> String {
 impl Refusal {
     /// The refusal as it crosses a door; candidates are in its details.
     pub fn problem(&self) -> Problem {
-        let message = format!("{self}. Nothing was changed.");
+        let message = sentence(&format!("{self}. Nothing was changed."));
         match self {
             Refusal::BadPath { .. } => Problem::new(
                 Code::OutsideProject,
@@ -120,7 +137,7 @@ impl Refusal {
             }
             Refusal::NotFound { nearest, differs, .. } => Problem::new(
                 Code::EditNotFound,
-                format!("{self}: {differs} Nothing was changed."),
+                sentence(&format!("{self}: {differs} Nothing was changed.")),
                 match nearest {
                     Some(_) => "Copy the search text from the file exactly, with its indentation.",
                     None => "Read the file again and copy the search text from it exactly.",
@@ -133,6 +150,11 @@ impl Refusal {
                 "Add neighbouring lines to the search text (and to the replacement) until only one place fits.",
             )
             .with_details(candidates.iter().map(Candidate::described)),
+            Refusal::Elided { .. } => Problem::new(
+                Code::EditUnreadable,
+                message,
+                "Write every line out, or replace only the lines that change.",
+            ),
             Refusal::NoChange { block, .. } => Problem::new(
                 Code::NothingChanged,
                 message,
@@ -174,6 +196,11 @@ impl Candidate {
         let place = if from == to { format!("line {from}") } else { format!("lines {from}-{to}") };
         format!("{place}:\n{}", self.text)
     }
+}
+
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 /// A line that is safe to show: a minified file has lines of megabytes.

@@ -1,0 +1,141 @@
+//! Reads whole files: a line with the path, then a fenced block with the content.
+//!
+//! A fenced block without a path line is an example and is passed over. Where the content has fences of its own
+//! and it is not clear which one ends it, the text is refused: a file cut short would be worse.
+
+use super::path_line::{mentioned, path_on};
+use super::{Fence, Lines, ParseRefusal};
+use crate::change::Edit;
+
+const SHAPE: &str =
+    "Write the path alone on a line, then a fence, the whole content of the file, and the same fence again.";
+const LONGER: &str = "Put the file between fences that are longer than any fence inside it, such as five backticks.";
+const WHOLE_AGAIN: &str = "Write the whole file again, with the fence that ends it.";
+
+/// Languages of blocks that are shown to be run or read, never files.
+const SHOWN: &[&str] = &["sh", "bash", "shell", "console", "zsh", "text", "txt", "output", "diff", "powershell"];
+
+pub(super) fn parse(text: &Lines<'_>) -> Result<Vec<Edit>, ParseRefusal> {
+    let mut edits: Vec<Edit> = Vec::new();
+    let mut prose_from = 0;
+    let mut index = 0;
+    while index < text.len() {
+        let Some(fence) = Fence::on(text.at(index)) else {
+            index += 1;
+            continue;
+        };
+        let above = (prose_from..index).rfind(|above| !text.at(*above).trim().is_empty());
+        let path = above.and_then(|above| path_on(text.at(above)));
+        let close = match path {
+            Some(path) => {
+                let close = close_of_file(text, index, fence, &path)?;
+                if edits.iter().any(|edit| edit.path() == path) {
+                    return Err(text.refusal(
+                        index,
+                        format!("`{path}` is given a second time"),
+                        "Give each file once.",
+                    ));
+                }
+                edits.push(Edit::Write { path, content: text.joined(index + 1, close).into_bytes() });
+                close
+            }
+            None => {
+                perhaps_a_file(text, above, fence)?;
+                (index + 1..text.len()).find(|close| closes(text.at(*close), fence)).unwrap_or(text.len())
+            }
+        };
+        index = close + 1;
+        prose_from = index;
+    }
+    if edits.is_empty() {
+        return Err(text.refusal(
+            text.len().saturating_sub(1),
+            "there is no path followed by a fenced block in the text",
+            SHAPE,
+        ));
+    }
+    Ok(edits)
+}
+
+/// Refuses an unnamed block that the sentence above it says is a file.
+fn perhaps_a_file(text: &Lines<'_>, above: Option<usize>, fence: Fence<'_>) -> Result<(), ParseRefusal> {
+    let Some(above) = above else { return Ok(()) };
+    let line = text.at(above).trim();
+    if line.ends_with(':') && !SHOWN.contains(&fence.info) && mentioned(line).count() == 1 {
+        return Err(text.refusal(
+            above,
+            "it is not clear whether the block below is the whole file that is named here",
+            SHAPE,
+        ));
+    }
+    Ok(())
+}
+
+/// Whether `line` ends a block opened by `fence` by CommonMark's rule.
+fn closes(line: &str, fence: Fence<'_>) -> bool {
+    Fence::on(line)
+        .is_some_and(|other| other.mark == fence.mark && other.info.is_empty() && other.length >= fence.length)
+}
+
+/// The line that ends the file opened at `open`.
+fn close_of_file(text: &Lines<'_>, open: usize, fence: Fence<'_>, path: &str) -> Result<usize, ParseRefusal> {
+    let next = (open + 1..text.len()).find(|index| opens_file(text, open, fence, *index));
+    let end = next.unwrap_or(text.len());
+    let inside: Vec<(usize, Fence<'_>)> = (open + 1..end)
+        .filter_map(|index| Some((index, Fence::on(text.at(index))?)))
+        .filter(|(_, other)| other.mark == fence.mark)
+        .collect();
+    // Nothing follows but the path line of the next file.
+    let ends_region = |index: usize| {
+        let filled = (index + 1..end).filter(|line| !text.at(*line).trim().is_empty()).count();
+        filled <= usize::from(next.is_some())
+    };
+    let long: Vec<&(usize, Fence<'_>)> = inside.iter().filter(|(_, other)| other.length >= fence.length).collect();
+    if long.is_empty() {
+        // Too short a fence ends the file only where nothing else could be meant: an inner fence looks the same.
+        return match inside.as_slice() {
+            [(close, other)] if other.info.is_empty() && ends_region(*close) && !holds_fences(path) => Ok(*close),
+            _ => Err(text.refusal(open, "the file that begins here is not ended by a fence", WHOLE_AGAIN)),
+        };
+    }
+    // Of the fences that are long enough, those with a language open one inside, bare ones close.
+    let mut depth = 1;
+    for (at, (index, other)) in long.iter().enumerate() {
+        depth = if other.info.is_empty() { depth - 1 } else { depth + 1 };
+        if depth > 0 {
+            continue;
+        }
+        let rest = long.get(at + 1..).unwrap_or_default();
+        let examples =
+            rest.chunks(2).all(|pair| matches!(pair, [(_, a), (_, b)] if !a.info.is_empty() && b.info.is_empty()));
+        if examples && (at == 0 || ends_region(*index)) {
+            return Ok(*index);
+        }
+        let unclear = rest.first().map_or(*index, |(after, _)| *after);
+        let reason = format!("it is not clear whether the file that begins in line {} ends before this line", open + 1);
+        return Err(text.refusal(unclear, reason, LONGER));
+    }
+    Err(text.refusal(open, "the file that begins here is not ended by a fence", WHOLE_AGAIN))
+}
+
+/// Whether files of this name often have fences inside.
+fn holds_fences(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.rsplit_once('.').is_none_or(|(_, ending)| {
+        matches!(
+            ending.to_ascii_lowercase().as_str(),
+            "md" | "mdx" | "markdown" | "mdc" | "rst" | "txt" | "adoc" | "qmd" | "rmd"
+        )
+    })
+}
+
+/// Whether line `index` opens another file: a fence below a path line, behind a fence that may end the file opened
+/// at `open`.
+fn opens_file(text: &Lines<'_>, open: usize, fence: Fence<'_>, index: usize) -> bool {
+    if Fence::on(text.at(index)).is_none() {
+        return false;
+    }
+    let above = (open + 1..index).rfind(|above| !text.at(*above).trim().is_empty());
+    let Some(above) = above.filter(|above| path_on(text.at(*above)).is_some()) else { return false };
+    (open + 1..above).any(|before| closes(text.at(before), fence))
+}
