@@ -4,16 +4,33 @@
 //! nothing it started outlives it. What confines it is found out by trying, see [`Sandbox::detect`].
 //! Deciding whether a command may run at all, and asking the user, is the engine's job.
 
+mod attend;
+mod confine;
 mod error;
+mod output;
+mod process;
+mod reach;
 mod spec;
 mod toolchain;
+
+#[cfg(target_os = "linux")]
+mod bubblewrap;
+#[cfg(target_os = "linux")]
+mod fence;
+#[cfg(target_os = "linux")]
+mod keeper;
 
 pub use atelier_protocol::event::Mechanism;
 pub use error::SpawnError;
 pub use spec::{Ran, Spec};
 pub use toolchain::Toolchain;
 
+use attend::End;
+use confine::Confined;
+use output::Capture;
+use reach::Reach;
 use std::future::Future;
+use std::time::Instant;
 
 /// A way to confine commands on this machine.
 #[derive(Debug, Clone)]
@@ -23,9 +40,9 @@ pub struct Sandbox {
 
 impl Sandbox {
     /// Finds out by trying what can confine a command here: bubblewrap, else Landlock, else nothing.
-    /// Runs two short processes; blocks for some ten milliseconds.
+    /// Runs one or two short processes; blocks for some ten milliseconds.
     pub fn detect() -> Self {
-        Self { mechanism: Mechanism::None }
+        Self { mechanism: confine::detect() }
     }
 
     /// A sandbox that uses `mechanism`, whether it works here or not: where it does not, [`Sandbox::run`] fails.
@@ -47,10 +64,49 @@ impl Sandbox {
         &self,
         spec: Spec,
         cancel: impl Future<Output = ()> + Send,
-        on_output: impl FnMut(&[u8]) + Send,
+        mut on_output: impl FnMut(&[u8]) + Send,
     ) -> Result<Ran, SpawnError> {
-        let _ = (cancel, on_output);
-        spec.argv.first().ok_or(SpawnError::EmptyCommand)?;
-        Err(SpawnError::NotConfined { mechanism: self.mechanism, reason: "not built yet".to_owned() })
+        let begun = Instant::now();
+        let mechanism = self.mechanism;
+        let confined = mechanism != Mechanism::None;
+        let home = std::env::home_dir().filter(|home| home.parent().is_some());
+        let reach = Reach::of(&spec, home.as_deref(), confine::temporary(mechanism), confined)?;
+        let Confined { command, report } = confine::command(&reach, mechanism)?;
+
+        let mut capture = Capture::new(spec.max_output);
+        let sink = |chunk: &[u8]| {
+            capture.push(chunk);
+            on_output(chunk);
+        };
+        let end = attend::to_the_end(command, spec.timeout, cancel, sink).await?;
+        let output_bytes = capture.seen();
+        let output = capture.finish();
+        if let End::ByItself(_) = end {
+            confine::check_report(report, mechanism, &output)?;
+        }
+        let (exit_code, signal) = match end {
+            End::ByItself(status) => (status.code(), signal_of(status)),
+            End::TimedOut | End::Cancelled => (None, None),
+        };
+        Ok(Ran {
+            exit_code,
+            signal,
+            timed_out: end == End::TimedOut,
+            cancelled: end == End::Cancelled,
+            output,
+            output_bytes,
+            ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            mechanism,
+        })
     }
+}
+
+#[cfg(unix)]
+fn signal_of(status: std::process::ExitStatus) -> Option<i32> {
+    std::os::unix::process::ExitStatusExt::signal(&status)
+}
+
+#[cfg(not(unix))]
+fn signal_of(_status: std::process::ExitStatus) -> Option<i32> {
+    None
 }
