@@ -14,6 +14,7 @@ pub(crate) use blocks::width_for;
 pub(crate) use path_line::{is_path_line, on_its_line};
 use std::fmt;
 use std::str::FromStr;
+pub(crate) use whole::fence_for;
 
 /// How a model writes its edits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

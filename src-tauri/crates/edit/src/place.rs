@@ -1,12 +1,14 @@
 //! Finds the one place of a search text in a file.
 //!
-//! The bytes themselves first; then a copy in which line ends, then also spaces before them, are made alike.
+//! The bytes themselves first; then a copy in which line ends, then the missing one at the end of the file, then
+//! also spaces before line ends are made alike.
 //! Every byte of such a copy knows the bytes of the file it stands for, so that what is replaced is always a
 //! range of the file itself. Two places are a refusal, on every level.
 
 use crate::change::Relaxed;
 use crate::refusal::COUNTED;
 use memchr::memmem::Finder;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Where a search text stands.
@@ -29,6 +31,7 @@ pub(crate) enum Placed {
 enum Level {
     Exact,
     LineEnds,
+    FinalNewline,
     TrailingSpace,
 }
 
@@ -37,7 +40,7 @@ enum Level {
 /// `start` is where the text begins behind a byte order mark. A search text that ends a line is looked for as
 /// whole lines before it is looked for as a part of some.
 pub(crate) fn place(text: &[u8], start: usize, cursor: usize, search: &[u8]) -> Placed {
-    for level in [Level::Exact, Level::LineEnds, Level::TrailingSpace] {
+    for level in [Level::Exact, Level::LineEnds, Level::FinalNewline, Level::TrailingSpace] {
         let needle = alike(search, level, false);
         // Made alike, a text of nothing but space fits every empty line.
         if level != Level::Exact && needle.bytes.iter().all(u8::is_ascii_whitespace) {
@@ -73,7 +76,7 @@ fn overlooked(found: &[u8], search: &[u8], at_end: bool) -> Relaxed {
     let (found_ends, search_ends) = (LineEnds::of(found), LineEnds::of(search));
     let final_newline = at_end && search.ends_with(b"\n") && !found.ends_with(b"\n");
     let bare = |text: &[u8]| {
-        let mut bytes = alike(text, Level::LineEnds, false).bytes;
+        let mut bytes = alike(text, Level::LineEnds, false).bytes.into_owned();
         if final_newline && bytes.ends_with(b"\n") {
             bytes.pop();
         }
@@ -88,13 +91,13 @@ fn overlooked(found: &[u8], search: &[u8], at_end: bool) -> Relaxed {
 }
 
 /// A text made alike, and the bytes each of its bytes stands for.
-struct Alike {
-    bytes: Vec<u8>,
+struct Alike<'a> {
+    bytes: Cow<'a, [u8]>,
     /// Where the bytes start and end in the original; empty where nothing was changed.
     spans: Vec<(usize, usize)>,
 }
 
-impl Alike {
+impl Alike<'_> {
     /// The first place in the copy that stands for `offset` of the original or later.
     fn position(&self, offset: usize) -> usize {
         if self.spans.is_empty() {
@@ -113,10 +116,10 @@ impl Alike {
     }
 }
 
-/// `whole` says that the text is a file, whose last line ends at its end.
-fn alike(text: &[u8], level: Level, whole: bool) -> Alike {
+/// `whole` says that the text is a file, whose last line may be taken as ended by its end.
+fn alike(text: &[u8], level: Level, whole: bool) -> Alike<'_> {
     if level == Level::Exact {
-        return Alike { bytes: text.to_vec(), spans: Vec::new() };
+        return Alike { bytes: Cow::Borrowed(text), spans: Vec::new() };
     }
     let mut bytes = Vec::with_capacity(text.len() + 1);
     let mut spans = Vec::with_capacity(text.len() + 1);
@@ -135,13 +138,13 @@ fn alike(text: &[u8], level: Level, whole: bool) -> Alike {
             bytes.push(*byte);
             spans.push((offset + at, offset + at + 1));
         }
-        if ended || whole {
+        if ended || (whole && level != Level::LineEnds) {
             bytes.push(b'\n');
             spans.push((offset + body.len(), offset + line.len()));
         }
         offset += line.len();
     }
-    Alike { bytes, spans }
+    Alike { bytes: Cow::Owned(bytes), spans }
 }
 
 trait TrimLine {
@@ -157,8 +160,8 @@ impl TrimLine for [u8] {
 }
 
 /// The places of `needle` at or behind `from`: whole lines alone where there are any and it ends a line.
-fn unique_or_all(hay: &Alike, needle: &[u8], from: usize, level: Level) -> Vec<usize> {
-    let bytes = hay.bytes.as_slice();
+fn unique_or_all(hay: &Alike<'_>, needle: &[u8], from: usize, level: Level) -> Vec<usize> {
+    let bytes = &*hay.bytes;
     if needle.is_empty() || from > bytes.len() {
         return Vec::new();
     }

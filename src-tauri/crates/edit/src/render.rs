@@ -1,7 +1,7 @@
 //! Writes edits the way a model is asked to, so that prompts show the very format that is read back.
 
 use crate::change::{Block, Edit};
-use crate::parse::{Format, is_path_line, on_its_line, width_for};
+use crate::parse::{Format, fence_for, is_path_line, on_its_line, width_for};
 use std::fmt::Write as _;
 
 /// The edits as text that [`crate::parse()`] reads back as the same edits.
@@ -37,8 +37,7 @@ pub fn render(format: Format, edits: &[Edit]) -> Option<String> {
 
 fn whole(text: &mut String, path: &str, content: &[u8]) -> Option<()> {
     let content = std::str::from_utf8(content).ok().filter(|content| is_lines(content))?;
-    let longest = content.lines().map(|line| line.trim_start().chars().take_while(|c| *c == '`').count()).max();
-    let fence = "`".repeat(longest.unwrap_or(0).saturating_add(1).max(3));
+    let fence = "`".repeat(fence_for(content));
     writeln!(text, "{}\n{fence}\n{content}{fence}\n", on_its_line(path)).ok()
 }
 

@@ -1,5 +1,7 @@
 //! What holds for every file and every edit, tried on random ones.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use atelier_edit::{Block, Edit, Format, Refusal, apply, parse, render};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -65,7 +67,7 @@ fn writes() -> impl Strategy<Value = Vec<Edit>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, max_global_rejects: 1 << 20, ..ProptestConfig::default() })]
 
     #[test]
     fn a_unique_piece_is_replaced_exactly_where_it_stands(file in lines(), a in 0usize..60, b in 0usize..60, new in "[xyz\n]{0,6}") {

@@ -1,5 +1,7 @@
 //! What becomes of edits: placed exactly, or refused with something to act on, and the file keeps its form.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use atelier_edit::{Block, ChangeSet, Edit, Refusal, Relaxed, apply};
 use std::collections::BTreeMap;
 

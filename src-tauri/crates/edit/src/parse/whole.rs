@@ -7,9 +7,12 @@ use super::path_line::{mentioned, path_on};
 use super::{Fence, Lines, ParseRefusal};
 use crate::change::Edit;
 
+/// The longest opening fence that may have been ended by a shorter one in error.
+const SLIP: usize = 5;
+
 const SHAPE: &str =
     "Write the path alone on a line, then a fence, the whole content of the file, and the same fence again.";
-const LONGER: &str = "Put the file between fences that are longer than any fence inside it, such as five backticks.";
+const LONGER: &str = "Put the file between fences that are longer than any fence inside it, such as six backticks.";
 const WHOLE_AGAIN: &str = "Write the whole file again, with the fence that ends it.";
 
 /// Languages of blocks that are shown to be run or read, never files.
@@ -94,7 +97,11 @@ fn close_of_file(text: &Lines<'_>, open: usize, fence: Fence<'_>, path: &str) ->
     if long.is_empty() {
         // Too short a fence ends the file only where nothing else could be meant: an inner fence looks the same.
         return match inside.as_slice() {
-            [(close, other)] if other.info.is_empty() && ends_region(*close) && !holds_fences(path) => Ok(*close),
+            [(close, other)]
+                if other.info.is_empty() && fence.length <= SLIP && ends_region(*close) && !holds_fences(path) =>
+            {
+                Ok(*close)
+            }
             _ => Err(text.refusal(open, "the file that begins here is not ended by a fence", WHOLE_AGAIN)),
         };
     }
@@ -116,6 +123,15 @@ fn close_of_file(text: &Lines<'_>, open: usize, fence: Fence<'_>, path: &str) ->
         return Err(text.refusal(unclear, reason, LONGER));
     }
     Err(text.refusal(open, "the file that begins here is not ended by a fence", WHOLE_AGAIN))
+}
+
+/// The length of the fence around `content` that no text inside ends, not even where the text breaks off.
+pub(crate) fn fence_for(content: &str) -> usize {
+    let longest = content.lines().map(|line| line.trim_start().chars().take_while(|c| *c == '`').count()).max();
+    match longest {
+        Some(length) if length >= 3 => (length + 1).max(SLIP + 1),
+        _ => 3,
+    }
 }
 
 /// Whether files of this name often have fences inside.
