@@ -1,0 +1,201 @@
+//! The journal: what the owner of a store appends to, reads and subscribes to.
+//!
+//! Appends go through the one writer; reads go to a few connections of their own. A clone is the same journal. Once
+//! the store is closed appends fail and subscriptions end; reads go on to work, blobs too.
+
+use crate::blobs::Blobs;
+use crate::chain::{Chain, Walk};
+use crate::error::{AppendError, BlobError, ReadError};
+use crate::feed::Feed;
+use crate::reader::Readers;
+use crate::subscribe::{self, Subscription};
+use crate::writer::{Append, Encoded, Message, Receipt};
+use atelier_protocol::event::NewEvent;
+use atelier_protocol::op::Draft;
+use atelier_protocol::{Envelope, Hash, RunId, Seq};
+use std::sync::{Arc, mpsc};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot};
+
+/// Bytes of payload that may wait for the writer; more wait outside.
+const QUEUE_BYTES: usize = 8 * 1024 * 1024;
+/// The unit in which that is counted.
+const UNIT: usize = 1024;
+/// Bytes of one event's payload. A frame of the socket must hold it.
+const EVENT_BYTES: usize = 32 * 1024 * 1024;
+/// Blob files that are written at the same time.
+const BLOB_WRITERS: usize = 4;
+
+/// The history of a store, in the process that owns it.
+#[derive(Clone)]
+pub struct Journal {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    epoch: u32,
+    queue: mpsc::Sender<Message>,
+    room: Arc<Semaphore>,
+    blob_writers: Arc<Semaphore>,
+    readers: Arc<Readers>,
+    feed: Arc<Feed>,
+    runtime: Handle,
+}
+
+impl Journal {
+    pub(crate) fn new(epoch: u32, queue: mpsc::Sender<Message>, readers: Readers, feed: Arc<Feed>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                epoch,
+                queue,
+                room: Arc::new(Semaphore::new(QUEUE_BYTES / UNIT)),
+                blob_writers: Arc::new(Semaphore::new(BLOB_WRITERS)),
+                readers: Arc::new(readers),
+                feed,
+                runtime: Handle::current(),
+            }),
+        }
+    }
+
+    /// The epoch of this owner: rises by one with each owner of the store.
+    pub fn epoch(&self) -> u32 {
+        self.inner.epoch
+    }
+
+    /// Appends events, all or none, next to each other. Returns once they are committed as their class demands.
+    /// Dropping the future does not take back what is queued. Errors: see [`AppendError`].
+    pub async fn append(&self, events: Vec<NewEvent>) -> Result<Receipt, AppendError> {
+        self.enqueue(None, events).await
+    }
+
+    /// The same, but only where `run` has exactly `version` events; [`AppendError::Conflict`] otherwise.
+    /// The events may be of other runs too.
+    pub async fn append_expecting(
+        &self,
+        run: &RunId,
+        version: u64,
+        events: Vec<NewEvent>,
+    ) -> Result<Receipt, AppendError> {
+        self.enqueue(Some((run.clone(), version)), events).await
+    }
+
+    async fn enqueue(&self, expecting: Option<(RunId, u64)>, events: Vec<NewEvent>) -> Result<Receipt, AppendError> {
+        if events.is_empty() {
+            return Err(AppendError::Empty);
+        }
+        let events = events.into_iter().map(Encoded::new).collect::<Result<Vec<_>, _>>()?;
+        if let Some(event) = events.iter().find(|event| event.payload.len() > EVENT_BYTES) {
+            let (kind, bytes) = (event.kind.clone(), event.payload.len());
+            return Err(AppendError::TooLarge { kind, bytes, limit: EVENT_BYTES });
+        }
+        let bytes = events.iter().map(|event| event.payload.len()).sum::<usize>();
+        // An append larger than the whole queue waits until the queue is empty and then goes alone.
+        let units = (bytes / UNIT + 1).min(QUEUE_BYTES / UNIT);
+        let room = Arc::clone(&self.inner.room).acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX));
+        let room = room.await.map_err(|_| AppendError::Closed)?;
+        let events = self.spill(events).await?;
+        let (reply, answer) = oneshot::channel();
+        let append = Append { events, expecting, bytes, reply, room };
+        self.inner.queue.send(Message::Append(append)).map_err(|_| AppendError::Closed)?;
+        answer.await.map_err(|_| AppendError::Closed)?
+    }
+
+    /// Puts large payloads on the disk before the events that name them are queued.
+    async fn spill(&self, events: Vec<Encoded>) -> Result<Vec<Encoded>, AppendError> {
+        if !events.iter().any(Encoded::spills) {
+            return Ok(events);
+        }
+        let written = self.with_blobs(move |blobs| {
+            for event in events.iter().filter(|event| event.spills()) {
+                blobs.put(&event.payload)?;
+            }
+            Ok::<_, BlobError>(events)
+        });
+        written.await.ok_or(AppendError::Closed)?.map_err(|error| AppendError::Failed { reason: error.to_string() })
+    }
+
+    /// Runs `work` where it may block; `None` when the program is ending.
+    async fn with_blobs<T: Send + 'static>(&self, work: impl FnOnce(&Blobs) -> T + Send + 'static) -> Option<T> {
+        let permit = Arc::clone(&self.inner.blob_writers).acquire_owned().await.ok()?;
+        let readers = Arc::clone(&self.inner.readers);
+        tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work(readers.blobs())
+        })
+        .await
+        .ok()
+    }
+
+    /// Events after `after`, of one run or of all, at most `limit`, in order. Fewer mean that there are no more.
+    pub async fn read(&self, run: Option<&RunId>, after: Seq, limit: usize) -> Result<Vec<Envelope>, ReadError> {
+        self.inner.readers.envelopes(run.cloned(), after, Seq(u64::MAX), limit, usize::MAX).await
+    }
+
+    /// The runs, in order of their first event.
+    pub async fn runs(&self) -> Result<Vec<RunId>, ReadError> {
+        self.inner.readers.runs().await
+    }
+
+    /// How many events a run has; zero for one that is unknown.
+    pub async fn version(&self, run: &RunId) -> Result<u64, ReadError> {
+        self.inner.readers.version(run.clone()).await
+    }
+
+    /// Number of the last committed event.
+    pub fn last_seq(&self) -> Seq {
+        self.inner.feed.head()
+    }
+
+    /// Stored events after `after`, then `Frame::CaughtUp`, then live events and drafts. Each event comes exactly
+    /// once and in order; drafts may be missed. Ends when the store is closed; `Frame::Lost` where it cannot be read.
+    pub fn subscribe(&self, after: Seq) -> Subscription {
+        let (frames, subscription) = Subscription::channel();
+        let (readers, feed) = (Arc::clone(&self.inner.readers), Arc::clone(&self.inner.feed));
+        self.inner.runtime.spawn(subscribe::follow(readers, feed, after, frames));
+        subscription
+    }
+
+    /// Shows streamed text to whoever is subscribed now. It is never stored, and laggards may miss it.
+    pub fn publish_draft(&self, draft: Draft) {
+        self.inner.feed.draft(draft);
+    }
+
+    /// Keeps bytes under their hash. Returns once they are on the disk; the same bytes are kept once.
+    pub async fn put_blob(&self, bytes: Vec<u8>) -> Result<Hash, BlobError> {
+        self.with_blobs(move |blobs| blobs.put(&bytes)).await.unwrap_or_else(|| Err(ending()))
+    }
+
+    /// The bytes of a hash, checked against it; `None` where there are none.
+    pub async fn blob(&self, hash: &Hash) -> Result<Option<Vec<u8>>, BlobError> {
+        let hash = hash.clone();
+        self.with_blobs(move |blobs| blobs.get(&hash)).await.unwrap_or_else(|| Err(ending()))
+    }
+
+    /// Walks the chain from the first event to the one that is last now, payloads and blobs included, and names the
+    /// first event that is not as it was written.
+    pub async fn verify(&self) -> Result<Chain, ReadError> {
+        Walk::whole(&self.inner.readers).await
+    }
+
+    /// Commits what is queued, closes the database, and ends the subscriptions.
+    pub(crate) async fn close(&self) {
+        let (stopped, done) = oneshot::channel();
+        if self.inner.queue.send(Message::Stop(stopped)).is_ok() {
+            let _ = done.await;
+        }
+        self.inner.room.close();
+        self.inner.feed.closed().cancel();
+    }
+
+    /// The same without waiting: the writer closes the database when it comes to it.
+    pub(crate) fn abandon(&self) {
+        let (stopped, _) = oneshot::channel();
+        let _ = self.inner.queue.send(Message::Stop(stopped));
+        self.inner.room.close();
+        self.inner.feed.closed().cancel();
+    }
+}
+
+fn ending() -> BlobError {
+    BlobError::Io { path: std::path::PathBuf::new(), reason: "the program is ending".into() }
+}

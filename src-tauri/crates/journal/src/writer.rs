@@ -1,0 +1,449 @@
+//! The one writer: a thread that takes queued appends, commits them in groups, and answers each.
+//!
+//! Appends that wait together are committed together; nothing waits for company. A group closes at 256 events, 1 MiB
+//! or 2 ms. A group with any event of class full is committed with `synchronous=FULL`, which syncs the log before
+//! the commit returns and with it every earlier commit; any other with `NORMAL`, which survives a killed process but
+//! not a power loss. An append is whole or absent. Each group first checks that the epoch in the store is still ours.
+
+use crate::chain::Link;
+use crate::error::AppendError;
+use crate::feed::Feed;
+use crate::owner::StoreLock;
+use crate::reader;
+use crate::store::SPILL;
+use atelier_protocol::event::NewEvent;
+use atelier_protocol::ports::Clock;
+use atelier_protocol::{Class, Envelope, Event, Hash, RunId, Seq, StoreId};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
+use std::collections::HashSet;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+const GROUP_EVENTS: usize = 256;
+const GROUP_BYTES: usize = 1024 * 1024;
+const GROUP_TIME: Duration = Duration::from_millis(2);
+
+/// Above this a page could not hold the number.
+const LAST_SEQ: u64 = (1 << 53) - 1;
+
+/// What an append brought.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Receipt {
+    /// Number of the first event.
+    pub first: Seq,
+    /// Number of the last event.
+    pub last: Seq,
+    /// The events as recorded, in order.
+    pub events: Vec<Envelope>,
+}
+
+/// An event with its payload as it will be stored.
+pub(crate) struct Encoded {
+    pub new: NewEvent,
+    pub kind: String,
+    pub payload: Vec<u8>,
+    pub payload_hash: Hash,
+}
+
+impl Encoded {
+    /// Encodes an event.
+    pub fn new(new: NewEvent) -> Result<Self, AppendError> {
+        let unusable = |reason: String| AppendError::Failed { reason: format!("an event cannot be encoded: {reason}") };
+        let json = serde_json::to_string(&new.event).map_err(|error| unusable(error.to_string()))?;
+        // The event's JSON is `{"kind":"...","payload":{...}}`; taken apart as text it is encoded only once.
+        let (kind, payload) = json
+            .strip_prefix("{\"kind\":\"")
+            .and_then(|rest| rest.strip_suffix('}'))
+            .and_then(|rest| rest.split_once("\",\"payload\":"))
+            .ok_or_else(|| unusable("it has no kind".into()))?;
+        let (kind, payload) = (kind.to_owned(), payload.as_bytes().to_vec());
+        let payload_hash = Hash::of(&payload);
+        Ok(Self { new, kind, payload, payload_hash })
+    }
+
+    pub fn spills(&self) -> bool {
+        self.payload.len() > SPILL
+    }
+}
+
+/// An append on its way.
+pub(crate) struct Append {
+    pub events: Vec<Encoded>,
+    pub expecting: Option<(RunId, u64)>,
+    pub bytes: usize,
+    pub reply: oneshot::Sender<Result<Receipt, AppendError>>,
+    pub room: OwnedSemaphorePermit,
+}
+
+/// What the writer is told.
+pub(crate) enum Message {
+    Append(Append),
+    /// Finish what was queued before, close the file and answer.
+    Stop(oneshot::Sender<()>),
+}
+
+/// The writing end of a store. Lives on its own thread and holds the lock as long as it does.
+pub(crate) struct Writer {
+    connection: Connection,
+    store: StoreId,
+    clock: Arc<dyn Clock>,
+    feed: Arc<Feed>,
+    epoch: u32,
+    head: Seq,
+    head_hash: Hash,
+    shapes: HashSet<(String, u32)>,
+    syncs: Option<Class>,
+    /// Set once nothing can be written any more.
+    ended: Option<AppendError>,
+    /// Dropped after the connection: fields are dropped in order.
+    _lock: Arc<StoreLock>,
+}
+
+impl Writer {
+    /// Takes the store over: raises the epoch and appends who owns it now.
+    pub fn take_over(
+        connection: Connection,
+        store: StoreId,
+        door: &str,
+        clock: Arc<dyn Clock>,
+        lock: Arc<StoreLock>,
+    ) -> Result<Self, AppendError> {
+        let mut writer = Self {
+            connection,
+            store,
+            clock,
+            feed: Arc::new(Feed::new(Seq::ZERO)),
+            epoch: 0,
+            head: Seq::ZERO,
+            head_hash: Hash::of(b""),
+            shapes: HashSet::new(),
+            syncs: None,
+            ended: None,
+            _lock: lock,
+        };
+        writer.raise_epoch(door)?;
+        writer.feed = Arc::new(Feed::new(writer.head));
+        Ok(writer)
+    }
+
+    fn raise_epoch(&mut self, door: &str) -> Result<(), AppendError> {
+        self.sync_for(Class::Full).map_err(failed)?;
+        self.shapes = known_shapes(&self.connection).map_err(failed)?;
+        let transaction = begin(&self.connection).map_err(failed)?;
+        let head = reader::head(&transaction).map_err(failed)?;
+        let epoch = epoch_in(&transaction).map_err(failed)? + 1;
+        transaction.execute("UPDATE store SET epoch = ?1", [epoch]).map_err(failed)?;
+        let mut group = Group {
+            transaction: &transaction,
+            store: &self.store,
+            known: &self.shapes,
+            shapes: HashSet::new(),
+            at_ms: self.clock.now_ms(),
+            head: head.seq,
+            head_hash: head.hash,
+        };
+        let event = Event::OwnerChanged { epoch, pid: std::process::id(), door: door.to_owned() };
+        group.append(vec![Encoded::new(NewEvent::of_store(event))?]).map_err(failed)?;
+        group.finish().map_err(failed)?;
+        let (head, head_hash, shapes) = (group.head, group.head_hash, group.shapes);
+        transaction.commit().map_err(failed)?;
+        (self.head, self.head_hash, self.epoch) = (head, head_hash, epoch);
+        self.shapes.extend(shapes);
+        Ok(())
+    }
+
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    pub fn feed(&self) -> Arc<Feed> {
+        Arc::clone(&self.feed)
+    }
+
+    /// Starts the thread. It ends when it is told to stop or nobody can tell it anything any more.
+    pub fn start(mut self, queue: mpsc::Receiver<Message>) -> std::io::Result<()> {
+        std::thread::Builder::new().name("journal-writer".into()).spawn(move || {
+            let stopped = self.run(&queue);
+            // So that a copy of the database file alone is the whole history. What fails here is done on opening.
+            let _ = self.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
+            drop(self);
+            if let Some(stopped) = stopped {
+                let _ = stopped.send(());
+            }
+        })?;
+        Ok(())
+    }
+
+    fn run(&mut self, queue: &mpsc::Receiver<Message>) -> Option<oneshot::Sender<()>> {
+        while let Ok(message) = queue.recv() {
+            let (mut group, mut events, mut bytes) = (Vec::new(), 0, 0);
+            let since = Instant::now();
+            let mut next = Some(message);
+            let mut stop = None;
+            while let Some(message) = next.take() {
+                match message {
+                    Message::Append(append) => {
+                        events += append.events.len();
+                        bytes += append.bytes;
+                        group.push(append);
+                    }
+                    Message::Stop(stopped) => {
+                        stop = Some(stopped);
+                        break;
+                    }
+                }
+                if events < GROUP_EVENTS && bytes < GROUP_BYTES && since.elapsed() < GROUP_TIME {
+                    next = queue.try_recv().ok();
+                }
+            }
+            if !group.is_empty() {
+                self.commit(group);
+            }
+            if stop.is_some() {
+                return stop;
+            }
+        }
+        None
+    }
+
+    fn commit(&mut self, appends: Vec<Append>) {
+        let (mut work, mut waiting) = (Vec::with_capacity(appends.len()), Vec::with_capacity(appends.len()));
+        for Append { events, expecting, bytes, reply, room } in appends {
+            work.push((expecting, events));
+            waiting.push((reply, bytes, room));
+        }
+        let outcomes = match self.ended.clone().map_or_else(|| self.write(work), Err) {
+            Ok(outcomes) => outcomes,
+            Err(error) => waiting.iter().map(|_| Err(error.clone())).collect(),
+        };
+        for ((reply, bytes, room), outcome) in waiting.into_iter().zip(outcomes) {
+            if let Ok(receipt) = &outcome {
+                self.feed.committed(&receipt.events, bytes);
+            }
+            drop(room);
+            let _ = reply.send(outcome);
+        }
+    }
+
+    fn write(&mut self, work: Vec<Work>) -> Result<Vec<Result<Receipt, AppendError>>, AppendError> {
+        let class = work.iter().flat_map(|(_, events)| events).map(|event| event.new.event.class()).max();
+        let written = self.sync_for(class.unwrap_or(Class::Full)).and_then(|()| self.write_group(work));
+        match written {
+            Ok(Written::Group { outcomes, head, head_hash, shapes }) => {
+                (self.head, self.head_hash) = (head, head_hash);
+                self.shapes.extend(shapes);
+                Ok(outcomes)
+            }
+            Ok(Written::Fenced { theirs }) => {
+                let error = AppendError::Fenced { ours: self.epoch, theirs };
+                self.ended = Some(error.clone());
+                Err(error)
+            }
+            Err(error) => {
+                let code = error.sqlite_error_code();
+                let error = failed(error);
+                // After a failed sync nobody knows what is on the disk, and a second sync may lie. A new owner reads
+                // what is there. A full disk or a busy file is another matter: the next append may well succeed.
+                if let Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) = code {
+                    self.ended = Some(error.clone());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn write_group(&self, work: Vec<Work>) -> rusqlite::Result<Written> {
+        let transaction = begin(&self.connection)?;
+        let theirs = epoch_in(&transaction)?;
+        if theirs != self.epoch {
+            return Ok(Written::Fenced { theirs });
+        }
+        let mut group = Group {
+            transaction: &transaction,
+            store: &self.store,
+            known: &self.shapes,
+            shapes: HashSet::new(),
+            at_ms: self.clock.now_ms(),
+            head: self.head,
+            head_hash: self.head_hash.clone(),
+        };
+        let mut outcomes = Vec::with_capacity(work.len());
+        for (expecting, events) in work {
+            outcomes.push(match group.conflict(expecting)? {
+                Some(conflict) => Err(conflict),
+                None if group.head.0 + events.len() as u64 > LAST_SEQ => {
+                    Err(AppendError::Failed { reason: "the store has no numbers left".into() })
+                }
+                None => Ok(group.append(events)?),
+            });
+        }
+        group.finish()?;
+        let Group { head, head_hash, shapes, .. } = group;
+        transaction.commit()?;
+        Ok(Written::Group { outcomes, head, head_hash, shapes })
+    }
+
+    /// Chooses between a commit that syncs the log and one that does not. Outside a transaction only.
+    fn sync_for(&mut self, class: Class) -> rusqlite::Result<()> {
+        if self.syncs != Some(class) {
+            let synchronous = match class {
+                Class::Full => "FULL",
+                Class::Normal => "NORMAL",
+            };
+            self.connection.pragma_update(None, "synchronous", synchronous)?;
+            self.syncs = Some(class);
+        }
+        Ok(())
+    }
+}
+
+/// One append's expectation and events.
+type Work = (Option<(RunId, u64)>, Vec<Encoded>);
+
+enum Written {
+    Group { outcomes: Vec<Result<Receipt, AppendError>>, head: Seq, head_hash: Hash, shapes: HashSet<(String, u32)> },
+    Fenced { theirs: u32 },
+}
+
+/// The events of one transaction, and where the chain is after them.
+struct Group<'a> {
+    transaction: &'a Transaction<'a>,
+    store: &'a StoreId,
+    known: &'a HashSet<(String, u32)>,
+    shapes: HashSet<(String, u32)>,
+    at_ms: u64,
+    head: Seq,
+    head_hash: Hash,
+}
+
+impl Group<'_> {
+    fn conflict(&self, expecting: Option<(RunId, u64)>) -> rusqlite::Result<Option<AppendError>> {
+        let Some((run, expected)) = expecting else { return Ok(None) };
+        let actual = reader::version(self.transaction, &run)?;
+        Ok((actual != expected).then_some(AppendError::Conflict { run, expected, actual }))
+    }
+
+    fn append(&mut self, events: Vec<Encoded>) -> rusqlite::Result<Receipt> {
+        let first = self.head.next();
+        let mut runs: Vec<(RunId, Seq, u32)> = Vec::new();
+        let mut envelopes = Vec::with_capacity(events.len());
+        for event in events {
+            let envelope = self.insert(event)?;
+            if let Some(run) = &envelope.run {
+                match runs.iter_mut().find(|(seen, ..)| seen == run) {
+                    Some((.., count)) => *count += 1,
+                    None => runs.push((run.clone(), envelope.seq, 1)),
+                }
+            }
+            envelopes.push(envelope);
+        }
+        let mut statement = self.transaction.prepare_cached(
+            "INSERT INTO runs (run, first_seq, events) VALUES (?1, ?2, ?3)
+             ON CONFLICT (run) DO UPDATE SET events = events + excluded.events",
+        )?;
+        for (run, seq, count) in runs {
+            statement.execute(params![run.as_str(), number(seq.0), count])?;
+        }
+        Ok(Receipt { first, last: self.head, events: envelopes })
+    }
+
+    fn insert(&mut self, event: Encoded) -> rusqlite::Result<Envelope> {
+        let Encoded { new, kind, payload, payload_hash } = event;
+        let (seq, v) = (self.head.next(), new.event.version());
+        let link = Link {
+            seq,
+            store: self.store.as_str(),
+            at_ms: self.at_ms,
+            kind: &kind,
+            v,
+            run: new.run.as_ref().map(RunId::as_str),
+            step: new.step.as_ref().map(|step| step.as_str()),
+            cause: new.cause,
+            trace: None,
+            key_id: None,
+            payload_hash: &payload_hash,
+            prev_hash: &self.head_hash,
+        };
+        let spilled = payload.len() > SPILL;
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO events
+                 (seq, at_ms, kind, v, run, step, cause, trace, payload, blob, key_id, payload_hash, prev_hash)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+            )?
+            .execute(params![
+                number(seq.0),
+                number(link.at_ms),
+                link.kind,
+                link.v,
+                link.run,
+                link.step,
+                link.cause.map(|cause| number(cause.0)),
+                link.trace,
+                (!spilled).then_some(&payload),
+                spilled.then_some(payload_hash.as_str()),
+                link.key_id,
+                payload_hash.as_str(),
+                self.head_hash.as_str(),
+            ])?;
+        let hash = link.hash();
+        let shape = (kind, v);
+        if !self.known.contains(&shape) && !self.shapes.contains(&shape) {
+            self.transaction.execute(
+                "INSERT INTO shapes (kind, v, first_seq) VALUES (?1, ?2, ?3)",
+                params![shape.0, shape.1, number(seq.0)],
+            )?;
+            self.shapes.insert(shape);
+        }
+        let prev_hash = std::mem::replace(&mut self.head_hash, hash);
+        self.head = seq;
+        Ok(Envelope {
+            seq,
+            store: self.store.clone(),
+            at_ms: self.at_ms,
+            v,
+            run: new.run,
+            step: new.step,
+            cause: new.cause,
+            trace: None,
+            event: new.event,
+            payload_hash,
+            prev_hash,
+        })
+    }
+
+    /// Writes down where the chain is now.
+    fn finish(&self) -> rusqlite::Result<()> {
+        let mut statement =
+            self.transaction.prepare_cached("UPDATE store SET head_seq = ?1, head_hash = ?2 WHERE one = 1")?;
+        statement.execute(params![number(self.head.0), self.head_hash.as_str()]).map(|_| ())
+    }
+}
+
+fn begin(connection: &Connection) -> rusqlite::Result<Transaction<'_>> {
+    // Immediate: the epoch that is checked is the epoch that is written under.
+    Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
+}
+
+fn epoch_in(transaction: &Transaction<'_>) -> rusqlite::Result<u32> {
+    transaction.prepare_cached("SELECT epoch FROM store")?.query_row([], |row| row.get(0))
+}
+
+fn known_shapes(connection: &Connection) -> rusqlite::Result<HashSet<(String, u32)>> {
+    let mut statement = connection.prepare("SELECT kind, v FROM shapes")?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+/// SQLite's integers are signed; ours stay below 2^53, and a clock below 2^63 ms.
+fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn failed(error: rusqlite::Error) -> AppendError {
+    AppendError::Failed { reason: error.to_string() }
+}
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;
