@@ -1,1 +1,63 @@
-fn main() {}
+//! `atelier`: the headless twin. The same engine as the window, with text for people or JSON lines for programs.
+//!
+//! This file only reads the arguments and turns the end into an exit code; each verb has its own file.
+
+mod approvals;
+mod args;
+mod demo;
+mod doctor;
+mod edit;
+mod follow;
+mod look;
+mod out;
+mod roles;
+mod run;
+mod runs;
+mod session;
+mod stage;
+mod story;
+
+use args::{Args, Verb};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("ATELIER_LOG").unwrap_or_else(|_| "error".into()))
+        .with_writer(std::io::stderr)
+        .init();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let asked_for_help = !error.use_stderr();
+            let _ = error.print();
+            return ExitCode::from(if asked_for_help { 0 } else { 2 });
+        }
+    };
+    let out = out::Out::new(args.json);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return out.end(Err(out::environment(&format!("The program could not start: {error}")))),
+    };
+    let end = runtime.block_on(perform(&args, &out));
+    // A model call or command that is still open must not hold up the exit; the run can be resumed.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    out.end(end)
+}
+
+async fn perform(args: &Args, out: &out::Out) -> out::End {
+    match &args.verb {
+        Verb::Run(run) => run::run(args, run, out).await,
+        Verb::Runs(verb) => runs::runs(args, verb, out).await,
+        Verb::Approvals(verb) => approvals::approvals(args, verb, out).await,
+        Verb::Index => look::index(args, out).await,
+        Verb::Search { query, limit } => look::search(args, query, *limit, out).await,
+        Verb::Edit(verb) => edit::edit(verb, out),
+        Verb::Stage(stage) => stage::stage(stage, out).await,
+        Verb::Roles(verb) => roles::roles(args, verb, out),
+        Verb::Models => doctor::models(args, out).await,
+        Verb::Doctor => doctor::doctor(args, out).await,
+        Verb::Demo(demo) => demo::demo(args, demo, out).await,
+        Verb::Export { run, format, out: to } => look::export(args, run.as_deref(), *format, to, out).await,
+    }
+}

@@ -1,1 +1,35 @@
 //! Roles, policy, flows, runs, approvals, effects and recovery.
+//!
+//! A door opens a [`Workshop`] and a [`Project`] in it, submits ops and follows frames. Whether this process
+//! owns the project's store or is a guest of another that does makes no difference to the door.
+//! A run is a fold of its events: what to do next is decided from the journal alone, so any owner can go on.
+
+mod accept;
+mod agent;
+pub mod checks;
+mod deliver;
+mod desk;
+pub mod flow;
+mod hands;
+mod home;
+pub mod machine;
+mod owner;
+pub mod places;
+pub mod policy;
+mod project;
+mod prompt;
+pub mod role;
+mod run;
+mod seat;
+mod settle;
+pub mod sources;
+mod supervisor;
+mod tools;
+mod verify;
+mod workshop;
+
+pub use places::Places;
+pub use project::Project;
+pub use seat::FrameStream;
+pub use sources::Sources;
+pub use workshop::{Workshop, WorkshopOptions};

@@ -193,7 +193,14 @@ mod tests {
             text(FromOwner::Answer { id: 8, result: Err(Problem::new(Code::WrongState, "m", "h")) }.into_line()),
             text(FromOwner::Frame(Frame::CaughtUp(Seq(3))).into_line()),
         ];
-        insta::assert_snapshot!(lines.concat(), @"");
+        insta::assert_snapshot!(lines.concat(), @r#"
+        {"v":1,"id":7,"op":{"op":"cancel_run","run":"0000000005o010000000000000"}}
+        {"v":1,"subscribe":3}
+        {"v":1,"hello":{"store":"home","epoch":2,"pid":1,"door":"cli"}}
+        {"v":1,"id":7,"reply":{"reply":"done"}}
+        {"v":1,"id":8,"problem":{"code":"wrong_state","message":"m","hint":"h"}}
+        {"v":1,"frame":{"frame":"caught_up","value":3}}
+        "#);
     }
 
     #[test]

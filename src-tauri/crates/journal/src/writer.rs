@@ -5,12 +5,11 @@
 //! the commit returns and with it every earlier commit; any other with `NORMAL`, which survives a killed process but
 //! not a power loss. An append is whole or absent. Each group first checks that the epoch in the store is still ours.
 
-use crate::chain::Link;
 use crate::error::AppendError;
 use crate::feed::Feed;
+use crate::group::{Encoded, Group, Receipt};
 use crate::owner::StoreLock;
 use crate::reader;
-use crate::store::SPILL;
 use atelier_protocol::event::NewEvent;
 use atelier_protocol::ports::Clock;
 use atelier_protocol::{Class, Envelope, Event, Hash, RunId, Seq, StoreId};
@@ -26,46 +25,6 @@ const GROUP_TIME: Duration = Duration::from_millis(2);
 
 /// Above this a page could not hold the number.
 const LAST_SEQ: u64 = (1 << 53) - 1;
-
-/// What an append brought.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Receipt {
-    /// Number of the first event.
-    pub first: Seq,
-    /// Number of the last event.
-    pub last: Seq,
-    /// The events as recorded, in order.
-    pub events: Vec<Envelope>,
-}
-
-/// An event with its payload as it will be stored.
-pub(crate) struct Encoded {
-    pub new: NewEvent,
-    pub kind: String,
-    pub payload: Vec<u8>,
-    pub payload_hash: Hash,
-}
-
-impl Encoded {
-    /// Encodes an event.
-    pub fn new(new: NewEvent) -> Result<Self, AppendError> {
-        let unusable = |reason: String| AppendError::Failed { reason: format!("an event cannot be encoded: {reason}") };
-        let json = serde_json::to_string(&new.event).map_err(|error| unusable(error.to_string()))?;
-        // The event's JSON is `{"kind":"...","payload":{...}}`; taken apart as text it is encoded only once.
-        let (kind, payload) = json
-            .strip_prefix("{\"kind\":\"")
-            .and_then(|rest| rest.strip_suffix('}'))
-            .and_then(|rest| rest.split_once("\",\"payload\":"))
-            .ok_or_else(|| unusable("it has no kind".into()))?;
-        let (kind, payload) = (kind.to_owned(), payload.as_bytes().to_vec());
-        let payload_hash = Hash::of(&payload);
-        Ok(Self { new, kind, payload, payload_hash })
-    }
-
-    pub fn spills(&self) -> bool {
-        self.payload.len() > SPILL
-    }
-}
 
 /// An append on its way.
 pub(crate) struct Append {
@@ -134,15 +93,7 @@ impl Writer {
         let head = reader::head(&transaction).map_err(failed)?;
         let epoch = epoch_in(&transaction).map_err(failed)? + 1;
         transaction.execute("UPDATE store SET epoch = ?1", [epoch]).map_err(failed)?;
-        let mut group = Group {
-            transaction: &transaction,
-            store: &self.store,
-            known: &self.shapes,
-            shapes: HashSet::new(),
-            at_ms: self.clock.now_ms(),
-            head: head.seq,
-            head_hash: head.hash,
-        };
+        let mut group = Group::new(&transaction, &self.store, &self.shapes, self.clock.now_ms(), head.seq, head.hash);
         let event = Event::OwnerChanged { epoch, pid: std::process::id(), door: door.to_owned() };
         group.append(vec![Encoded::new(NewEvent::of_store(event))?]).map_err(failed)?;
         group.finish().map_err(failed)?;
@@ -259,15 +210,8 @@ impl Writer {
         if theirs != self.epoch {
             return Ok(Written::Fenced { theirs });
         }
-        let mut group = Group {
-            transaction: &transaction,
-            store: &self.store,
-            known: &self.shapes,
-            shapes: HashSet::new(),
-            at_ms: self.clock.now_ms(),
-            head: self.head,
-            head_hash: self.head_hash.clone(),
-        };
+        let mut group =
+            Group::new(&transaction, &self.store, &self.shapes, self.clock.now_ms(), self.head, self.head_hash.clone());
         let mut outcomes = Vec::with_capacity(work.len());
         for (expecting, events) in work {
             outcomes.push(match group.conflict(expecting)? {
@@ -306,121 +250,6 @@ enum Written {
     Fenced { theirs: u32 },
 }
 
-/// The events of one transaction, and where the chain is after them.
-struct Group<'a> {
-    transaction: &'a Transaction<'a>,
-    store: &'a StoreId,
-    known: &'a HashSet<(String, u32)>,
-    shapes: HashSet<(String, u32)>,
-    at_ms: u64,
-    head: Seq,
-    head_hash: Hash,
-}
-
-impl Group<'_> {
-    fn conflict(&self, expecting: Option<(RunId, u64)>) -> rusqlite::Result<Option<AppendError>> {
-        let Some((run, expected)) = expecting else { return Ok(None) };
-        let actual = reader::version(self.transaction, &run)?;
-        Ok((actual != expected).then_some(AppendError::Conflict { run, expected, actual }))
-    }
-
-    fn append(&mut self, events: Vec<Encoded>) -> rusqlite::Result<Receipt> {
-        let first = self.head.next();
-        let mut runs: Vec<(RunId, Seq, u32)> = Vec::new();
-        let mut envelopes = Vec::with_capacity(events.len());
-        for event in events {
-            let envelope = self.insert(event)?;
-            if let Some(run) = &envelope.run {
-                match runs.iter_mut().find(|(seen, ..)| seen == run) {
-                    Some((.., count)) => *count += 1,
-                    None => runs.push((run.clone(), envelope.seq, 1)),
-                }
-            }
-            envelopes.push(envelope);
-        }
-        let mut statement = self.transaction.prepare_cached(
-            "INSERT INTO runs (run, first_seq, events) VALUES (?1, ?2, ?3)
-             ON CONFLICT (run) DO UPDATE SET events = events + excluded.events",
-        )?;
-        for (run, seq, count) in runs {
-            statement.execute(params![run.as_str(), number(seq.0), count])?;
-        }
-        Ok(Receipt { first, last: self.head, events: envelopes })
-    }
-
-    fn insert(&mut self, event: Encoded) -> rusqlite::Result<Envelope> {
-        let Encoded { new, kind, payload, payload_hash } = event;
-        let (seq, v) = (self.head.next(), new.event.version());
-        let link = Link {
-            seq,
-            store: self.store.as_str(),
-            at_ms: self.at_ms,
-            kind: &kind,
-            v,
-            run: new.run.as_ref().map(RunId::as_str),
-            step: new.step.as_ref().map(|step| step.as_str()),
-            cause: new.cause,
-            trace: None,
-            key_id: None,
-            payload_hash: &payload_hash,
-            prev_hash: &self.head_hash,
-        };
-        let spilled = payload.len() > SPILL;
-        self.transaction
-            .prepare_cached(
-                "INSERT INTO events
-                 (seq, at_ms, kind, v, run, step, cause, trace, payload, blob, key_id, payload_hash, prev_hash)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-            )?
-            .execute(params![
-                number(seq.0),
-                number(link.at_ms),
-                link.kind,
-                link.v,
-                link.run,
-                link.step,
-                link.cause.map(|cause| number(cause.0)),
-                link.trace,
-                (!spilled).then_some(&payload),
-                spilled.then_some(payload_hash.as_str()),
-                link.key_id,
-                payload_hash.as_str(),
-                self.head_hash.as_str(),
-            ])?;
-        let hash = link.hash();
-        let shape = (kind, v);
-        if !self.known.contains(&shape) && !self.shapes.contains(&shape) {
-            self.transaction.execute(
-                "INSERT INTO shapes (kind, v, first_seq) VALUES (?1, ?2, ?3)",
-                params![shape.0, shape.1, number(seq.0)],
-            )?;
-            self.shapes.insert(shape);
-        }
-        let prev_hash = std::mem::replace(&mut self.head_hash, hash);
-        self.head = seq;
-        Ok(Envelope {
-            seq,
-            store: self.store.clone(),
-            at_ms: self.at_ms,
-            v,
-            run: new.run,
-            step: new.step,
-            cause: new.cause,
-            trace: None,
-            event: new.event,
-            payload_hash,
-            prev_hash,
-        })
-    }
-
-    /// Writes down where the chain is now.
-    fn finish(&self) -> rusqlite::Result<()> {
-        let mut statement =
-            self.transaction.prepare_cached("UPDATE store SET head_seq = ?1, head_hash = ?2 WHERE one = 1")?;
-        statement.execute(params![number(self.head.0), self.head_hash.as_str()]).map(|_| ())
-    }
-}
-
 fn begin(connection: &Connection) -> rusqlite::Result<Transaction<'_>> {
     // Immediate: the epoch that is checked is the epoch that is written under.
     Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
@@ -433,11 +262,6 @@ fn epoch_in(transaction: &Transaction<'_>) -> rusqlite::Result<u32> {
 fn known_shapes(connection: &Connection) -> rusqlite::Result<HashSet<(String, u32)>> {
     let mut statement = connection.prepare("SELECT kind, v FROM shapes")?;
     statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-}
-
-/// SQLite's integers are signed; ours stay below 2^53, and a clock below 2^63 ms.
-fn number(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn failed(error: rusqlite::Error) -> AppendError {

@@ -1,24 +1,83 @@
 //! Records the files of a run's tree, and puts them back.
+//!
+//! Each checkpoint is a commit on the private branch, by a fixed author, so that the same files, label and time give the
+//! same id. The private repository's configuration makes libgit2 sync every object and reference before it returns.
 
-use crate::run_tree::{RunTree, TreeError};
+use crate::fault::git;
+use crate::listing::{Listing, SUBMODULE, listing};
+use crate::open::FALLBACK;
+use crate::run_tree::{BRANCH, RunTree, TreeError, find_commit};
+use crate::{diff, put, scan};
 use atelier_protocol::event::Checkpoint;
+use git2::{Commit, Oid, Repository, Signature, Time};
 
 impl RunTree {
-    /// Commits the files that are there and not ignored, and syncs the git directory. Where nothing changed since the last
-    /// checkpoint, that one is returned. The same files, label and times give the same ids.
+    /// Commits the files that are there and not ignored, and syncs the git directory. Where nothing changed since the
+    /// last checkpoint, that one is returned.
     pub fn checkpoint(&self, label: &str, at_ms: u64) -> Result<Checkpoint, TreeError> {
-        let _ = (label, at_ms);
-        Err(TreeError::NoTree { dir: self.dir().to_owned() })
+        let repo = self.repo()?;
+        let head = self.head(&repo)?;
+        let tree = self.record(&repo, &head)?;
+        let commit = if tree == head.tree_id() {
+            head.id()
+        } else {
+            let seconds = i64::try_from(at_ms / 1000).unwrap_or(i64::MAX);
+            let doing = || git("recording a checkpoint");
+            let who = Signature::new(FALLBACK.0, FALLBACK.1, &Time::new(seconds, 0)).map_err(doing())?;
+            let files = repo.find_tree(tree).map_err(doing())?;
+            repo.commit(Some(BRANCH), &who, &who, label, &files, &[&head]).map_err(doing())?
+        };
+        let base = repo.find_commit(self.base_id()).map_err(git("reading the base"))?;
+        let files = diff::changes(&repo, base.tree_id(), tree)?.into_iter().map(|change| change.file).collect();
+        Ok(Checkpoint { commit: commit.to_string(), tree: tree.to_string(), files })
     }
 
     /// The id of the git tree that a checkpoint would have now.
     pub fn tree_id(&self) -> Result<String, TreeError> {
-        Err(TreeError::NoTree { dir: self.dir().to_owned() })
+        let repo = self.repo()?;
+        Ok(self.record(&repo, &self.head(&repo)?)?.to_string())
     }
 
-    /// Makes every file that is not ignored byte for byte as in `commit`. Ignored files (build caches) and anything
-    /// called `.git` are left alone.
+    /// Makes every file that is not ignored byte for byte as in `commit`, where the private branch is afterwards too.
+    /// Ignored files (build caches) and anything called `.git` are left alone. Repeating it after a crash finishes it.
     pub fn reset_to(&self, commit: &str) -> Result<(), TreeError> {
-        Err(TreeError::NoCommit { commit: commit.to_owned() })
+        let repo = self.repo()?;
+        let wanted = find_commit(&repo, commit)?;
+        scan::remove_odd_rules(self.root())?;
+        let files_of = |commit: Oid| -> Result<Listing, TreeError> {
+            let tree = repo.find_commit(commit).and_then(|c| c.tree()).map_err(git("reading a checkpoint"))?;
+            Ok(listing(&repo, &tree)?)
+        };
+        let target = files_of(wanted)?;
+        // Files of either state are tracked: neither may stay or be missed because a rule names it.
+        let mut tracked = files_of(self.head(&repo)?.id())?;
+        tracked.extend(target.iter().map(|(path, entry)| (path.clone(), *entry)));
+        let present = scan::scan(self, &tracked)?;
+        for path in present.keys().filter(|path| !target.contains_key(*path)) {
+            put::take_away(self.root(), path)?;
+        }
+        for (path, entry) in &target {
+            if present.get(path) != Some(entry) || entry.mode == SUBMODULE {
+                put::put(&repo, self.root(), path, *entry)?;
+            }
+        }
+        repo.reference(BRANCH, wanted, true, "reset").map_err(git("moving the run's branch"))?;
+        Ok(())
+    }
+
+    /// The last checkpoint, or the base.
+    fn head<'repo>(&self, repo: &'repo Repository) -> Result<Commit<'repo>, TreeError> {
+        Ok(repo.find_reference(BRANCH).and_then(|r| r.peel_to_commit()).map_err(git("reading the last checkpoint"))?)
+    }
+
+    /// Brings the present files into the private repository; the id of their tree.
+    fn record(&self, repo: &Repository, head: &Commit<'_>) -> Result<Oid, TreeError> {
+        let tracked = listing(repo, &head.tree().map_err(git("reading the last checkpoint"))?)?;
+        scan::write_tree(repo, &scan::scan(self, &tracked)?)
+    }
+
+    /// The git tree of the present files.
+    pub(crate) fn present(&self, repo: &Repository) -> Result<Oid, TreeError> {
+        self.record(repo, &self.head(repo)?)
     }
 }

@@ -12,13 +12,23 @@ mod discard;
 mod durable;
 mod export;
 mod fault;
+#[cfg(any(test, feature = "fixture"))]
+pub mod fixture;
 mod hand_over;
+mod listing;
 mod message;
 mod open;
+mod paths;
 mod plan;
+mod put;
 mod reviewed;
 mod run_tree;
+mod scan;
+mod seen;
 mod settled;
+
+#[cfg(test)]
+mod tests;
 
 pub use accept::{Accept, AcceptRefusal};
 pub use diff::Tip;

@@ -1,20 +1,252 @@
-//! What a commit says.
+//! What a commit says, in the form of Conventional Commits 1.0.0 (https://www.conventionalcommits.org).
+//!
+//! `type: subject` in at most 72 characters, the subject in the imperative where the given text allows it, lower-case at
+//! its start and without a full stop. Pure: the same text gives the same message.
 
-/// The type of a commit (Conventional Commits 1.0.0).
+/// The type of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// `feat`
+    /// Something new.
     Feat,
-    /// `fix`
+    /// A defect mended.
     Fix,
-    /// `refactor`
+    /// The same behaviour in another form.
     Refactor,
-    /// `docs`
+    /// Documents only.
     Docs,
-    /// `test`
+    /// Tests only.
     Test,
-    /// `chore`
+    /// Upkeep: dependencies, tools, settings.
     Chore,
+}
+
+/// The longest first line, in characters.
+const LONGEST: usize = 72;
+
+/// Words that give a text its type. The first word of the text that is in a list decides; see [`Kind::of_goal`].
+const SIGNS: &[(Kind, &[&str])] = &[
+    (Kind::Feat, &["add", "build", "create", "implement", "introduce", "make", "support", "write", "feature", "allow"]),
+    (
+        Kind::Fix,
+        &[
+            "fix",
+            "bug",
+            "bugfix",
+            "crash",
+            "crashes",
+            "error",
+            "broken",
+            "wrong",
+            "fail",
+            "fails",
+            "failing",
+            "failure",
+            "regression",
+            "repair",
+            "correct",
+            "incorrect",
+            "panic",
+            "panics",
+            "resolve",
+            "mend",
+            "hang",
+            "hangs",
+        ],
+    ),
+    (
+        Kind::Refactor,
+        &[
+            "refactor",
+            "rename",
+            "extract",
+            "simplify",
+            "restructure",
+            "reorganise",
+            "reorganize",
+            "move",
+            "split",
+            "inline",
+            "rework",
+            "clean",
+            "cleanup",
+            "deduplicate",
+            "tidy",
+        ],
+    ),
+    (
+        Kind::Docs,
+        &["document", "docs", "readme", "comment", "comments", "docstring", "docstrings", "typo", "changelog"],
+    ),
+    (Kind::Test, &["test", "tests", "cover", "coverage"]),
+    (
+        Kind::Chore,
+        &[
+            "bump",
+            "upgrade",
+            "update",
+            "configure",
+            "ci",
+            "lint",
+            "format",
+            "dependency",
+            "dependencies",
+            "pin",
+            "release",
+        ],
+    ),
+];
+
+/// Verbs whose other forms are brought to the imperative.
+const VERBS: &[&str] = &[
+    "accept",
+    "add",
+    "adapt",
+    "allow",
+    "apply",
+    "avoid",
+    "build",
+    "bump",
+    "cache",
+    "call",
+    "change",
+    "check",
+    "clean",
+    "clear",
+    "close",
+    "configure",
+    "convert",
+    "correct",
+    "cover",
+    "create",
+    "define",
+    "delete",
+    "describe",
+    "disable",
+    "document",
+    "drop",
+    "enable",
+    "ensure",
+    "export",
+    "expose",
+    "extend",
+    "extract",
+    "fix",
+    "format",
+    "generate",
+    "give",
+    "handle",
+    "hide",
+    "implement",
+    "import",
+    "improve",
+    "include",
+    "initialise",
+    "initialize",
+    "inline",
+    "introduce",
+    "keep",
+    "limit",
+    "load",
+    "log",
+    "make",
+    "mend",
+    "merge",
+    "migrate",
+    "move",
+    "open",
+    "parse",
+    "pin",
+    "prevent",
+    "print",
+    "provide",
+    "put",
+    "raise",
+    "read",
+    "refactor",
+    "reject",
+    "remove",
+    "rename",
+    "reorganise",
+    "reorganize",
+    "repair",
+    "replace",
+    "report",
+    "resolve",
+    "restore",
+    "restructure",
+    "return",
+    "revert",
+    "rework",
+    "run",
+    "save",
+    "send",
+    "set",
+    "show",
+    "simplify",
+    "skip",
+    "sort",
+    "split",
+    "start",
+    "stop",
+    "store",
+    "support",
+    "switch",
+    "test",
+    "tidy",
+    "translate",
+    "trim",
+    "turn",
+    "unify",
+    "update",
+    "upgrade",
+    "use",
+    "validate",
+    "verify",
+    "wrap",
+    "write",
+];
+
+/// Words at the start of a text that say nothing.
+const FILLERS: &[&str] =
+    &["please", "kindly", "can you", "could you", "would you", "i want you to", "you should", "let's"];
+
+/// First words that no imperative has, so that a verb is put in front.
+const NOT_VERBS: &[&str] =
+    &["the", "a", "an", "this", "that", "these", "those", "it", "there", "we", "my", "our", "all"];
+
+impl Kind {
+    /// The type as it stands in a message.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Feat => "feat",
+            Kind::Fix => "fix",
+            Kind::Refactor => "refactor",
+            Kind::Docs => "docs",
+            Kind::Test => "test",
+            Kind::Chore => "chore",
+        }
+    }
+
+    /// The type that a goal's text speaks of: the first of its words that is a sign of one decides
+    /// (`add error handling` is a feature, `the parser crashes` a fix); a feature where none is.
+    pub fn of_goal(text: &str) -> Kind {
+        text.split(|c: char| !c.is_alphanumeric() && c != '\'')
+            .map(|word| base_form(&word.to_lowercase()))
+            .find_map(|word| SIGNS.iter().find(|(_, signs)| signs.contains(&word.as_str())).map(|(kind, _)| *kind))
+            .unwrap_or(Kind::Feat)
+    }
+
+    /// The verb to put before a subject that has none.
+    fn verb(self) -> &'static str {
+        match self {
+            Kind::Feat => "add",
+            Kind::Fix => "fix",
+            Kind::Refactor => "rework",
+            Kind::Docs => "describe",
+            Kind::Test => "cover",
+            Kind::Chore => "update",
+        }
+    }
 }
 
 /// What the commits of a hand-over say.
@@ -24,8 +256,230 @@ pub struct Message {
     pub kind: Option<Kind>,
     /// What was done, in one line; shortened and put into form as needed.
     pub subject: String,
-    /// Paragraphs after the subject; may be empty.
+    /// Paragraphs after the subject; may be empty. They go to the first commit.
     pub body: String,
-    /// Lines `key: value` at the end.
+    /// Lines `key: value` at the end of every commit.
     pub trailers: Vec<(String, String)>,
+}
+
+impl Message {
+    /// A message with this subject and nothing else.
+    pub fn of(subject: impl Into<String>) -> Message {
+        Message { subject: subject.into(), ..Message::default() }
+    }
+
+    /// The type of the commit with the sources.
+    pub fn kind(&self) -> Kind {
+        self.kind.unwrap_or_else(|| Kind::of_goal(&self.subject))
+    }
+
+    /// The subject in form, of any length.
+    pub(crate) fn imperative(&self) -> String {
+        let mut text = one_line(&self.subject);
+        text = without_type(&text).to_owned();
+        let mut again = true;
+        while again {
+            again = false;
+            for filler in FILLERS {
+                if let Some(rest) = strip_words(&text, filler) {
+                    text = rest.to_owned();
+                    again = true;
+                }
+            }
+        }
+        let text = text.trim_end_matches(['.', '!', ';', ',', ':', '…', '。', ' ']);
+        let (first, rest) = text.split_once(' ').map_or((text, ""), |(first, rest)| (first, rest));
+        let first = if has_own_case(first) { first.to_owned() } else { first.to_lowercase() };
+        let first = imperative_form(&first).unwrap_or(first);
+        let text = if rest.is_empty() { first.clone() } else { format!("{first} {rest}") };
+        match text.is_empty() {
+            true => format!("{} the work of a run", self.kind().verb()),
+            false if NOT_VERBS.contains(&first.as_str()) => format!("{} {text}", self.kind().verb()),
+            false => text,
+        }
+    }
+
+    /// The whole message of a commit of type `kind` with this (formed) subject.
+    pub(crate) fn text(&self, kind: Kind, subject: &str, with_body: bool) -> String {
+        let whole = format!("{}: {subject}", kind.as_str());
+        let line = shorten(&whole);
+        let mut paragraphs = Vec::new();
+        if line != whole {
+            paragraphs.push(subject.to_owned());
+        }
+        let body = self.body.trim();
+        if with_body && !body.is_empty() {
+            paragraphs.push(body.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
+        }
+        let trailers: Vec<String> =
+            self.trailers.iter().map(|(key, value)| format!("{}: {}", token(key), one_line(value))).collect();
+        if !trailers.is_empty() {
+            paragraphs.push(trailers.join("\n"));
+        }
+        let mut text = line;
+        for paragraph in paragraphs {
+            text.push_str("\n\n");
+            text.push_str(&paragraph);
+        }
+        text.push('\n');
+        text
+    }
+}
+
+/// `add a flag` as `adding a flag`, to be spoken about in the subject of another commit.
+pub(crate) fn gerund(subject: &str) -> Option<String> {
+    let (verb, rest) = subject.split_once(' ')?;
+    if !VERBS.contains(&verb) {
+        return None;
+    }
+    Some(format!("{} {rest}", ing(verb)))
+}
+
+fn ing(verb: &str) -> String {
+    const DOUBLED: &[&str] = &["drop", "log", "pin", "put", "run", "set", "skip", "split", "stop", "trim", "wrap"];
+    match verb.strip_suffix('e') {
+        _ if DOUBLED.contains(&verb) => format!("{verb}{}ing", verb.chars().last().unwrap_or_default()),
+        Some(stem) => format!("{stem}ing"),
+        None => format!("{verb}ing"),
+    }
+}
+
+/// `adds`, `added`, `adding` as `add`, where the verb is known.
+fn imperative_form(word: &str) -> Option<String> {
+    VERBS
+        .iter()
+        .find(|verb| {
+            let stem = verb.strip_suffix('e').unwrap_or(verb);
+            let y = verb.strip_suffix('y');
+            word == **verb
+                || word == format!("{verb}s")
+                || word == format!("{verb}es")
+                || word == format!("{stem}ed")
+                || word == ing(verb)
+                || y.is_some_and(|y| word == format!("{y}ies") || word == format!("{y}ied"))
+        })
+        .map(|verb| (*verb).to_owned())
+}
+
+fn base_form(word: &str) -> String {
+    imperative_form(word).unwrap_or_else(|| word.to_owned())
+}
+
+/// A word that would lose by lower-casing: `README`, `OAuth`, `FooBar`, `I`, `foo_bar`, `src/Main.java`.
+fn has_own_case(word: &str) -> bool {
+    let mut letters = word.chars();
+    let first_is_alone = word.chars().count() == 1;
+    letters.next().is_none_or(|first| first.is_uppercase() && first_is_alone && first != 'A')
+        || word.chars().skip(1).any(|c| c.is_uppercase() || c.is_numeric() || matches!(c, '_' | '/' | '.' | ':' | '('))
+        || word.starts_with('`')
+}
+
+/// A subject that has a type already, such as `fix(parser)!: x`, without it.
+fn without_type(text: &str) -> &str {
+    let Some((head, rest)) = text.split_once(": ") else { return text };
+    let word = head.trim_end_matches('!');
+    let word = word.split_once('(').filter(|(_, scope)| scope.ends_with(')')).map_or(word, |(word, _)| word);
+    const TYPES: &[&str] =
+        &["feat", "fix", "refactor", "docs", "test", "chore", "perf", "style", "build", "ci", "revert"];
+    if TYPES.contains(&word.to_lowercase().as_str()) { rest.trim_start() } else { text }
+}
+
+fn strip_words<'a>(text: &'a str, words: &str) -> Option<&'a str> {
+    let head = text.get(..words.len())?;
+    let rest = text.get(words.len()..)?;
+    let rest_starts_word = rest.starts_with([' ', ',', ':']);
+    (head.eq_ignore_ascii_case(words) && rest_starts_word).then(|| rest.trim_start_matches([' ', ',', ':']))
+}
+
+/// The first line that has text, its spaces made single and control characters removed.
+fn one_line(text: &str) -> String {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    line.split_whitespace()
+        .map(|word| word.chars().filter(|c| !c.is_control()).collect::<String>())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// At most [`LONGEST`] characters, cut between words and marked.
+fn shorten(line: &str) -> String {
+    if line.chars().count() <= LONGEST {
+        return line.to_owned();
+    }
+    let mut cut: String = line.chars().take(LONGEST - 1).collect();
+    // A cut within the last word loses it, unless that is most of the line.
+    if let Some(at) = cut.rfind(' ').filter(|at| *at > LONGEST / 2) {
+        cut.truncate(at);
+    }
+    format!("{}…", cut.trim_end_matches([' ', ',', ';', ':', '.']))
+}
+
+/// A trailer's key: letters, digits and hyphens.
+fn token(key: &str) -> String {
+    let token: String = key.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    if token.is_empty() { "Note".to_owned() } else { token }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn line(subject: &str) -> String {
+        let message = Message::of(subject);
+        let text = message.text(message.kind(), &message.imperative(), true);
+        text.lines().next().unwrap().to_owned()
+    }
+
+    #[test]
+    fn goals_become_subjects() {
+        let lines: Vec<String> = [
+            "Add a divide function.",
+            "Please rename Foo to Bar!",
+            "Fixes the crash on empty input",
+            "The parser crashes on empty input",
+            "README is out of date: document the flags",
+            "Updated dependencies",
+            "fix(parser)!: handle tabs",
+            "OAuth login",
+            "  can you, please: simplify the loop\n\nand tell me why",
+            "cover the edge cases of split",
+            "A login page",
+            "",
+        ]
+        .map(line)
+        .into();
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        ");
+    }
+
+    #[test]
+    fn a_long_subject_is_cut_between_words_and_kept_in_the_body() {
+        let long =
+            "add a command that lists every run of the project with its state, its branch and what it cost so far";
+        let message = Message { body: "Why: it was asked for.".into(), ..Message::of(long) };
+        insta::assert_snapshot!(message.text(Kind::Feat, &message.imperative(), true), @r"
+        ");
+    }
+
+    #[test]
+    fn trailers_come_last_and_stay_on_one_line() {
+        let message = Message {
+            trailers: vec![("Atelier-Run".into(), "1".into()), ("Odd key".into(), "two\nlines".into())],
+            ..Message::of("add x")
+        };
+        insta::assert_snapshot!(message.text(Kind::Feat, "add x", true), @r"
+        ");
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_gives_a_first_line_in_form(subject in ".{0,200}") {
+            let line = line(&subject);
+            prop_assert!(line.chars().count() <= LONGEST);
+            let (kind, rest) = line.split_once(": ").unwrap();
+            prop_assert!(["feat", "fix", "refactor", "docs", "test", "chore"].contains(&kind));
+            prop_assert!(!rest.is_empty() && !rest.ends_with('.') && !rest.chars().any(char::is_control), "{:?}", rest);
+        }
+    }
 }

@@ -4,12 +4,17 @@
 //! do not know of each other: there is no `.git` in `tree`, and `repo` is only ever opened by its own path with its own
 //! configuration, so that nothing written in `tree` (a `.git`, hooks, configuration) can have an effect.
 //! Files stand there byte for byte as in the commit; line ends and filters are not converted.
+//! Submodules are empty folders and stay at the commit of the base.
 
-use crate::fault::Fault;
+use crate::fault::{Fault, git, io};
 use crate::open::UserRepo;
 use crate::settled::Settled;
+use crate::{durable, listing, paths, put};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::ids::RunId;
+use git2::{ErrorCode, Oid, Repository, RepositoryOpenFlags};
+use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Why something about a run's tree could not be done.
@@ -21,8 +26,8 @@ pub enum TreeError {
         /// The place.
         dir: PathBuf,
     },
-    /// Another run or base has its tree at that place.
-    #[error("the working copy at {} belongs to another run or base", dir.display())]
+    /// Another run or base has its tree at that place, or something else is there.
+    #[error("{} holds something else than this run's working copy", dir.display())]
     OtherTree {
         /// The place.
         dir: PathBuf,
@@ -54,7 +59,7 @@ impl TreeError {
             TreeError::OtherTree { .. } => (Code::Indeterminate, "Move that folder away, then resume the run."),
             TreeError::NoCommit { .. } => (Code::BadArgument, "Choose a commit of this run or project."),
             TreeError::Unrecordable { .. } => {
-                (Code::Io, "Remove that file or change its name or permissions, then resume.")
+                (Code::Io, "Remove that file or change its name or permissions, then resume the run.")
             }
             TreeError::Fault(fault) => return fault.problem(),
         };
@@ -79,26 +84,173 @@ pub struct RunTree {
     dir: PathBuf,
     root: PathBuf,
     run: RunId,
-    base: git2::Oid,
+    base: Oid,
+}
+
+/// The run's own branch in its private repository.
+pub(crate) const BRANCH: &str = "refs/heads/run";
+/// The commit the run started at, in its private repository.
+const BASE: &str = "refs/atelier/base";
+
+/// The reference in the user's repository that keeps a run's base from being collected.
+pub(crate) fn keep_ref(run: &RunId) -> String {
+    format!("refs/atelier/base/{run}")
 }
 
 impl UserRepo {
     /// Makes the tree and the keep-ref `refs/atelier/base/<run>`. Does nothing where both are there; a half-made tree
     /// is replaced.
     pub fn make_tree(&self, spec: &TreeSpec) -> Result<RunTree, TreeError> {
-        Err(TreeError::NoTree { dir: spec.dir.clone() })
+        let repo = self.repo()?;
+        let base = find_commit(&repo, &spec.base)?;
+        self.keep(&repo, spec, base)?;
+        let part = spec.dir.join("part");
+        if spec.dir.join("repo").exists() {
+            let tree = RunTree::open(&spec.dir)?;
+            if tree.run != spec.run || tree.base != base {
+                return Err(TreeError::OtherTree { dir: spec.dir.clone() });
+            }
+            paths::remove_all(&part).map_err(io("removing", &part))?;
+            return Ok(tree);
+        }
+        let (tree, git_dir) = (spec.dir.join("tree"), spec.dir.join("repo"));
+        if tree.exists() && !part.exists() {
+            return Err(TreeError::OtherTree { dir: spec.dir.clone() }); // `part` is there until the tree is complete
+        }
+        for old in [&tree, &part] {
+            paths::remove_all(old).map_err(io("removing", old))?;
+        }
+        let (new_tree, new_git_dir) = (part.join("tree"), part.join("repo"));
+        fs::create_dir_all(&new_tree).map_err(io("making", &new_tree))?;
+        self.lay_out(&repo, spec, base, &new_git_dir)?;
+        let files = repo.find_commit(base).and_then(|c| c.tree()).map_err(git("reading the base"))?;
+        for (path, entry) in listing::listing(&repo, &files)? {
+            put::put(&repo, &new_tree, &path, entry)?;
+        }
+        // Whoever sees `repo` sees a complete tree.
+        fs::rename(&new_tree, &tree).map_err(io("moving", &new_tree))?;
+        fs::rename(&new_git_dir, &git_dir).map_err(io("moving", &new_git_dir))?;
+        durable::sync_dir(&spec.dir)?;
+        paths::remove_all(&part).map_err(io("removing", &part))?;
+        RunTree::open(&spec.dir)
     }
 
     /// Whether the tree and its keep-ref are there.
     pub fn settle_tree(&self, spec: &TreeSpec) -> Settled {
-        Settled::Unknown(spec.base.clone())
+        if !spec.dir.join("repo").exists() {
+            return Settled::NotLanded;
+        }
+        let tree = match RunTree::open(&spec.dir) {
+            Ok(tree) => tree,
+            Err(e) => return Settled::Unknown(e.to_string()),
+        };
+        if tree.run != spec.run || tree.base.to_string() != spec.base {
+            return Settled::Unknown(format!("{} belongs to run {} at {}", spec.dir.display(), tree.run, tree.base));
+        }
+        match self.repo().and_then(|repo| ref_target(&repo, &keep_ref(&spec.run))) {
+            Ok(Some(kept)) if kept == tree.base => Settled::Landed,
+            Ok(None) => Settled::NotLanded,
+            Ok(Some(other)) => Settled::Unknown(format!("{} is at {other}", keep_ref(&spec.run))),
+            Err(e) => Settled::Unknown(e.to_string()),
+        }
+    }
+
+    fn keep(&self, repo: &Repository, spec: &TreeSpec, base: Oid) -> Result<(), TreeError> {
+        let name = keep_ref(&spec.run);
+        match ref_target(repo, &name)? {
+            Some(at) if at == base => {}
+            Some(_) => return Err(TreeError::OtherTree { dir: self.common_dir().join(&name) }),
+            None => {
+                repo.reference(&name, base, false, "atelier: base of a run").map_err(git("writing a reference"))?;
+            }
+        }
+        Ok(durable::sync_ref(self.common_dir(), &name)?)
+    }
+
+    /// Writes the private git directory by hand, so that no template and no configuration of the machine gets in.
+    fn lay_out(&self, repo: &Repository, spec: &TreeSpec, base: Oid, to: &Path) -> Result<(), TreeError> {
+        for folder in ["objects/info", "objects/pack", "refs/heads", "refs/atelier", "info"] {
+            let folder = to.join(folder);
+            fs::create_dir_all(&folder).map_err(io("making", &folder))?;
+        }
+        let write = |name: &str, text: &[u8]| durable::write(&to.join(name), text);
+        write("objects/info/alternates", &self.alternates()?)?;
+        write("info/exclude", &self.excludes(repo))?;
+        write(BASE, format!("{base}\n").as_bytes())?;
+        write(BRANCH, format!("{base}\n").as_bytes())?;
+        // Objects and references are synced by libgit2 where this says so.
+        write(
+            "config",
+            format!(
+                "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tfsyncObjectFiles = true\n\
+                 \tlogAllRefUpdates = false\n\tautocrlf = false\n[atelier]\n\trun = {}\n",
+                spec.run
+            )
+            .as_bytes(),
+        )?;
+        write("HEAD", format!("ref: {BRANCH}\n").as_bytes())?;
+        for folder in ["refs/heads", "refs/atelier", "refs", "objects/info", "objects", "."] {
+            durable::sync_dir(&to.join(folder))?;
+        }
+        Ok(())
+    }
+
+    /// The user's object folder and every one it borrows from in turn. All are named, since a relative name in a borrowed
+    /// folder is not followed by libgit2.
+    fn alternates(&self) -> Result<Vec<u8>, TreeError> {
+        let mut all = vec![self.common_dir().join("objects")];
+        let mut next = 0;
+        while let Some(objects) = all.get(next).cloned() {
+            next += 1;
+            let text = fs::read(objects.join("info/alternates")).unwrap_or_default();
+            for line in text.split(|b| *b == b'\n').filter(|l| !l.is_empty() && !l.starts_with(b"#")) {
+                let Some(named) = paths::to_os(line) else { continue };
+                let Ok(found) = fs::canonicalize(objects.join(named)) else { continue };
+                if !all.contains(&found) {
+                    all.push(found);
+                }
+            }
+        }
+        let mut text = Vec::new();
+        for objects in all {
+            let line = paths::name_bytes(objects.as_os_str()).filter(|line| !line.contains(&b'\n'));
+            let line = line.ok_or_else(|| TreeError::Unrecordable {
+                path: objects.display().to_string(),
+                why: "git cannot borrow objects from a folder with such a name".into(),
+            })?;
+            text.extend_from_slice(line);
+            text.push(b'\n');
+        }
+        Ok(text)
+    }
+
+    /// What the user has excluded outside `.gitignore` files, as it is now: the private repository reads no
+    /// configuration but its own.
+    fn excludes(&self, repo: &Repository) -> Vec<u8> {
+        let mut text = fs::read(self.common_dir().join("info/exclude")).unwrap_or_default();
+        let named = repo.config().ok().and_then(|config| config.get_path("core.excludesFile").ok());
+        let usual = || Some(git2::Config::find_xdg().ok()?.parent()?.join("ignore"));
+        if let Some(file) = named.or_else(usual) {
+            text.push(b'\n');
+            text.extend(fs::read(file).unwrap_or_default());
+        }
+        text
     }
 }
 
 impl RunTree {
     /// Opens the complete tree in `dir`.
     pub fn open(dir: &Path) -> Result<RunTree, TreeError> {
-        Err(TreeError::NoTree { dir: dir.to_owned() })
+        let none = || TreeError::NoTree { dir: dir.to_owned() };
+        let (git_dir, root) = (dir.join("repo"), dir.join("tree"));
+        if !git_dir.join("HEAD").exists() || !root.is_dir() {
+            return Err(none());
+        }
+        let repo = open_private(&git_dir)?;
+        let run = repo.config().and_then(|c| c.get_string("atelier.run")).ok().and_then(|text| text.parse().ok());
+        let base = ref_target(&repo, BASE)?;
+        let (run, base) = run.zip(base).ok_or_else(none)?;
+        Ok(RunTree { dir: dir.to_owned(), root, run, base })
     }
 
     /// The folder of the files.
@@ -119,5 +271,48 @@ impl RunTree {
     /// The commit it started at.
     pub fn base(&self) -> String {
         self.base.to_string()
+    }
+
+    pub(crate) fn base_id(&self) -> Oid {
+        self.base
+    }
+
+    /// The private repository, which knows of no work tree: attributes that an agent writes into one cannot hide anything
+    /// from a diff.
+    pub(crate) fn repo(&self) -> Result<Repository, Fault> {
+        open_private(&self.dir.join("repo"))
+    }
+
+    /// The file that remembers which files were seen with which content.
+    pub(crate) fn seen_file(&self) -> PathBuf {
+        self.dir.join("repo").join("seen")
+    }
+}
+
+fn open_private(git_dir: &Path) -> Result<Repository, Fault> {
+    let flags = RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::BARE | RepositoryOpenFlags::NO_DOTGIT;
+    let doing = || git("opening the run's repository");
+    let repo = Repository::open_ext(git_dir, flags, std::iter::empty::<&OsStr>()).map_err(doing())?;
+    let own = git2::Config::open(&git_dir.join("config")).map_err(doing())?;
+    repo.set_config(&own).map_err(doing())?;
+    Ok(repo)
+}
+
+/// Where a direct reference is; `None` where there is none.
+pub(crate) fn ref_target(repo: &Repository, name: &str) -> Result<Option<Oid>, Fault> {
+    match repo.refname_to_id(name) {
+        Ok(id) => Ok(Some(id)),
+        Err(e) if e.code() == ErrorCode::NotFound => Ok(None),
+        Err(e) => Err(git("reading a reference")(e)),
+    }
+}
+
+/// The commit with this full id.
+pub(crate) fn find_commit(repo: &Repository, id: &str) -> Result<Oid, TreeError> {
+    let none = || TreeError::NoCommit { commit: id.to_owned() };
+    let oid = Oid::from_str(id).map_err(|_| none())?;
+    match repo.find_commit(oid) {
+        Ok(commit) => Ok(commit.id()),
+        Err(_) => Err(none()),
     }
 }

@@ -3,8 +3,16 @@
 //! [`Stage`] answers like an Ollama or OpenAI-style server on loopback, from a [`Script`]. What it answers is a pure
 //! function of the request; requests are counted for faults only. It is no model and judges nothing.
 
+mod answer;
+mod body;
+mod matching;
+mod ollama;
+mod openai;
+mod request;
+mod routes;
 mod script;
 mod server;
+pub mod tour;
 mod transcript;
 
 pub use script::{

@@ -26,9 +26,10 @@ pub struct Script {
     /// How the OpenAI-style route speaks.
     #[serde(default)]
     pub openai: Dialect,
-    /// How tool arguments are cut on the OpenAI-style route: pieces of so many characters; 0 sends them whole.
+    /// How tool arguments are cut on the OpenAI-style route: pieces of so many characters; 0 sends them whole. Without
+    /// it, as the dialect does: `ollama` whole, `llama_server` in pieces of 5.
     #[serde(default)]
-    pub fragments: usize,
+    pub fragments: Option<usize>,
     /// Waits so long before every piece, in milliseconds.
     #[serde(default)]
     pub pace_ms: u64,
@@ -111,7 +112,7 @@ pub enum Dialect {
     /// As Ollama's compatibility layer: `reasoning`; an error in the stream is an empty chunk and the end.
     #[default]
     Ollama,
-    /// As llama.cpp's server: `content: null` first, `reasoning_content`, `timings`; an error is an event.
+    /// As llama.cpp's server: `content: null` first, `reasoning_content`; an error is an event.
     LlamaServer,
 }
 
@@ -295,6 +296,51 @@ pub enum FaultKind {
     Raw,
 }
 
+impl FaultKind {
+    /// As it stands in a script.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            FaultKind::Refuse => "refuse",
+            FaultKind::HangUp => "hang_up",
+            FaultKind::Disconnect => "disconnect",
+            FaultKind::NoEnd => "no_end",
+            FaultKind::Stall => "stall",
+            FaultKind::Empty => "empty",
+            FaultKind::Error => "error",
+            FaultKind::MalformedCall => "malformed_call",
+            FaultKind::Raw => "raw",
+        }
+    }
+}
+
+impl Fault {
+    /// What is wrong with it. A key that its kind does not read would be a fault that is never seen.
+    fn wrong(&self) -> Option<String> {
+        use FaultKind::{Error, MalformedCall, Raw, Refuse};
+        let kind = self.kind;
+        let given = [
+            ("status", self.status.is_some(), kind == Refuse),
+            ("retry_after", self.retry_after.is_some(), kind == Refuse),
+            ("body", self.body.is_some(), kind == Refuse),
+            ("error", self.error.is_some(), matches!(kind, Refuse | Error)),
+            ("tool", self.tool.is_some(), kind == MalformedCall),
+            ("arguments", self.arguments.is_some(), kind == MalformedCall),
+            ("raw", self.raw.is_some(), kind == Raw),
+        ];
+        if let Some((key, ..)) = given.iter().find(|(_, given, read)| *given && !*read) {
+            return Some(format!("a fault of kind `{}` has no `{key}`", kind.word()));
+        }
+        match kind {
+            Refuse if !self.status.is_none_or(|status| (300..600).contains(&status)) => {
+                Some("the `status` of a refusal is between 300 and 599".to_owned())
+            }
+            MalformedCall if self.tool.is_none() => Some("`malformed_call` needs `tool`".to_owned()),
+            Raw if self.raw.is_none() => Some("`raw` needs `raw`, the bytes".to_owned()),
+            _ => None,
+        }
+    }
+}
+
 impl Script {
     /// Reads the text of the script file called `file`.
     ///
@@ -312,6 +358,18 @@ impl Script {
         for model in &script.models {
             if !names.insert(full_name(&model.name)) {
                 return wrong(&model.name, format!("model `{}` is there twice", model.name));
+            }
+        }
+        for (at, turn) in script.turns.iter().enumerate() {
+            if turn.when == When::default() && at + 1 < script.turns.len() {
+                let message = format!("turn {at} has no `when`, so the turns after it can never be played");
+                return wrong("turns:", message);
+            }
+            for part in &turn.say {
+                let Part::Fault(fault) = part else { continue };
+                if let Some(message) = fault.wrong() {
+                    return wrong(fault.kind.word(), format!("turn {at}: {message}"));
+                }
             }
         }
         Ok(script)

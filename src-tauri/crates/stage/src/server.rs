@@ -1,9 +1,18 @@
-//! Listens on loopback and plays a script.
+//! Listens on loopback and hands every request to the script.
 
+use crate::routes::Play;
 use crate::script::Script;
-use crate::transcript::{Exchange, Unmatched};
+use crate::transcript::{Exchange, Transcript, Unmatched};
 use atelier_protocol::{Code, Problem};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::fs::OpenOptions;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
 
 /// How a stage is set up.
 #[derive(Debug, Clone, Default)]
@@ -54,6 +63,8 @@ impl From<StageError> for Problem {
 #[derive(Debug)]
 pub struct Stage {
     port: u16,
+    transcript: Arc<Transcript>,
+    listening: Option<JoinHandle<()>>,
 }
 
 impl Stage {
@@ -61,8 +72,21 @@ impl Stage {
     ///
     /// # Errors
     /// Where the port or the transcript's file cannot be had.
-    pub async fn start(_script: Script, options: Options) -> Result<Stage, StageError> {
-        Ok(Stage { port: options.port })
+    pub async fn start(script: Script, options: Options) -> Result<Stage, StageError> {
+        let bind = |source| StageError::Bind { port: options.port, source };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await.map_err(bind)?;
+        let port = listener.local_addr().map_err(bind)?.port();
+        let file = match options.transcript {
+            None => None,
+            Some(path) => match OpenOptions::new().create(true).append(true).open(&path) {
+                Ok(file) => Some(file),
+                Err(source) => return Err(StageError::Transcript { path, source }),
+            },
+        };
+        let transcript = Arc::new(Transcript::new(file));
+        let play = Arc::new(Play::new(script, transcript.clone()));
+        let listening = Some(tokio::spawn(listen(listener, play)));
+        Ok(Stage { port, transcript, listening })
     }
     /// Its address, such as `http://127.0.0.1:40123`.
     pub fn url(&self) -> String {
@@ -70,7 +94,7 @@ impl Stage {
     }
     /// Every exchange so far, in the order of the requests.
     pub fn transcript(&self) -> Vec<Exchange> {
-        Vec::new()
+        self.transcript.exchanges()
     }
     /// The exchanges that asked for a chat.
     pub fn chats(&self) -> Vec<Exchange> {
@@ -78,8 +102,54 @@ impl Stage {
     }
     /// The chats that no turn answers. A test of a script asserts that there is none.
     pub fn unmatched(&self) -> Vec<Unmatched> {
-        Vec::new()
+        self.transcript.unmatched()
     }
-    /// Stops and waits until the port is free.
-    pub async fn stop(self) {}
+    /// Stops and waits until the port is free and every connection closed.
+    pub async fn stop(mut self) {
+        if let Some(listening) = self.listening.take() {
+            listening.abort();
+            // It ends by this abort alone; what is waited for is the freed port.
+            let _aborted = listening.await;
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if let Some(listening) = &self.listening {
+            listening.abort();
+        }
+    }
+}
+
+/// Accepts until it is aborted; the connections are its children and end with it.
+async fn listen(listener: TcpListener, play: Arc<Play>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(serve(stream, play.clone()));
+                }
+                Err(error) => tracing::warn!(%error, "the stage could not accept a connection"),
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, play: Arc<Play>) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "small pieces may be held back");
+    }
+    let service = service_fn(move |request| {
+        let play = play.clone();
+        async move { play.answer(request).await }
+    });
+    // An error here is a client that hung up or a fault of the script; both are in the transcript.
+    if let Err(error) =
+        http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await
+    {
+        tracing::debug!(%error, "a connection of the stage was cut");
+    }
 }
