@@ -67,7 +67,7 @@ impl Egress {
             .user_agent(concat!("atelier/", env!("CARGO_PKG_VERSION")));
         let client = if here {
             builder
-                //.no_proxy()
+                .no_proxy()
                 .pool_max_idle_per_host(0)
                 // Never asks a resolver, which may be told to call another machine by this name.
                 .resolve_to_addrs(
