@@ -1,0 +1,225 @@
+//! A chat request in no dialect: what a script's `when` looks at.
+//!
+//! Reads both wire formats, and finds what a real server would refuse before it asks a model.
+
+use serde_json::Value;
+
+/// One message of the conversation.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Said {
+    /// `system`, `user`, `assistant` or `tool`.
+    pub(crate) role: String,
+    /// Its text.
+    pub(crate) text: String,
+    /// Ids and names of the tool calls in it.
+    pub(crate) calls: Vec<(String, String)>,
+    /// For a tool result: the tool, by its name or by the id of its call.
+    pub(crate) tool: Option<String>,
+}
+
+/// A chat request.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Asked {
+    pub(crate) model: String,
+    pub(crate) stream: bool,
+    pub(crate) messages: Vec<Said>,
+    /// Names of the tools that are offered.
+    pub(crate) tools: Vec<String>,
+    /// `think` where it is given: whether it is on.
+    pub(crate) think: Option<bool>,
+    pub(crate) context: Option<u32>,
+    /// Whether a prompt that is too long may be cut.
+    pub(crate) truncate: bool,
+    pub(crate) include_usage: bool,
+    pub(crate) unload: bool,
+    /// Size of the prompt, at four bytes a token.
+    pub(crate) prompt_tokens: u32,
+    /// Identifies the request, so that made ids differ between requests and not between repetitions.
+    pub(crate) print: u64,
+}
+
+/// A request that is refused before a model is asked: status and the server's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) error: String,
+    /// Whether `error` is llama.cpp's own document, which its server sends as it is and Ollama puts into a string.
+    pub(crate) document: bool,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: u16, error: impl Into<String>) -> Self {
+        Self { status, error: error.into(), document: false }
+    }
+}
+
+fn refuse<T>(status: u16, error: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::new(status, error))
+}
+
+/// Parses a body as a real server words it where it cannot.
+pub(crate) fn json(body: &[u8]) -> Result<Value, Refusal> {
+    if body.is_empty() {
+        return refuse(400, "missing request body");
+    }
+    match serde_json::from_slice::<Value>(body) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => refuse(400, "json: cannot unmarshal into Go value of type api.ChatRequest"),
+        Err(error) if error.is_eof() => refuse(400, "unexpected EOF"),
+        Err(error) => refuse(400, format!("invalid character: {error}")),
+    }
+}
+
+/// Reads a body of `/api/chat`.
+pub(crate) fn of_ollama(body: &Value) -> Result<Asked, Refusal> {
+    let mut asked = shared(body, true)?;
+    asked.truncate = body["truncate"].as_bool().unwrap_or(true);
+    asked.unload = body["keep_alive"].as_f64() == Some(0.0) || body["keep_alive"].as_str() == Some("0");
+    asked.context = match &body["options"]["num_ctx"] {
+        Value::Null => None,
+        Value::Number(number) => number.as_u64().and_then(|number| u32::try_from(number).ok()),
+        _ => return refuse(500, "option \"num_ctx\" must be of type integer"),
+    };
+    asked.think = match &body["think"] {
+        Value::Null => None,
+        Value::Bool(on) => Some(*on),
+        Value::String(word) if matches!(word.as_str(), "low" | "medium" | "high" | "max") => Some(true),
+        other => {
+            let error = format!(
+                "invalid think value: {other} (must be \"high\", \"medium\", \"low\", \"max\", true, or false)"
+            );
+            return refuse(400, error);
+        }
+    };
+    for message in body["messages"].as_array().into_iter().flatten() {
+        for call in message["tool_calls"].as_array().into_iter().flatten() {
+            // The real server's own, misleading words for arguments that are not an object.
+            if !matches!(&call["function"]["arguments"], Value::Object(_) | Value::Null) {
+                return refuse(400, "Value looks like object, but can't find closing '}' symbol");
+            }
+        }
+    }
+    Ok(asked)
+}
+
+/// Reads a body of `/v1/chat/completions`. A request that names no model means `default_model`.
+pub(crate) fn of_openai(body: &Value, default_model: &str) -> Result<Asked, Refusal> {
+    if !body["messages"].is_array() {
+        return refuse(400, "'messages' is required");
+    }
+    let mut asked = shared(body, false)?;
+    if asked.model.is_empty() {
+        default_model.clone_into(&mut asked.model);
+    }
+    asked.include_usage = body["stream_options"]["include_usage"].as_bool().unwrap_or(false);
+    for message in body["messages"].as_array().into_iter().flatten() {
+        for call in message["tool_calls"].as_array().into_iter().flatten() {
+            if !matches!(&call["function"]["arguments"], Value::String(_) | Value::Null) {
+                return refuse(400, "tool call arguments must be a string");
+            }
+        }
+    }
+    Ok(asked)
+}
+
+fn shared(body: &Value, streams_unasked: bool) -> Result<Asked, Refusal> {
+    let model = body["model"].as_str().unwrap_or_default().to_owned();
+    if model.is_empty() && streams_unasked {
+        return refuse(400, "model is required");
+    }
+    let mut messages: Vec<Said> = body["messages"].as_array().into_iter().flatten().map(said).collect();
+    name_results(&mut messages, body);
+    let tools = body["tools"].as_array().into_iter().flatten();
+    let tools = tools.filter_map(|tool| tool["function"]["name"].as_str().map(str::to_owned)).collect();
+    let tool_text = body.get("tools").map_or(0, |tools| tools.to_string().len());
+    let bytes = messages.iter().map(|said| said.text.len()).sum::<usize>() + tool_text;
+    Ok(Asked {
+        model,
+        stream: body["stream"].as_bool().unwrap_or(streams_unasked),
+        messages,
+        tools,
+        truncate: false,
+        prompt_tokens: tokens(bytes),
+        print: print(&body["messages"].to_string()),
+        ..Asked::default()
+    })
+}
+
+/// Tokens of so many bytes: four bytes each, and at least one.
+pub(crate) fn tokens(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(4).max(1)).unwrap_or(u32::MAX)
+}
+
+/// FNV-1a, so that ids are the same in every build.
+pub(crate) fn print(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+fn said(message: &Value) -> Said {
+    let text = match &message["content"] {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect(),
+        _ => String::new(),
+    };
+    let calls = message["tool_calls"].as_array().into_iter().flatten().map(|call| {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        (text(&call["id"]), text(&call["function"]["name"]))
+    });
+    Said {
+        role: message["role"].as_str().unwrap_or_default().to_owned(),
+        text,
+        calls: calls.collect(),
+        tool: message["tool_name"].as_str().map(str::to_owned),
+    }
+}
+
+/// A tool result may carry only its call's id; the name then stands with the call.
+fn name_results(messages: &mut [Said], body: &Value) {
+    let ids = body["messages"].as_array().into_iter().flatten().map(|message| message["tool_call_id"].as_str());
+    let calls: Vec<(String, String)> = messages.iter().flat_map(|said| said.calls.clone()).collect();
+    for (said, id) in messages.iter_mut().zip(ids) {
+        if said.tool.is_none()
+            && let Some(id) = id
+        {
+            said.tool = calls.iter().rev().find(|(known, _)| known == id).map(|(_, name)| name.clone());
+        }
+    }
+}
+
+impl Asked {
+    /// The system text.
+    pub(crate) fn system(&self) -> String {
+        let texts: Vec<&str> = self.of_role("system").map(|said| said.text.as_str()).collect();
+        texts.join("\n")
+    }
+    /// The value of the first line `key: value` of the system text.
+    pub(crate) fn line(&self, key: &str) -> Option<String> {
+        let system = self.system();
+        system.lines().find_map(|line| {
+            let value = line.trim().strip_prefix(key)?.strip_prefix(':')?;
+            Some(value.trim().to_owned())
+        })
+    }
+    /// The messages of a role.
+    pub(crate) fn of_role<'a>(&'a self, role: &'a str) -> impl DoubleEndedIterator<Item = &'a Said> {
+        self.messages.iter().filter(move |said| said.role == role)
+    }
+    /// The tool results since the last message of the user.
+    pub(crate) fn results(&self) -> impl Iterator<Item = &Said> {
+        let from = self.messages.iter().rposition(|said| said.role == "user").map_or(0, |at| at + 1);
+        self.messages[from..].iter().filter(|said| said.role == "tool")
+    }
+    /// The tool results that the request ends in.
+    pub(crate) fn last_results(&self) -> &[Said] {
+        let from = self.messages.iter().rposition(|said| said.role != "tool").map_or(0, |at| at + 1);
+        &self.messages[from..]
+    }
+    /// The goal in the user's text: what follows `goal:` on its line, or else the line after it.
+    pub(crate) fn goal(&self) -> Option<String> {
+        self.of_role("user").find_map(|said| {
+            let mut lines = said.text.lines();
+            let after = lines.find_map(|line| line.trim_start().strip_prefix("goal:"))?.trim();
+            if after.is_empty() { lines.next().map(|line| line.trim().to_owned()) } else { Some(after.to_owned()) }
+        })
+    }
+}
