@@ -1,14 +1,27 @@
 //! Publishes a run's commits as branch `atelier/<run>` of the user's repository.
+//!
+//! The commits are made in the private repository, by the user's configured identity, and copied as one pack: first
+//! objects, synced, then the branch. Nothing else in the user's repository changes. Commits are not signed and no hooks
+//! run.
 
-use crate::fault::Fault;
+use crate::diff::{Change, changes};
+use crate::durable;
+use crate::fault::{Fault, git, io};
+use crate::listing::{Entry, listing, new_objects};
 use crate::message::Message;
-use crate::open::{OpenError, UserRepo};
-use crate::reviewed::ReviewedPatch;
-use crate::run_tree::{RunTree, TreeError};
+use crate::open::{OpenError, UserRepo, author};
+use crate::plan::plan_commits;
+use crate::reviewed::{Checks, ReviewProof, ReviewedPatch};
+use crate::run_tree::{RunTree, TreeError, find_commit, ref_target};
+use crate::scan::index_entry;
 use crate::settled::Settled;
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::Commit;
+use atelier_protocol::event::{Commit, FileChange, Reviewer};
 use atelier_protocol::ids::RunId;
+use git2::{Index, Oid, Repository};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
 
 /// Why a run could not be handed over.
 #[derive(Debug, thiserror::Error)]
@@ -16,9 +29,9 @@ pub enum HandOverError {
     /// The run changed nothing.
     #[error("the run changed nothing")]
     NothingChanged,
-    /// The files of the tree are no longer those that were reviewed.
-    #[error("the files are no longer those that were reviewed")]
-    Changed,
+    /// The checkpoint is not one of this tree.
+    #[error("the reviewed state is not one of this run")]
+    OtherRun,
     /// The branch is at another commit.
     #[error("the branch `{branch}` exists already, at {at}")]
     BranchElsewhere {
@@ -51,9 +64,7 @@ impl HandOverError {
     pub fn problem(&self) -> Problem {
         let (code, hint) = match self {
             HandOverError::NothingChanged => (Code::NothingChanged, "Say more precisely what is to be changed."),
-            HandOverError::Changed => {
-                (Code::WrongState, "Resume the run so that the files are checked and reviewed again.")
-            }
+            HandOverError::OtherRun => (Code::WrongState, "Resume the run so that its files are checked and reviewed."),
             HandOverError::BranchElsewhere { .. } => {
                 (Code::Indeterminate, "Rename or delete that branch with git, then resume the run.")
             }
@@ -74,7 +85,7 @@ pub struct HandOver {
     branch: String,
     tip: String,
     commits: Vec<Commit>,
-    tree: std::path::PathBuf,
+    dir: PathBuf,
 }
 
 impl HandOver {
@@ -82,10 +93,12 @@ impl HandOver {
     pub fn branch(&self) -> &str {
         &self.branch
     }
+
     /// The commit it will be at.
     pub fn tip(&self) -> &str {
         &self.tip
     }
+
     /// The commits, oldest first.
     pub fn commits(&self) -> &[Commit] {
         &self.commits
@@ -97,9 +110,17 @@ pub fn branch_of(run: &RunId) -> String {
     format!("atelier/{run}")
 }
 
+/// The reference of a branch.
+pub(crate) fn branch_ref(branch: &str) -> String {
+    format!("refs/heads/{branch}")
+}
+
 impl UserRepo {
-    /// Makes the commits in the run's private repository. The same patch, message and time give the same commits, so
-    /// after a crash planning again gives the same plan.
+    /// Makes the commits in the run's private repository. The same patch, message, time and identity give the same
+    /// commits, so after a crash planning again gives the same plan.
+    ///
+    /// Trailers `Atelier-Run`, `Atelier-Checks` (their names, or `unchecked`) and `Atelier-Review` are added to the
+    /// message's own.
     pub fn plan_hand_over(
         &self,
         tree: &RunTree,
@@ -107,19 +128,179 @@ impl UserRepo {
         message: &Message,
         at_ms: u64,
     ) -> Result<HandOver, HandOverError> {
-        let _ = (tree, patch, message, at_ms);
-        Err(HandOverError::NothingChanged)
+        let repo = tree.repo()?;
+        let doing = || git("making the run's commits");
+        let point = patch.checkpoint();
+        let reviewed = repo.find_commit(find_commit(&repo, &point.commit)?).map_err(doing())?;
+        let base = repo.find_commit(tree.base_id()).map_err(doing())?;
+        let descends =
+            reviewed.id() == base.id() || repo.graph_descendant_of(reviewed.id(), base.id()).unwrap_or(false);
+        if reviewed.tree_id().to_string() != point.tree || !descends {
+            return Err(HandOverError::OtherRun);
+        }
+        let all = changes(&repo, base.tree_id(), reviewed.tree_id())?;
+        if all.is_empty() {
+            return Err(HandOverError::NothingChanged);
+        }
+        let branch = branch_of(tree.run());
+        self.refuse_taken(&self.repo()?, &branch)?;
+        let who = author(&self.repo()?, at_ms)?;
+        let mut parent = base;
+        let mut commits = Vec::new();
+        for (text, files) in
+            steps(&repo, &all, &with_evidence(message, tree.run(), patch), &parent, reviewed.tree_id())?
+        {
+            let files = repo.find_tree(files).map_err(doing())?;
+            let id = repo.commit(None, &who, &who, &text, &files, &[&parent]).map_err(doing())?;
+            parent = repo.find_commit(id).map_err(doing())?;
+            commits.push(Commit { id: id.to_string(), subject: text.lines().next().unwrap_or_default().to_owned() });
+        }
+        let tip = parent.id();
+        repo.reference("refs/atelier/hand-over", tip, true, "hand over").map_err(doing())?;
+        Ok(HandOver { branch, tip: tip.to_string(), commits, dir: tree.dir().to_owned() })
     }
 
     /// Copies the commits to the user's repository, syncs them and makes the branch. Does nothing where the branch is at
     /// the tip already; refused where it is elsewhere.
     pub fn perform_hand_over(&self, plan: &HandOver) -> Result<(), HandOverError> {
-        let _ = plan;
-        Err(HandOverError::NothingChanged)
+        self.publish(plan, &mut |_| Ok(()))
     }
 
     /// Whether the branch is at `tip`.
     pub fn settle_hand_over(&self, branch: &str, tip: &str) -> Settled {
-        Settled::Unknown(format!("{branch} {tip}"))
+        match self.repo().and_then(|repo| ref_target(&repo, &branch_ref(branch))) {
+            Ok(Some(at)) if at.to_string() == tip => Settled::Landed,
+            Ok(Some(at)) => Settled::Unknown(format!("the branch `{branch}` is at {at}")),
+            Ok(None) => Settled::NotLanded,
+            Err(e) => Settled::Unknown(e.to_string()),
+        }
     }
+
+    /// `pass` is told before each act and can stop there, which is how tests stand in for a crash.
+    pub(crate) fn publish(
+        &self,
+        plan: &HandOver,
+        pass: &mut dyn FnMut(&'static str) -> Result<(), Fault>,
+    ) -> Result<(), HandOverError> {
+        let user = self.repo()?;
+        let name = branch_ref(&plan.branch);
+        let tree = RunTree::open(&plan.dir)?;
+        let private = tree.repo()?;
+        let tip = find_commit(&private, &plan.tip)?;
+        match ref_target(&user, &name)? {
+            Some(at) if at == tip => return Ok(durable::sync_ref(self.common_dir(), &name)?),
+            Some(at) => {
+                return Err(HandOverError::BranchElsewhere { branch: plan.branch.clone(), at: at.to_string() });
+            }
+            None => self.refuse_taken(&user, &plan.branch)?,
+        }
+        pass("pack")?;
+        self.copy_commits(&private, tree.base_id(), tip)?;
+        pass("branch")?;
+        // A handle from before may not know the new pack.
+        let user = self.repo()?;
+        user.reference(&name, tip, false, "atelier: hand-over").map_err(git("making the run's branch"))?;
+        Ok(durable::sync_ref(self.common_dir(), &name)?)
+    }
+
+    /// Writes what is new in `base..tip` as one pack into the user's object folder. The base itself is kept there by the
+    /// keep-ref. A pack is named by its content, so repeating this changes nothing. libgit2 syncs it because the
+    /// private repository's configuration says so.
+    fn copy_commits(&self, private: &Repository, base: Oid, tip: Oid) -> Result<(), HandOverError> {
+        let doing = || git("copying the run's commits");
+        let mut commit = private.find_commit(tip).map_err(doing())?;
+        let mut ids = BTreeSet::new();
+        while commit.id() != base {
+            let parent = commit.parent(0).map_err(doing())?;
+            let (old, new) = (parent.tree().map_err(doing())?, commit.tree().map_err(doing())?);
+            ids.insert(commit.id());
+            ids.extend(new_objects(private, Some(&old), &new)?);
+            commit = parent;
+        }
+        let mut pack = private.packbuilder().map_err(doing())?;
+        for id in ids {
+            pack.insert_object(id, None).map_err(doing())?;
+        }
+        let folder = self.common_dir().join("objects").join("pack");
+        fs::create_dir_all(&folder).map_err(io("making", &folder))?;
+        pack.write(&folder, 0).map_err(doing())?;
+        durable::sync_dir(&folder)?;
+        Ok(())
+    }
+
+    /// A branch `atelier` would stand where the folder of the runs' branches has to be.
+    fn refuse_taken(&self, user: &Repository, branch: &str) -> Result<(), HandOverError> {
+        let taken = branch.split('/').next().unwrap_or_default();
+        match ref_target(user, &branch_ref(taken))? {
+            Some(_) => Err(HandOverError::NameTaken { branch: branch.to_owned(), taken: taken.to_owned() }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Message and git tree of each commit. The last tree is that of the checkpoint; a step that would change nothing (its
+/// files went with an earlier one, as where a file takes the place of a folder) is left out.
+fn steps(
+    repo: &Repository,
+    all: &[Change],
+    message: &Message,
+    base: &git2::Commit<'_>,
+    last: Oid,
+) -> Result<Vec<(String, Oid)>, HandOverError> {
+    let doing = || git("making the run's commits");
+    let files: Vec<FileChange> = all.iter().map(|change| change.file.clone()).collect();
+    let planned = plan_commits(&files, message);
+    let mut index = Index::new().map_err(doing())?;
+    for (path, entry) in listing(repo, &base.tree().map_err(doing())?)? {
+        index.add(&index_entry(&path, entry)).map_err(doing())?;
+    }
+    let mut made = Vec::new();
+    let mut before = base.tree_id();
+    let count = planned.len();
+    for (place, commit) in planned.into_iter().enumerate() {
+        for change in commit.changes.iter().filter_map(|place| all.get(*place)) {
+            apply(&mut index, change).map_err(doing())?;
+        }
+        let tree = if place + 1 == count { last } else { index.write_tree_to(repo).map_err(doing())? };
+        if tree != before {
+            made.push((commit.message, tree));
+            before = tree;
+        }
+    }
+    Ok(made)
+}
+
+fn apply(index: &mut Index, change: &Change) -> Result<(), git2::Error> {
+    let gone = change.old_path.as_ref().or((change.new.is_none()).then_some(&change.path));
+    if let Some(path) = gone.and_then(|path| crate::paths::to_os(path)) {
+        match index.remove(&path, 0) {
+            Err(e) if e.code() == git2::ErrorCode::NotFound => {} // a file took the place of its folder
+            other => other?,
+        }
+    }
+    match change.new {
+        Some(Entry { mode, id }) => index.add(&index_entry(&change.path, Entry { mode, id })),
+        None => Ok(()),
+    }
+}
+
+/// The message with what a later reader must know: which run, and whether anything was checked.
+fn with_evidence(message: &Message, run: &RunId, patch: &ReviewedPatch) -> Message {
+    let checks = match patch.checks() {
+        Checks::Passed(all) => all.iter().map(|check| check.name.as_str()).collect::<Vec<_>>().join(", "),
+        Checks::NoneDeclared | Checks::Failed => "unchecked".to_owned(),
+    };
+    let review = match patch.review() {
+        ReviewProof::ByRole(review) => match &review.by {
+            Reviewer::Role { role } => role.to_string(),
+            Reviewer::User => "user".to_owned(),
+        },
+        ReviewProof::ByUser => "user".to_owned(),
+        ReviewProof::NotRequired { rule } => format!("not required: {rule}"),
+    };
+    let mut message = message.clone();
+    for (key, value) in [("Atelier-Run", run.to_string()), ("Atelier-Checks", checks), ("Atelier-Review", review)] {
+        message.trailers.push((key.to_owned(), value));
+    }
+    message
 }

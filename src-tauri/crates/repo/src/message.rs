@@ -312,7 +312,7 @@ impl Message {
             paragraphs.push(body.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
         }
         let trailers: Vec<String> =
-            self.trailers.iter().map(|(key, value)| format!("{}: {}", token(key), one_line(value))).collect();
+            self.trailers.iter().map(|(key, value)| format!("{}: {}", token(key), single_spaced(value))).collect();
         if !trailers.is_empty() {
             paragraphs.push(trailers.join("\n"));
         }
@@ -391,10 +391,14 @@ fn strip_words<'a>(text: &'a str, words: &str) -> Option<&'a str> {
     (head.eq_ignore_ascii_case(words) && rest_starts_word).then(|| rest.trim_start_matches([' ', ',', ':']))
 }
 
-/// The first line that has text, its spaces made single and control characters removed.
+/// The first line that has text, single-spaced.
 fn one_line(text: &str) -> String {
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    line.split_whitespace()
+    single_spaced(text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default())
+}
+
+/// Every run of white space as one space; control characters removed.
+fn single_spaced(text: &str) -> String {
+    text.split_whitespace()
         .map(|word| word.chars().filter(|c| !c.is_control()).collect::<String>())
         .filter(|word| !word.is_empty())
         .collect::<Vec<_>>()
@@ -450,6 +454,18 @@ mod tests {
         .map(line)
         .into();
         insta::assert_snapshot!(lines.join("\n"), @r"
+        feat: add a divide function
+        refactor: rename Foo to Bar
+        fix: fix the crash on empty input
+        fix: fix the parser crashes on empty input
+        docs: README is out of date: document the flags
+        chore: update dependencies
+        fix: handle tabs
+        feat: OAuth login
+        refactor: simplify the loop
+        test: cover the edge cases of split
+        feat: add a login page
+        feat: add the work of a run
         ");
     }
 
@@ -459,6 +475,11 @@ mod tests {
             "add a command that lists every run of the project with its state, its branch and what it cost so far";
         let message = Message { body: "Why: it was asked for.".into(), ..Message::of(long) };
         insta::assert_snapshot!(message.text(Kind::Feat, &message.imperative(), true), @r"
+        feat: add a command that lists every run of the project with its…
+
+        add a command that lists every run of the project with its state, its branch and what it cost so far
+
+        Why: it was asked for.
         ");
     }
 
@@ -469,6 +490,10 @@ mod tests {
             ..Message::of("add x")
         };
         insta::assert_snapshot!(message.text(Kind::Feat, "add x", true), @r"
+        feat: add x
+
+        Atelier-Run: 1
+        Odd-key: two lines
         ");
     }
 

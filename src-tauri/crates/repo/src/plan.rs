@@ -111,6 +111,9 @@ mod tests {
     fn sources_tests_and_documents_are_commits_of_their_own() {
         let paths = ["README.md", "Cargo.lock", "docs/use.html", "src/lib.rs", "src/math_test.go", "tests/it.rs"];
         insta::assert_snapshot!(told(&paths, &Message::of("Add a divide function.")), @r"
+        feat: add a divide function   <- Cargo.lock, src/lib.rs
+        test: cover adding a divide function   <- src/math_test.go, tests/it.rs
+        docs: describe adding a divide function   <- README.md, docs/use.html
         ");
     }
 
@@ -125,7 +128,11 @@ mod tests {
             ]
             .join("\n"),
             @r"
-        "
+            refactor: rename Foo to Bar   <- src/a.rs, src/b.rs
+            test: add tests for the parser   <- tests/a.rs
+            docs: add a section about flags   <- README.md
+            docs: document the parser   <- src/lib.rs, README.md
+            "
         );
     }
 
@@ -167,6 +174,15 @@ mod tests {
         let commits = plan_commits(&changed(&["src/a.rs", "tests/a.rs"]), &message);
         let texts: Vec<_> = commits.iter().map(|c| c.message.as_str()).collect();
         insta::assert_snapshot!(texts.join("---\n"), @r"
+        fix: handle zero
+
+        It divided by zero.
+
+        Atelier-Run: r
+        ---
+        test: cover handling zero
+
+        Atelier-Run: r
         ");
     }
 

@@ -1,0 +1,6 @@
+//! The room's tests, each against real repositories in temporary folders.
+
+mod handing_over;
+mod opening;
+mod reviewing;
+mod trees;
