@@ -1,0 +1,41 @@
+//! Measures, and writes what was measured with the machine and the commit it was measured on.
+
+mod build;
+mod memory;
+mod record;
+mod size;
+mod window;
+
+use crate::args::Args;
+use crate::run::Failure;
+
+pub const HELP: &str = "\
+cargo xtask bench NAME [RUNS]
+
+  window   time from starting the program to a usable window, and the same for an empty window   (default 7 runs)
+  memory   memory of the idle window with all its processes, and of an empty window               (default 3 runs)
+  build    time of a cold build of the command line program and of the window
+  size     sizes of the release programs
+
+Each writes target/bench/NAME.json: commit, machine, baseline, figures. `window` and `memory` build release programs
+first and use a virtual display where there is none.
+";
+/// Set on ourselves when we run below a virtual display that we started.
+const INSIDE: &str = "--inside-display";
+pub const FLAGS: &[&str] = &[INSIDE];
+
+pub fn main(args: &Args) -> Result<(), Failure> {
+    let name = args.words.first().map_or("", String::as_str);
+    let runs = |default: usize| match args.words.get(1).map(|word| word.parse::<usize>()) {
+        None => Ok(default),
+        Some(Ok(runs)) if (1..=1000).contains(&runs) => Ok(runs),
+        Some(_) => Err(Failure::Usage("RUNS is a number from 1 to 1000".to_owned())),
+    };
+    match name {
+        "window" => window::main(runs(7)?, args.has(INSIDE)),
+        "memory" => memory::main(runs(3)?, args.has(INSIDE)),
+        "build" => build::main(),
+        "size" => size::main(),
+        _ => Err(Failure::Usage("say what to measure: window, memory, build or size".to_owned())),
+    }
+}

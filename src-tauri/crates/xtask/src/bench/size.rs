@@ -1,0 +1,19 @@
+//! Sizes of the release programs.
+
+use super::record;
+use crate::run::{self, Failure};
+use crate::{node, workspace};
+use serde_json::{Map, Value, json};
+
+pub fn main() -> Result<(), Failure> {
+    run::check(node::npm().args(["run", "build"]))?;
+    run::check(workspace::cargo().args(["build", "--release", "--locked", "--workspace", "--bins"]))?;
+    let metadata = workspace::metadata()?;
+    let mut figures = Map::new();
+    for package in ["atelier-app", "atelier-cli"] {
+        let file = workspace::program(&metadata, package, true)?;
+        let bytes = file.metadata().map_err(|error| Failure::Work(format!("{}: {error}", file.display())))?.len();
+        figures.insert(package.to_owned(), json!({ "bytes": bytes }));
+    }
+    record::write("size", &Value::Null, &Value::Object(figures))
+}
