@@ -1,0 +1,285 @@
+//! The arguments of `atelier`.
+
+use atelier_protocol::event::AskKind;
+use atelier_protocol::op::ExportFormat;
+use atelier_protocol::settings::{ModelChoice, ProviderKind, ProviderSettings};
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Directs a team of role-bound agents on a git project and hands back reviewed commits.
+///
+/// Exit codes: 0 done, 1 work not done, 2 wrong usage or input, 3 needs an approval, 4 budget reached, 5 cancelled,
+/// 6 environment (server down, model missing), 7 unusable answer of a model, 8 refused by policy.
+#[derive(Parser, Debug)]
+#[command(name = "atelier", version, disable_help_subcommand = true)]
+pub struct Args {
+    /// Print JSON lines for programs; text for people goes to standard error.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The project's folder.
+    #[arg(long, global = true, value_name = "DIR", default_value = ".")]
+    pub project: PathBuf,
+    /// A model server for this command only, instead of the ones in the settings.
+    #[arg(long, global = true, value_name = "URL", env = "ATELIER_SERVER")]
+    pub server: Option<String>,
+    /// How that server speaks.
+    #[arg(long, global = true, value_name = "KIND", default_value = "ollama")]
+    pub server_kind: ServerKind,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+impl Args {
+    /// The model server that was named for this command.
+    pub fn providers(&self) -> Option<Vec<ProviderSettings>> {
+        let url = self.server.as_ref()?;
+        let base_url = url.trim_end_matches('/').to_owned();
+        Some(vec![ProviderSettings { id: SERVER.to_owned(), kind: self.server_kind.into(), base_url }])
+    }
+
+    /// `provider/model`, or a model of the named server, or of Ollama.
+    pub fn model_choice(&self, text: &str) -> ModelChoice {
+        if self.server.is_some() {
+            return ModelChoice { provider: SERVER.to_owned(), model: text.to_owned() };
+        }
+        match text.split_once('/') {
+            Some((provider, model)) => ModelChoice { provider: provider.to_owned(), model: model.to_owned() },
+            None => ModelChoice { provider: "ollama".to_owned(), model: text.to_owned() },
+        }
+    }
+}
+
+/// The id of a server that was named by `--server`.
+const SERVER: &str = "server";
+
+#[derive(Subcommand, Debug)]
+pub enum Verb {
+    /// Start a run for a goal and follow it.
+    Run(RunArgs),
+    /// List, show, resume, accept or discard runs.
+    #[command(subcommand)]
+    Runs(RunsVerb),
+    /// List and answer open questions.
+    #[command(subcommand)]
+    Approvals(ApprovalsVerb),
+    /// Bring the project's search index up to date.
+    Index,
+    /// Search the project.
+    Search {
+        /// Words or identifiers.
+        query: String,
+        /// At most so many hits.
+        #[arg(short = 'k', long = "limit", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
+    /// Apply a model's edits to files.
+    #[command(subcommand)]
+    Edit(EditVerb),
+    /// Serve a scripted model for tests and demonstrations.
+    Stage(StageArgs),
+    /// List and check the roles.
+    #[command(subcommand)]
+    Roles(RolesVerb),
+    /// List the model servers and their models.
+    Models,
+    /// Look at what this machine has and what is missing.
+    Doctor,
+    /// Perform the main job on a sample project with a scripted model: no model, key or network needed.
+    Demo(DemoArgs),
+    /// Write the project, or a run's result, to a file.
+    Export {
+        /// The run whose result is meant; without it the project's HEAD.
+        #[arg(long)]
+        run: Option<String>,
+        /// The kind of file.
+        #[arg(long)]
+        format: Format,
+        /// The file to write; must not exist yet.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+#[derive(clap::Args, Debug)]
+pub struct RunArgs {
+    /// What should be different, in a sentence or more.
+    pub goal: String,
+    /// The model, as `provider/model` or a name on Ollama.
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Answer questions of this kind yes, recorded as your grant.
+    #[arg(long = "approve", value_name = "KIND")]
+    pub approve: Vec<Kind>,
+    /// Answer every other question no.
+    #[arg(long)]
+    pub deny_asks: bool,
+    /// Do not wait: print the run's id and leave it to the window or command that owns the project.
+    #[arg(long)]
+    pub detach: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum RunsVerb {
+    /// The runs, newest first.
+    List,
+    /// One run: steps, checks, changes.
+    Show {
+        /// The run's id, or `last`.
+        run: String,
+        /// Show the changes as a diff too.
+        #[arg(long)]
+        diff: bool,
+    },
+    /// The recorded events of a run.
+    Events {
+        /// The run's id, or `last`.
+        run: String,
+        /// Only after this number.
+        #[arg(long, default_value_t = 0)]
+        after: u64,
+    },
+    /// Go on with an interrupted, parked or answered run.
+    Resume {
+        /// The run's id, or `last`.
+        run: String,
+    },
+    /// Bring a run's commits to your branch.
+    Accept {
+        /// The run's id, or `last`.
+        run: String,
+    },
+    /// Remove a run's branch and tree.
+    Discard {
+        /// The run's id, or `last`.
+        run: String,
+    },
+    /// Stop a run; its tree stays until it is discarded.
+    Cancel {
+        /// The run's id, or `last`.
+        run: String,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub enum ApprovalsVerb {
+    /// The questions that wait.
+    List,
+    /// Answer yes.
+    Approve {
+        /// The question's id; not needed where only one waits.
+        id: Option<String>,
+        /// A word with it.
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// Answer no.
+    Reject {
+        /// The question's id; not needed where only one waits.
+        id: Option<String>,
+        /// Why.
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub enum EditVerb {
+    /// Apply edits, all or none.
+    Apply {
+        /// How the edits are written: whole-file or search-replace.
+        #[arg(long)]
+        format: String,
+        /// The folder that paths are relative to.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        root: PathBuf,
+        /// The file with the edits; `-` or nothing reads standard input.
+        file: Option<PathBuf>,
+        /// Say what would change and write nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+#[derive(clap::Args, Debug)]
+pub struct StageArgs {
+    /// The script (YAML).
+    pub script: PathBuf,
+    /// The port on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// Write every request and answer to this file as JSON lines.
+    #[arg(long, value_name = "FILE")]
+    pub transcript: Option<PathBuf>,
+    /// Only read the script and say whether it is right.
+    #[arg(long)]
+    pub check: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum RolesVerb {
+    /// The roles of the project.
+    List,
+    /// Check role files: keys, tools, patterns and the files' own examples.
+    Check {
+        /// Role files; without any, the shipped ones and the project's.
+        files: Vec<PathBuf>,
+    },
+}
+
+#[derive(clap::Args, Debug)]
+pub struct DemoArgs {
+    /// Where to make the sample project; must be empty or new. Without it, a folder in the system's temporary folder.
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Stop at the question before hand-over instead of answering it.
+    #[arg(long)]
+    pub ask: bool,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerKind {
+    Ollama,
+    Openai,
+}
+
+impl From<ServerKind> for ProviderKind {
+    fn from(kind: ServerKind) -> Self {
+        match kind {
+            ServerKind::Ollama => ProviderKind::Ollama,
+            ServerKind::Openai => ProviderKind::OpenAi,
+        }
+    }
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+#[value(rename_all = "snake_case")]
+pub enum Kind {
+    HandOver,
+    Command,
+    Tool,
+}
+
+impl From<Kind> for AskKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::HandOver => AskKind::HandOver,
+            Kind::Command => AskKind::Command,
+            Kind::Tool => AskKind::Tool,
+        }
+    }
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Zip,
+    Bundle,
+}
+
+impl From<Format> for ExportFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Zip => ExportFormat::Zip,
+            Format::Bundle => ExportFormat::Bundle,
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! `atelier run`: starts a run for a goal and follows it.
+
+use crate::args::{Args, RunArgs};
+use crate::follow::follow;
+use crate::out::{End, Finished, Out, unexpected};
+use crate::session;
+use atelier_protocol::ids::Seq;
+use atelier_protocol::op::{Op, Reply};
+use serde_json::json;
+
+pub async fn run(args: &Args, run: &RunArgs, out: &Out) -> End {
+    let (workshop, project) = session::project(args).await?;
+    let op = Op::StartRun {
+        goal: run.goal.clone(),
+        model: run.model.as_deref().map(|model| args.model_choice(model)),
+        approve: run.approve.iter().map(|kind| (*kind).into()).collect(),
+        deny_asks: run.deny_asks,
+    };
+    let end = match project.submit(op).await {
+        Ok(Reply::Run(id)) if run.detach && !project.owns() => {
+            out.say(format!("run {id}"));
+            Ok(Finished::done(json!({"run": {"id": id}})))
+        }
+        Ok(Reply::Run(id)) => {
+            out.say(format!("run {id}"));
+            follow(&project, &id, Seq::ZERO, out).await
+        }
+        Ok(_) => Err(unexpected()),
+        Err(problem) => Err(problem),
+    };
+    workshop.close().await;
+    end
+}

@@ -1,0 +1,143 @@
+//! `atelier runs`: looks at runs and decides about their results.
+
+use crate::args::{Args, RunsVerb};
+use crate::follow::follow;
+use crate::out::{End, Finished, Out, unexpected};
+use crate::session;
+use crate::story;
+use atelier_engine::Project;
+use atelier_protocol::RunId;
+use atelier_protocol::event::AcceptMode;
+use atelier_protocol::ids::Seq;
+use atelier_protocol::op::{Op, Reply};
+use atelier_protocol::view::{DiffView, Side};
+use serde_json::json;
+
+/// Events that are read at once.
+const PAGE: u32 = 1000;
+
+pub async fn runs(args: &Args, verb: &RunsVerb, out: &Out) -> End {
+    let (workshop, project) = session::project(args).await?;
+    let end = perform(&project, verb, out).await;
+    workshop.close().await;
+    end
+}
+
+async fn perform(project: &Project, verb: &RunsVerb, out: &Out) -> End {
+    match verb {
+        RunsVerb::List => list(project, out).await,
+        RunsVerb::Show { run, diff } => show(project, &session::run_id(project, run).await?, *diff, out).await,
+        RunsVerb::Events { run, after } => {
+            events(project, session::run_id(project, run).await?, Seq(*after), out).await
+        }
+        RunsVerb::Resume { run } => resume(project, session::run_id(project, run).await?, out).await,
+        RunsVerb::Accept { run } => accept(project, session::run_id(project, run).await?, out).await,
+        RunsVerb::Discard { run } => {
+            let run = session::run_id(project, run).await?;
+            project.submit(Op::DiscardRun { run: run.clone() }).await?;
+            out.say("discarded: the run's branch and tree are gone, your files are as they were");
+            Ok(Finished::done(json!({"run": {"id": run}, "disposition": "discarded"})))
+        }
+        RunsVerb::Cancel { run } => {
+            let run = session::run_id(project, run).await?;
+            project.submit(Op::CancelRun { run: run.clone() }).await?;
+            out.say(format!("stopped; remove what it made with `atelier runs discard {run}`"));
+            Ok(Finished::done(json!({"run": {"id": run}, "state": "cancelled"})))
+        }
+    }
+}
+
+async fn list(project: &Project, out: &Out) -> End {
+    let Reply::Runs(runs) = project.submit(Op::ListRuns).await? else { return Err(unexpected()) };
+    if runs.is_empty() {
+        out.say("no runs yet; start one with `atelier run \"GOAL\"`");
+    }
+    for run in &runs {
+        let goal = run.goal.lines().next().unwrap_or_default();
+        out.say(format!("{}  {:<15} {:>3} files  {goal}", run.id, story::state(run.state, &run.disposition), run.files));
+    }
+    Ok(Finished::done(json!({"runs": runs})))
+}
+
+async fn show(project: &Project, run: &RunId, with_diff: bool, out: &Out) -> End {
+    let Reply::RunView(view) = project.submit(Op::ShowRun { run: run.clone() }).await? else { return Err(unexpected()) };
+    out.say(story::summary(&view));
+    if let Some(problem) = &view.problem {
+        out.say(crate::out::for_people(problem));
+    }
+    if !with_diff {
+        return Ok(Finished::done(json!({"run": view})));
+    }
+    let Reply::Diff(diff) = project.submit(Op::ShowDiff { run: run.clone() }).await? else { return Err(unexpected()) };
+    out.say(unified(&diff));
+    Ok(Finished::done(json!({"run": view, "diff": diff})))
+}
+
+async fn events(project: &Project, run: RunId, mut after: Seq, out: &Out) -> End {
+    let mut count = 0usize;
+    loop {
+        let page = Op::ReadEvents { run: Some(run.clone()), after, limit: PAGE };
+        let Reply::Events(events) = project.submit(page).await? else { return Err(unexpected()) };
+        for event in &events {
+            out.line("event", event);
+            if !out.json() {
+                let value = serde_json::to_value(event).unwrap_or_default();
+                out.say(format!("{:>6} {} {}", event.seq, value["kind"].as_str().unwrap_or("?"), value["payload"]));
+            }
+        }
+        count += events.len();
+        match events.last() {
+            Some(last) if events.len() == PAGE as usize => after = last.seq,
+            _ => break,
+        }
+    }
+    if count == 0 && after == Seq::ZERO {
+        // An id that reads well but is nobody's.
+        project.submit(Op::ShowRun { run: run.clone() }).await?;
+    }
+    Ok(Finished::done(json!({"run": {"id": run}, "events": count})))
+}
+
+async fn resume(project: &Project, run: RunId, out: &Out) -> End {
+    // What is in the history already was told before.
+    let Reply::RunView(view) = project.submit(Op::ShowRun { run: run.clone() }).await? else { return Err(unexpected()) };
+    let Reply::Run(run) = project.submit(Op::ResumeRun { run }).await? else { return Err(unexpected()) };
+    follow(project, &run, view.last_seq, out).await
+}
+
+async fn accept(project: &Project, run: RunId, out: &Out) -> End {
+    let Reply::Accepted { branch, commit, mode } = project.submit(Op::AcceptRun { run: run.clone() }).await? else {
+        return Err(unexpected());
+    };
+    let how = match mode {
+        AcceptMode::FastForward => "moved forward",
+        AcceptMode::Merge => "merged",
+    };
+    out.say(format!("accepted: {branch} {how} to {}", story::short(&commit)));
+    Ok(Finished::done(json!({"run": {"id": run}, "branch": branch, "commit": commit, "mode": mode})))
+}
+
+fn unified(diff: &DiffView) -> String {
+    let mut text = String::new();
+    for file in &diff.files {
+        text.push_str(&format!("\n{}\n", story::changed(&file.change)));
+        for hunk in &file.hunks {
+            text.push_str(&format!("@@ -{} +{} @@ {}\n", hunk.old_start, hunk.new_start, hunk.header));
+            for line in &hunk.lines {
+                let mark = match line.side {
+                    Side::Context => ' ',
+                    Side::Added => '+',
+                    Side::Removed => '-',
+                };
+                text.push_str(&format!("{mark}{}\n", line.text));
+                if line.no_newline {
+                    text.push_str("\\ no newline at end of file\n");
+                }
+            }
+        }
+        if file.cut {
+            text.push_str("(the rest of this file's diff is very long and left out)\n");
+        }
+    }
+    text
+}

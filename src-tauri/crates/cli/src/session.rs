@@ -1,0 +1,64 @@
+//! Opens the engine for one command.
+
+use crate::args::Args;
+use atelier_engine::{Places, Project, Sources, Workshop, WorkshopOptions};
+use atelier_protocol::RunId;
+use atelier_protocol::error::{Code, Problem};
+use atelier_protocol::op::{Op, Reply};
+use atelier_protocol::settings::ProviderSettings;
+
+/// The workshop of this command.
+pub async fn workshop(args: &Args) -> Result<Workshop, Problem> {
+    workshop_with(args.providers()).await
+}
+
+/// The workshop with model servers of our own.
+pub async fn workshop_with(providers: Option<Vec<ProviderSettings>>) -> Result<Workshop, Problem> {
+    let places = Places::of_this_user().ok_or_else(|| {
+        Problem::new(Code::Io, "This user has no home folder.", "Set ATELIER_HOME to a folder of yours.")
+    })?;
+    let options = WorkshopOptions {
+        places,
+        sources: Sources::of_the_machine(),
+        door: "cli",
+        attends: false,
+        providers,
+        sandbox: None,
+    };
+    Workshop::open(options).await
+}
+
+/// The workshop and the project of this command.
+pub async fn project(args: &Args) -> Result<(Workshop, Project), Problem> {
+    let workshop = workshop(args).await?;
+    match workshop.open_project(&args.project).await {
+        Ok(project) => Ok((workshop, project)),
+        Err(problem) => {
+            workshop.close().await;
+            Err(problem)
+        }
+    }
+}
+
+/// Performs one op on the project and leaves it.
+pub async fn ask(args: &Args, op: Op) -> Result<Reply, Problem> {
+    let (workshop, project) = project(args).await?;
+    let reply = project.submit(op).await;
+    workshop.close().await;
+    reply
+}
+
+/// The run that was meant: an id, or `last`.
+pub async fn run_id(project: &Project, text: &str) -> Result<RunId, Problem> {
+    if text != "last" {
+        return text.parse().map_err(|e| {
+            Problem::new(Code::UnknownRun, format!("{e}."), "List the runs with `atelier runs list`, or say `last`.")
+        });
+    }
+    match project.submit(Op::ListRuns).await? {
+        Reply::Runs(runs) => runs.into_iter().next().map(|run| run.id).ok_or_else(|| {
+            Problem::new(Code::UnknownRun, "This project has no runs yet.", "Start one with `atelier run \"GOAL\"`.")
+        }),
+        _ => Err(crate::out::unexpected()),
+    }
+}

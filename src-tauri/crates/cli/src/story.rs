@@ -1,0 +1,215 @@
+//! A run told to a person, a line or two an event.
+
+use atelier_protocol::event::{
+    Answer, Ask, ChecksVerdict, Cost, Event, FileChange, FileStatus, Mechanism, Outcome, Reviewer, StepResult,
+};
+use atelier_protocol::view::{Disposition, RunState, RunView};
+
+/// What is said about an event; `None` where it is of no interest to a person.
+pub fn line(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::RunStarted { goal, base, .. } => {
+            format!("goal: {goal}\nbase: {} {}", base.branch.as_deref().unwrap_or("(detached)"), short(&base.commit))
+        }
+        Event::RunInterrupted { .. } => "— interrupted: the process that worked on it ended".to_owned(),
+        Event::RunResumed { .. } => "— going on".to_owned(),
+        Event::StepStarted { role, title, .. } => match role {
+            Some(role) => format!("\n{title} ({role})"),
+            None => format!("\n{title}"),
+        },
+        Event::StepFinished { result: StepResult::SentBack { reason } } => {
+            format!("  ↩ sent back: {}", first_line(reason))
+        }
+        Event::CallFinished { text, tool_calls, .. } if !text.trim().is_empty() => {
+            let mark = if tool_calls.is_empty() { "»" } else { "›" };
+            format!("  {mark} {}", text.trim().replace('\n', "\n    "))
+        }
+        Event::CallFailed { problem, .. } => format!("  ! {}", problem.message),
+        Event::ToolReturned { line, ok, .. } => format!("  {} {line}", if *ok { "·" } else { "✗" }),
+        Event::TurnCorrected { message } => format!("  ! told the model: {}", first_line(message)),
+        Event::SpecWritten { spec } => {
+            let items: Vec<String> = spec.requirements.iter().map(|r| format!("    {} {}", r.id, r.text)).collect();
+            format!("  specification: {}\n{}", spec.title, items.join("\n"))
+        }
+        Event::CheckpointMade { checkpoint } if !checkpoint.files.is_empty() => {
+            format!("  ▪ checkpoint {}: {}", short(&checkpoint.commit), files(&checkpoint.files))
+        }
+        Event::CheckRecorded { check } => {
+            let how = match (check.exit_code, check.timed_out) {
+                (_, true) => "stopped at its time limit".to_owned(),
+                (Some(code), _) => format!("exit code {code}"),
+                (None, _) => "ended by a signal".to_owned(),
+            };
+            let confined = match check.mechanism {
+                Mechanism::Bubblewrap => "bubblewrap",
+                Mechanism::Landlock => "Landlock",
+                Mechanism::None => "NOT SANDBOXED",
+            };
+            format!(
+                "  {} {}: {} → {how} ({:.1} s, {confined})",
+                if check.passed() { "✓" } else { "✗" },
+                check.name,
+                check.argv.join(" "),
+                seconds(check.ms)
+            )
+        }
+        Event::ChecksMissing { .. } => "  ! no checks are declared or found; the result is unchecked".to_owned(),
+        Event::ReviewRecorded { review } => {
+            let who = match &review.by {
+                Reviewer::Role { role } => role.to_string(),
+                Reviewer::User => "you".to_owned(),
+            };
+            let said = if review.answer == Answer::Approve { "approves" } else { "rejects" };
+            format!("  {who} {said}: {}", first_line(&review.notes))
+        }
+        Event::ApprovalRequested { approval, ask, .. } => format!("  ? {}\n    id {approval}", question(ask)),
+        Event::ApprovalSettled { answer, note, .. } => {
+            let said = if *answer == Answer::Approve { "approved" } else { "rejected" };
+            if note.is_empty() { format!("  {said}") } else { format!("  {said}: {note}") }
+        }
+        Event::HandedOver { branch, commits } => {
+            let list: Vec<String> = commits.iter().map(|c| format!("    {} {}", short(&c.id), c.subject)).collect();
+            format!("  handed over as {branch}\n{}", list.join("\n"))
+        }
+        Event::RunAccepted { branch, commit, .. } => format!("accepted: {branch} is at {}", short(commit)),
+        Event::RunDiscarded {} => "discarded".to_owned(),
+        Event::RunFinished { outcome } => match outcome {
+            Outcome::Done => "\ndone".to_owned(),
+            Outcome::Failed { problem } => format!("\nfailed: {}", problem.message),
+            Outcome::Cancelled { problem } => format!("\ncancelled: {}", problem.message),
+        },
+        Event::Noticed { problem } => format!("  ! {}", problem.message),
+        Event::RunParked { .. }
+        | Event::OwnerChanged { .. }
+        | Event::ProjectOpened { .. }
+        | Event::SettingsChanged { .. }
+        | Event::EgressRecorded { .. }
+        | Event::StepFinished { .. }
+        | Event::CallStarted { .. }
+        | Event::CallFinished { .. }
+        | Event::ToolDecided { .. }
+        | Event::EffectIntended { .. }
+        | Event::EffectSettled { .. }
+        | Event::CheckpointMade { .. } => return None,
+    })
+}
+
+/// A question as a person reads it.
+pub fn question(ask: &Ask) -> String {
+    match ask {
+        Ask::HandOver { files: changed, checks, reviewed, cost: spent, .. } => format!(
+            "hand over these changes as a branch?\n    {}\n    checks: {}; review: {}\n    {}",
+            files(changed),
+            match checks {
+                ChecksVerdict::Passed => "passed",
+                ChecksVerdict::Failed => "FAILED",
+                ChecksVerdict::NoneDeclared => "NONE — unchecked",
+            },
+            if *reviewed { "approved by a role" } else { "yours" },
+            cost(spent)
+        ),
+        Ask::Command { argv, reason, .. } => format!("run `{}` without a sandbox?\n    {reason}", argv.join(" ")),
+        Ask::Tool { role, call, rule } => format!("may {role} call `{}`?\n    {rule}\n    {}", call.name, call.arguments),
+    }
+}
+
+/// What a run cost.
+pub fn cost(cost: &Cost) -> String {
+    let tokens = |n: Option<u32>| n.map_or_else(|| "unknown".to_owned(), |n| n.to_string());
+    let money = match cost.micros {
+        Some(0) => "no money".to_owned(),
+        Some(micros) => format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000),
+        None => "money unknown".to_owned(),
+    };
+    format!(
+        "cost: {} calls, {} + {} tokens, {:.1} s on this machine, {money}",
+        cost.calls,
+        tokens(cost.prompt_tokens),
+        tokens(cost.output_tokens),
+        seconds(cost.local_ms)
+    )
+}
+
+/// A run as a person reads it in a list.
+pub fn state(state: RunState, disposition: &Disposition) -> &'static str {
+    match (disposition, state) {
+        (Disposition::Accepted { .. }, _) => "accepted",
+        (Disposition::Discarded, _) => "discarded",
+        (Disposition::Pending, RunState::Running) => "running",
+        (Disposition::Pending, RunState::WaitsForApproval) => "waits for you",
+        (Disposition::Pending, RunState::Parked) => "parked",
+        (Disposition::Pending, RunState::Interrupted) => "interrupted",
+        (Disposition::Pending, RunState::Done) => "ready to review",
+        (Disposition::Pending, RunState::Failed) => "failed",
+        (Disposition::Pending, RunState::Cancelled) => "cancelled",
+    }
+}
+
+/// A whole run in a few lines.
+pub fn summary(view: &RunView) -> String {
+    let mut text = format!("run {}: {}\ngoal: {}\n", view.id, state(view.state, &view.disposition), view.goal);
+    if let Some(spec) = &view.spec {
+        text.push_str(&format!("spec: {}\n", spec.title));
+        for requirement in &spec.requirements {
+            text.push_str(&format!("  {} {}\n", requirement.id, requirement.text));
+        }
+    }
+    for step in &view.steps {
+        let how = match &step.result {
+            None => "under way",
+            Some(StepResult::Done) => "done",
+            Some(StepResult::SentBack { .. }) => "sent back",
+            Some(StepResult::Failed { .. }) => "failed",
+        };
+        text.push_str(&format!("step {}: {} — {how}\n", step.id, step.title));
+    }
+    if let Some(point) = &view.checkpoint {
+        for file in &point.files {
+            text.push_str(&format!("  {}\n", changed(file)));
+        }
+    }
+    for check in &view.checks {
+        let how = check.exit_code.map_or_else(|| "no exit code".to_owned(), |code| format!("exit code {code}"));
+        text.push_str(&format!("check {} on {}: {how}\n", check.name, short(&check.tree)));
+    }
+    if let Some(branch) = &view.branch {
+        text.push_str(&format!("branch: {branch}\n"));
+    }
+    for commit in &view.commits {
+        text.push_str(&format!("  {} {}\n", short(&commit.id), commit.subject));
+    }
+    text.push_str(&cost(&view.cost));
+    text
+}
+
+/// A changed file in one line.
+pub fn changed(file: &FileChange) -> String {
+    let mark = match file.status {
+        FileStatus::Added => "A",
+        FileStatus::Modified => "M",
+        FileStatus::Deleted => "D",
+        FileStatus::Renamed => "R",
+    };
+    match (file.insertions, file.deletions) {
+        (Some(plus), Some(minus)) => format!("{mark} {} +{plus} -{minus}", file.path),
+        _ => format!("{mark} {} (binary)", file.path),
+    }
+}
+
+fn files(files: &[FileChange]) -> String {
+    files.iter().map(changed).collect::<Vec<_>>().join(", ")
+}
+
+/// A commit id as people write it.
+pub fn short(id: &str) -> &str {
+    id.get(..10).unwrap_or(id)
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1000.0
+}

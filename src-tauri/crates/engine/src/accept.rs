@@ -1,0 +1,220 @@
+//! What the user does with a run's result: take it, throw it away, look at it, export it.
+//!
+//! Accept and discard are effects on the user's repository: intended with a full sync, performed, settled. An owner
+//! that finds one open after a crash asks the repository and records what it says.
+
+use crate::desk::Desk;
+use crate::machine::Machine;
+use crate::run::{defect, read_all, unknown};
+use atelier_protocol::error::{Code, Problem};
+use atelier_protocol::event::{AcceptMode, Effect, EffectOutcome, Event, NewEvent};
+use atelier_protocol::ids::{RunId, Seq};
+use atelier_protocol::op::{ExportFormat, Reply};
+use atelier_protocol::view::{DiffView, Disposition, RunState, RunView};
+use atelier_repo::{Accept, Discard, RunTree, Settled, Tip};
+use std::path::Path;
+
+const ACCEPT: &str = "accept";
+const DISCARD: &str = "discard";
+
+/// Brings a handed-over run to the user's branch.
+pub(crate) async fn accept(desk: &Desk, run: &RunId) -> Result<Reply, Problem> {
+    let machine = settled(desk, run).await?;
+    let view = &machine.view;
+    may_be_decided(view)?;
+    if view.state != RunState::Done {
+        return Err(wrong(format!("Run {run} was not handed over, so there is nothing to accept."), "Resume it, or discard it."));
+    }
+    let tip = view.commits.last().map(|c| c.id.clone()).ok_or_else(|| defect("a run was handed over without commits"))?;
+    let (id, at_ms) = (run.clone(), desk.sources.clock.now_ms());
+    let plan = desk.with_repo(move |repo| repo.plan_accept(&id, &tip, at_ms).map_err(|e| e.problem())).await?;
+    let effect = Effect::Accept {
+        branch: plan.branch.clone(),
+        from: plan.from.clone(),
+        to: plan.to.clone(),
+        mode: plan.mode,
+    };
+    let version = append(desk, run, machine.version, vec![intended(ACCEPT, effect)]).await?;
+    let performing = plan.clone();
+    let done = desk.with_repo(move |repo| repo.perform_accept(&performing).map_err(|e| e.problem())).await;
+    match done {
+        Ok(()) => {
+            append(desk, run, version, accepted(&plan)).await?;
+            tidy_up(desk, run, &plan.to).await;
+            Ok(Reply::Accepted { branch: plan.branch, commit: plan.to, mode: plan.mode })
+        }
+        Err(problem) => {
+            // It may have begun: what the repository says decides, now or at the next start.
+            if let Ok(machine) = settled(desk, run).await
+                && matches!(machine.view.disposition, Disposition::Accepted { .. })
+            {
+                return Ok(Reply::Accepted { branch: plan.branch, commit: plan.to, mode: plan.mode });
+            }
+            Err(problem)
+        }
+    }
+}
+
+/// Removes a run's branch and tree.
+pub(crate) async fn discard(desk: &Desk, run: &RunId) -> Result<Reply, Problem> {
+    let machine = settled(desk, run).await?;
+    may_be_decided(&machine.view)?;
+    if !machine.view.state.is_final() {
+        return Err(wrong(format!("Run {run} is not finished."), "Stop it first with `atelier runs cancel`."));
+    }
+    let plan = discard_plan(desk, &machine);
+    let effect = Effect::Discard { branch: machine.view.branch.clone(), tip: plan.tip.clone() };
+    let version = append(desk, run, machine.version, vec![intended(DISCARD, effect)]).await?;
+    let done = desk.with_repo(move |repo| repo.perform_discard(&plan).map_err(|e| e.problem())).await;
+    match done {
+        Ok(()) => {
+            append(desk, run, version, discarded()).await?;
+            Ok(Reply::Done)
+        }
+        Err(problem) => {
+            let outcome = EffectOutcome::NotLanded { problem: Some(problem.clone()) };
+            append(desk, run, version, vec![Event::EffectSettled { key: DISCARD.to_owned(), outcome }]).await?;
+            Err(problem)
+        }
+    }
+}
+
+/// What a run changed against its base.
+pub(crate) async fn diff(desk: &Desk, run: &RunId) -> Result<DiffView, Problem> {
+    let view = machine_of(desk, run).await?.view;
+    let base = view.base.commit.clone();
+    let Some(point) = view.checkpoint else {
+        return Ok(DiffView { tip: base.clone(), base, files: Vec::new() });
+    };
+    let dir = desk.places.tree(&desk.project, run);
+    if dir.exists() {
+        return desk
+            .with_tree(run, move |tree: &RunTree| tree.diff(&base, Tip::Commit(&point.commit)).map_err(|e| e.problem()))
+            .await;
+    }
+    let Some(tip) = view.commits.last().map(|c| c.id.clone()) else {
+        return Err(wrong(format!("The changes of run {run} were discarded."), "Start it again to see them anew."));
+    };
+    desk.with_repo(move |repo| repo.diff(&base, &tip).map_err(|e| e.problem())).await
+}
+
+/// Writes the project, or a run's result, to a file.
+pub(crate) async fn export(desk: &Desk, run: Option<&RunId>, format: ExportFormat, to: &str) -> Result<Reply, Problem> {
+    let commit = match run {
+        None => None,
+        Some(run) => {
+            let view = machine_of(desk, run).await?.view;
+            let tip = view.commits.last().map(|c| c.id.clone());
+            Some(tip.ok_or_else(|| wrong(format!("Run {run} has published nothing yet."), "Wait for its hand-over."))?)
+        }
+    };
+    let to = Path::new(to).to_owned();
+    let exported = desk
+        .with_repo(move |repo| repo.export(commit.as_deref(), format, &to).map_err(|e| e.problem()))
+        .await?;
+    Ok(Reply::Exported { path: exported.path.to_string_lossy().into_owned(), bytes: exported.bytes })
+}
+
+/// Settles what an earlier owner left open of accepts and discards.
+pub(crate) async fn recover(desk: &Desk, run: &RunId) -> Result<(), Problem> {
+    settled(desk, run).await.map(|_| ())
+}
+
+/// The run, after an accept or discard that was left open is settled.
+async fn settled(desk: &Desk, run: &RunId) -> Result<Machine, Problem> {
+    let machine = machine_of(desk, run).await?;
+    let open = |key: &str| machine.effects.get(key).filter(|tried| tried.outcome.is_none()).map(|t| t.effect.clone());
+    if let Some(Effect::Accept { branch, from, to, mode }) = open(ACCEPT) {
+        let plan = Accept { run: run.clone(), branch, from, to, mode };
+        let asked = plan.clone();
+        let said = desk.with_repo(move |repo| Ok(repo.settle_accept(&asked))).await?;
+        append(desk, run, machine.version, outcome(ACCEPT, said, accepted(&plan))?).await?;
+        return machine_of(desk, run).await;
+    }
+    if let Some(Effect::Discard { .. }) = open(DISCARD) {
+        let plan = discard_plan(desk, &machine);
+        let said = desk.with_repo(move |repo| Ok(repo.settle_discard(&plan))).await?;
+        append(desk, run, machine.version, outcome(DISCARD, said, discarded())?).await?;
+        return machine_of(desk, run).await;
+    }
+    Ok(machine)
+}
+
+fn outcome(key: &str, said: Settled, landed: Vec<Event>) -> Result<Vec<Event>, Problem> {
+    match said {
+        Settled::Landed => Ok(landed),
+        // Half-way is not landed: performing it again finishes it.
+        Settled::NotLanded => {
+            Ok(vec![Event::EffectSettled { key: key.to_owned(), outcome: EffectOutcome::NotLanded { problem: None } }])
+        }
+        Settled::Unknown(found) => Err(Problem::new(
+            Code::Indeterminate,
+            format!("It cannot be known whether the {key} before the interruption was done: {found}."),
+            "Look at your branch with `git log`; nothing is repeated by itself.",
+        )),
+    }
+}
+
+fn discard_plan(desk: &Desk, machine: &Machine) -> Discard {
+    let run = machine.view.id.clone();
+    let dir = desk.places.tree(&desk.project, &run);
+    let tip = machine.view.commits.last().map(|c| c.id.clone());
+    Discard { tip: machine.view.branch.as_ref().and(tip), dir: Some(dir), run }
+}
+
+/// After an accept the tree has served. A tree that holds more than the commits stays.
+async fn tidy_up(desk: &Desk, run: &RunId, tip: &str) {
+    let dir = desk.places.tree(&desk.project, run);
+    let (id, tip) = (run.clone(), tip.to_owned());
+    let removed = desk
+        .with_repo(move |repo| {
+            repo.remove_tree(&dir, &tip).map_err(|e| e.problem())?;
+            repo.remove_keep_ref(&id).map_err(|e| e.problem())
+        })
+        .await;
+    if let Err(problem) = removed {
+        tracing::warn!(%run, %problem, "the run's tree was kept");
+    }
+}
+
+fn may_be_decided(view: &RunView) -> Result<(), Problem> {
+    match &view.disposition {
+        Disposition::Pending => Ok(()),
+        Disposition::Accepted { commit } => {
+            Err(wrong(format!("Run {} was accepted already, as {commit}.", view.id), "There is nothing left to do."))
+        }
+        Disposition::Discarded => Err(wrong(format!("Run {} was discarded.", view.id), "Start a new run.")),
+    }
+}
+
+fn wrong(message: String, hint: &str) -> Problem {
+    Problem::new(Code::WrongState, message, hint)
+}
+
+fn intended(key: &str, effect: Effect) -> Event {
+    Event::EffectIntended { key: key.to_owned(), effect }
+}
+
+fn accepted(plan: &Accept) -> Vec<Event> {
+    let mode: AcceptMode = plan.mode;
+    vec![
+        Event::EffectSettled { key: ACCEPT.to_owned(), outcome: EffectOutcome::Landed },
+        Event::RunAccepted { branch: plan.branch.clone(), commit: plan.to.clone(), mode },
+    ]
+}
+
+fn discarded() -> Vec<Event> {
+    vec![Event::EffectSettled { key: DISCARD.to_owned(), outcome: EffectOutcome::Landed }, Event::RunDiscarded {}]
+}
+
+async fn machine_of(desk: &Desk, run: &RunId) -> Result<Machine, Problem> {
+    Machine::of(&read_all(desk, run, Seq::ZERO).await?).ok_or_else(|| unknown(run))
+}
+
+/// Appends to a run that nobody works on, and answers its new version.
+async fn append(desk: &Desk, run: &RunId, version: u64, events: Vec<Event>) -> Result<u64, Problem> {
+    let count = events.len() as u64;
+    let events = events.into_iter().map(|event| NewEvent::of_run(run, None, event)).collect();
+    desk.journal.append_expecting(run, version, events).await?;
+    Ok(version + count)
+}

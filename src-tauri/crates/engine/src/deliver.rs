@@ -1,0 +1,118 @@
+//! The end of a run: the question before hand-over, and the hand-over itself.
+//!
+//! What is published is a reviewed patch: checks, review and approval of one and the same tree.
+
+use crate::run::{Done, Halt, Run, defect};
+use atelier_protocol::error::{Code, Problem};
+use atelier_protocol::event::{
+    Answer, Ask, Check, ChecksVerdict, Effect, Event, Outcome, Reviewer, StepResult,
+};
+use atelier_repo::{Checks, HandOver, Message, ReviewProof, ReviewedPatch};
+
+impl Run {
+    pub(crate) async fn ask_hand_over(&mut self) -> Done {
+        let Some(point) = self.machine.view.checkpoint.clone() else {
+            return Err(Halt::Fail(defect("a hand-over was asked for without a checkpoint")));
+        };
+        let checks = self.machine.view.checks_of(&point.tree);
+        if checks == ChecksVerdict::Failed {
+            return Err(Halt::Fail(Problem::new(
+                Code::ChecksFailed,
+                "The checks of the last tree failed, so it cannot be handed over.",
+                "Look at the checks; start again with a narrower goal, or discard the run.",
+            )));
+        }
+        let ask = Ask::HandOver {
+            reviewed: self.machine.view.approved_by_role(&point.tree),
+            files: point.files,
+            checks,
+            cost: self.machine.view.cost.clone(),
+            tree: point.tree,
+        };
+        self.ask(ask, Vec::new()).await
+    }
+
+    pub(crate) async fn hand_over_answered(&mut self, answer: Answer) -> Done {
+        match answer {
+            Answer::Approve => self.end_step(Vec::new(), StepResult::Done).await,
+            Answer::Reject => {
+                let note = self.machine.view.approvals.last().map(|a| a.note.clone()).unwrap_or_default();
+                let problem = Problem::new(
+                    Code::Rejected,
+                    if note.is_empty() { "The hand-over was rejected.".to_owned() } else { format!("The hand-over was rejected: {note}") },
+                    "Nothing was published and your files are untouched. Discard the run, or start another.",
+                );
+                self.record(vec![Event::RunFinished { outcome: Outcome::Cancelled { problem } }]).await
+            }
+        }
+    }
+
+    pub(crate) async fn hand_over(&mut self) -> Done {
+        let plan = self.plan_hand_over().await?;
+        let told = vec![
+            Event::HandedOver { branch: plan.branch().to_owned(), commits: plan.commits().to_vec() },
+            Event::StepFinished { result: StepResult::Done },
+        ];
+        if self.machine.landed("hand_over") {
+            // Published before an interruption; the same plan tells which commits they are.
+            return self.record(told).await;
+        }
+        let effect = Effect::HandOver { branch: plan.branch().to_owned(), tip: plan.tip().to_owned() };
+        self.record(vec![Event::EffectIntended { key: "hand_over".to_owned(), effect }]).await?;
+        let done = self.desk.with_repo(move |repo| repo.perform_hand_over(&plan).map_err(|e| e.problem())).await;
+        self.settled("hand_over", done, told).await
+    }
+
+    /// The commits to publish. The same events give the same commits, so that a repeat makes nothing new.
+    async fn plan_hand_over(&self) -> Result<HandOver, Halt> {
+        let view = &self.machine.view;
+        let (Some(point), Some(asked)) = (&view.checkpoint, view.approvals.iter().rev().find(|a| matches!(a.ask, Ask::HandOver { .. })))
+        else {
+            return Err(Halt::Fail(defect("a hand-over was begun without a checkpoint and a question")));
+        };
+        let of_tree: Vec<Check> = view.checks.iter().filter(|c| c.tree == point.tree).cloned().collect();
+        let checks = match view.checks_of(&point.tree) {
+            ChecksVerdict::Passed => Checks::Passed(of_tree.clone()),
+            ChecksVerdict::Failed => Checks::Failed,
+            ChecksVerdict::NoneDeclared => Checks::NoneDeclared,
+        };
+        let by_role = view
+            .reviews
+            .iter()
+            .rev()
+            .find(|r| r.tree == point.tree && matches!(r.by, Reviewer::Role { .. }))
+            .filter(|_| checks != Checks::NoneDeclared);
+        let review = by_role.map_or(ReviewProof::ByUser, |review| ReviewProof::ByRole(review.clone()));
+        let patch = ReviewedPatch::new(point, checks, review, asked.id.clone())
+            .map_err(|e| Halt::Fail(e.problem()))?;
+        let message = self.message(&of_tree);
+        let at_ms = self.machine.approved_at_ms.unwrap_or(view.updated_at_ms);
+        let dir = self.tree_dir();
+        let plan = self
+            .desk
+            .with_repo(move |repo| {
+                let tree = atelier_repo::RunTree::open(&dir).map_err(|e| e.problem())?;
+                repo.plan_hand_over(&tree, &patch, &message, at_ms).map_err(|e| e.problem())
+            })
+            .await?;
+        Ok(plan)
+    }
+
+    fn message(&self, checks: &[Check]) -> Message {
+        let view = &self.machine.view;
+        let subject = view.spec.as_ref().map_or(view.goal.as_str(), |spec| spec.title.as_str());
+        let mut body = String::new();
+        if let Some(spec) = &view.spec {
+            body.push_str(&spec.summary);
+            for requirement in &spec.requirements {
+                body.push_str(&format!("\n- {} {}", requirement.id, requirement.text));
+            }
+        }
+        let mut passed: Vec<&str> = checks.iter().filter(|c| c.passed()).map(|c| c.name.as_str()).collect();
+        passed.dedup();
+        let evidence = if passed.is_empty() { "unchecked".to_owned() } else { format!("{} passed", passed.join(", ")) };
+        let trailers = vec![("Checks".to_owned(), evidence), ("Atelier-Run".to_owned(), self.id.to_string())];
+        Message { kind: None, subject: subject.to_owned(), body: body.trim().to_owned(), trailers }
+    }
+}
+

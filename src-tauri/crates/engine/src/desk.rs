@@ -1,0 +1,172 @@
+//! What all runs of a project share: its history, folder, rules, index and ways to the outside.
+
+use crate::flow::{self, Flow};
+use crate::places::Places;
+use crate::role::{self, Role};
+use crate::sources::{FLOW, ROLES, Sources};
+use atelier_journal::Journal;
+use atelier_protocol::error::{Code, Problem};
+use atelier_protocol::event::{FlowRef, NewEvent, Output};
+use atelier_protocol::ids::{ProjectId, RunId};
+use atelier_protocol::ports::Http;
+use atelier_protocol::settings::Settings;
+use atelier_protocol::view::{Hit, IndexView};
+use atelier_repo::{RunTree, UserRepo};
+use atelier_sandbox::{Sandbox, Toolchain};
+use atelier_search::Index;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+/// Output that a tool or check may keep in the history itself, in bytes; the rest goes to a blob.
+const KEPT_OUTPUT: usize = 12 * 1024;
+
+/// What all runs of a project share.
+pub struct Desk {
+    /// The project's history.
+    pub journal: Journal,
+    /// Time and randomness.
+    pub sources: Sources,
+    /// Where files are kept.
+    pub places: Places,
+    /// The project.
+    pub project: ProjectId,
+    /// The user's folder.
+    pub root: PathBuf,
+    /// What confines commands.
+    pub sandbox: Sandbox,
+    /// The developer's tools, for commands.
+    pub toolchain: Toolchain,
+    /// The way to model servers.
+    pub http: Arc<dyn Http>,
+    /// The settings in force now.
+    pub settings: Arc<dyn Fn() -> Settings + Send + Sync>,
+    /// The search index, opened on first use.
+    pub index: Mutex<Option<Arc<Index>>>,
+}
+
+impl Desk {
+    /// The roles as their files say now.
+    pub fn roles(&self) -> Result<Vec<Role>, Problem> {
+        role::load(ROLES, Some(&self.root))
+    }
+
+    /// The flow that new runs follow, with its text.
+    pub fn flow(&self, roles: &[Role]) -> Result<(Flow, &'static str), Problem> {
+        let (file, text) = FLOW;
+        let ids: Vec<_> = roles.iter().map(|role| role.id.clone()).collect();
+        Ok((flow::read(file, text, &ids).map_err(|e| flow::problem(&e))?, text))
+    }
+
+    /// The flow that a run was started with, from its recorded text.
+    pub async fn flow_of(&self, reference: &FlowRef, roles: &[Role]) -> Result<Flow, Problem> {
+        let bytes = self.journal.blob(&reference.hash).await?.ok_or_else(|| {
+            Problem::new(
+                Code::FlowInvalid,
+                format!("The text of the flow `{}` that this run follows is not in the store.", reference.id),
+                "Restore the store's folder from a backup, or start a new run.",
+            )
+        })?;
+        let ids: Vec<_> = roles.iter().map(|role| role.id.clone()).collect();
+        flow::read(&reference.id, &String::from_utf8_lossy(&bytes), &ids).map_err(|e| flow::problem(&e))
+    }
+
+    /// Works on the user's repository, off the async threads.
+    pub async fn with_repo<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&UserRepo) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let root = self.root.clone();
+        blocking(move || work(&UserRepo::open(&root).map_err(|e| e.problem())?)).await
+    }
+
+    /// Works on a run's private tree, off the async threads.
+    pub async fn with_tree<T: Send + 'static>(
+        &self,
+        run: &RunId,
+        work: impl FnOnce(&RunTree) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let dir = self.places.tree(&self.project, run);
+        blocking(move || work(&RunTree::open(&dir).map_err(|e| e.problem())?)).await
+    }
+
+    /// Brings the index up to date.
+    pub async fn refresh_index(&self) -> Result<IndexView, Problem> {
+        let index = self.index()?;
+        let root = self.root.clone();
+        blocking(move || index.refresh(&root).map_err(Problem::from)).await
+    }
+
+    /// Searches the project's folder.
+    pub async fn search(&self, query: &str, limit: u32) -> Result<Vec<Hit>, Problem> {
+        self.search_in(self.root.clone(), query, limit).await
+    }
+
+    /// Searches with the index of the project, in the state of the files under `root`.
+    pub async fn search_in(&self, root: PathBuf, query: &str, limit: u32) -> Result<Vec<Hit>, Problem> {
+        let index = self.index()?;
+        let query = query.to_owned();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        blocking(move || index.search(&root, &query, limit).map_err(Problem::from)).await
+    }
+
+    /// Text as the history keeps it: whole, or head and tail with the whole in a blob.
+    pub async fn output(&self, bytes: Vec<u8>, whole_size: u64) -> Result<Output, Problem> {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if text.len() <= KEPT_OUTPUT {
+            return Ok(Output { text, bytes: whole_size, full: None });
+        }
+        let full = self.journal.put_blob(bytes).await?;
+        Ok(Output { text: head_and_tail(&text, KEPT_OUTPUT), bytes: whole_size, full: Some(full) })
+    }
+
+    /// Appends events of the store itself, not of a run.
+    pub async fn note(&self, events: Vec<NewEvent>) -> Result<(), Problem> {
+        self.journal.append(events).await?;
+        Ok(())
+    }
+
+    fn index(&self) -> Result<Arc<Index>, Problem> {
+        let mut slot = self.index.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(index) = &*slot {
+            return Ok(index.clone());
+        }
+        let index = Arc::new(Index::open(&self.places.index(&self.project))?);
+        *slot = Some(index.clone());
+        Ok(index)
+    }
+}
+
+/// Runs `work` on a thread that may block.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| {
+        Err(Problem::new(Code::Internal, format!("A worker thread ended unexpectedly: {e}"), "Please report this with the log."))
+    })
+}
+
+/// The first and last lines of `text` within `limit` bytes, with a line between that says what is left out.
+fn head_and_tail(text: &str, limit: usize) -> String {
+    let half = limit / 2;
+    let mut head = half;
+    while !text.is_char_boundary(head) {
+        head -= 1;
+    }
+    let mut tail = text.len() - half;
+    while !text.is_char_boundary(tail) {
+        tail += 1;
+    }
+    let head = text[..head].rfind('\n').map_or(head, |at| at + 1);
+    let tail = text[tail..].find('\n').map_or(tail, |at| tail + at + 1);
+    format!("{}[... {} bytes left out ...]\n{}", &text[..head], tail - head, &text[tail..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::head_and_tail;
+
+    #[test]
+    fn long_output_keeps_whole_lines_of_both_ends() {
+        let text: String = (0..100).map(|n| format!("line {n} é\n")).collect();
+        let cut = head_and_tail(&text, 60);
+        assert_eq!(cut, "line 0 é\nline 1 é\n[... 1060 bytes left out ...]\nline 98 é\nline 99 é\n");
+    }
+}

@@ -1,0 +1,155 @@
+//! The home store: settings, known projects, requests to other machines.
+
+use crate::sources::Sources;
+use atelier_journal::{Journal, OpHandler};
+use atelier_protocol::error::{Code, Problem};
+use atelier_protocol::event::{Event, NewEvent};
+use atelier_protocol::ids::{ProjectId, Seq};
+use atelier_protocol::op::{Op, Reply};
+use atelier_protocol::settings::Settings;
+use atelier_protocol::view::KnownProject;
+use futures_util::future::BoxFuture;
+use tokio::sync::Mutex;
+
+/// The owner's side of the home store.
+pub(crate) struct HomeOwner {
+    journal: Journal,
+    sources: Sources,
+    known: Mutex<Known>,
+}
+
+/// What the home store's events say.
+#[derive(Default)]
+struct Known {
+    seq: Seq,
+    settings: Settings,
+    /// Latest first.
+    projects: Vec<Enrolled>,
+}
+
+struct Enrolled {
+    view: KnownProject,
+    common_dir: String,
+    root_commit: Option<String>,
+}
+
+impl HomeOwner {
+    pub(crate) async fn take_over(journal: Journal, sources: Sources) -> Result<Self, Problem> {
+        let owner = Self { journal, sources, known: Mutex::new(Known::default()) };
+        let mut known = owner.known.lock().await;
+        owner.catch_up(&mut known).await?;
+        drop(known);
+        Ok(owner)
+    }
+
+    async fn catch_up(&self, known: &mut Known) -> Result<(), Problem> {
+        loop {
+            let page = self.journal.read(None, known.seq, 1000).await?;
+            if page.is_empty() {
+                return Ok(());
+            }
+            for envelope in page {
+                known.seq = envelope.seq;
+                known.apply(envelope.event);
+            }
+        }
+    }
+
+    async fn append(&self, known: &mut Known, event: Event) -> Result<(), Problem> {
+        self.journal.append(vec![NewEvent::of_store(event)]).await?;
+        self.catch_up(known).await
+    }
+
+    async fn perform(&self, op: Op) -> Result<Reply, Problem> {
+        let mut known = self.known.lock().await;
+        match op {
+            Op::ShowSettings => Ok(Reply::Settings(known.settings.clone())),
+            Op::ChangeSettings { settings } => {
+                check(&settings)?;
+                if settings != known.settings {
+                    self.append(&mut known, Event::SettingsChanged { settings }).await?;
+                }
+                Ok(Reply::Done)
+            }
+            Op::ListProjects => Ok(Reply::Projects(known.projects.iter().map(|p| p.view.clone()).collect())),
+            Op::EnrolProject { path, name, common_dir, root_commit } => {
+                if let Some(id) = known.unchanged(&path, &common_dir, root_commit.as_ref()) {
+                    return Ok(Reply::Enrolled(id));
+                }
+                let project = known.moved_here(&common_dir, root_commit.as_ref()).unwrap_or_else(|| self.sources.project_id());
+                let opened = Event::ProjectOpened { project: project.clone(), path, name, common_dir, root_commit };
+                self.append(&mut known, opened).await?;
+                Ok(Reply::Enrolled(project))
+            }
+            Op::RecordEgress { purpose, host, allowed, bytes_out } => {
+                self.append(&mut known, Event::EgressRecorded { purpose, host, allowed, bytes_out }).await?;
+                Ok(Reply::Done)
+            }
+            other => Err(Problem::new(
+                Code::BadArgument,
+                format!("`{}` is asked of a project.", name_of(&other)),
+                "Open a project first.",
+            )),
+        }
+    }
+}
+
+impl Known {
+    fn apply(&mut self, event: Event) {
+        match event {
+            Event::SettingsChanged { settings } => self.settings = settings,
+            Event::ProjectOpened { project, path, name, common_dir, root_commit } => {
+                self.projects.retain(|p| p.view.id != project);
+                let view = KnownProject { id: project, path, name };
+                self.projects.insert(0, Enrolled { view, common_dir, root_commit });
+            }
+            _ => {}
+        }
+    }
+
+    /// The id of a folder that is where it was; one that is the latest needs no new record.
+    fn unchanged(&self, path: &str, common_dir: &str, root_commit: Option<&String>) -> Option<ProjectId> {
+        let latest = self.projects.first()?;
+        let same = latest.view.path == path && latest.common_dir == common_dir && latest.root_commit.as_ref() == root_commit;
+        same.then(|| latest.view.id.clone())
+    }
+
+    /// The id of the same repository: at the same place, or gone from its old place and with the same first commit.
+    fn moved_here(&self, common_dir: &str, root_commit: Option<&String>) -> Option<ProjectId> {
+        let here = self.projects.iter().find(|p| p.common_dir == common_dir);
+        let moved = || {
+            self.projects.iter().find(|p| {
+                root_commit.is_some() && p.root_commit.as_ref() == root_commit && !std::path::Path::new(&p.common_dir).exists()
+            })
+        };
+        here.or_else(moved).map(|p| p.view.id.clone())
+    }
+}
+
+/// Refuses settings that no part could work with.
+fn check(settings: &Settings) -> Result<(), Problem> {
+    let bad = |message: String| Err(Problem::new(Code::BadArgument, message, "Correct the setting and save again."));
+    for (n, provider) in settings.providers.iter().enumerate() {
+        if provider.id.trim().is_empty() {
+            return bad("A model server has no name.".to_owned());
+        }
+        if settings.providers[..n].iter().any(|other| other.id == provider.id) {
+            return bad(format!("Two model servers are called `{}`.", provider.id));
+        }
+        if !(provider.base_url.starts_with("http://") || provider.base_url.starts_with("https://")) {
+            return bad(format!("`{}` is not an address: it must start with http:// or https://.", provider.base_url));
+        }
+    }
+    Ok(())
+}
+
+fn name_of(op: &Op) -> String {
+    let value = serde_json::to_value(op).unwrap_or_default();
+    value["op"].as_str().unwrap_or("this").to_owned()
+}
+
+impl OpHandler for HomeOwner {
+    fn handle(&self, op: Op) -> BoxFuture<'_, Result<Reply, Problem>> {
+        Box::pin(self.perform(op))
+    }
+}

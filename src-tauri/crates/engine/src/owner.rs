@@ -1,0 +1,249 @@
+//! The owner of a project's store: performs the ops that doors and guests submit.
+
+use crate::desk::Desk;
+use crate::machine::Machine;
+use crate::run::{read_all, unknown};
+use crate::supervisor::Supervisor;
+use crate::{accept, checks, role, workshop};
+use atelier_journal::OpHandler;
+use atelier_protocol::error::{Code, Problem};
+use atelier_protocol::event::{Actor, Answer, Event, Grants, NewEvent, Outcome};
+use atelier_protocol::hash::Hash;
+use atelier_protocol::ids::{ApprovalId, RunId, Seq};
+use atelier_protocol::op::{Op, Reply};
+use atelier_protocol::settings::ModelChoice;
+use atelier_protocol::view::{ApprovalView, Disposition, ProjectView, RunState, RunSummary, RunView};
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+
+/// Events that one answer holds at most.
+const MOST_EVENTS: u32 = 10_000;
+
+/// What happens to runs that a former owner left at work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recovery {
+    /// They are marked as interrupted and wait for a resume.
+    Mark,
+    /// They go on at once.
+    Resume,
+}
+
+/// The owner's side of a project.
+pub(crate) struct ProjectOwner {
+    desk: Arc<Desk>,
+    supervisor: Supervisor,
+    /// Whether this process stays to look after waiting runs, or goes after one command.
+    attends: bool,
+}
+
+impl ProjectOwner {
+    /// Takes over a project: settles what was left open, and marks or resumes what was at work.
+    pub(crate) async fn take_over(desk: Arc<Desk>, recovery: Recovery, attends: bool) -> Result<Self, Problem> {
+        let owner = Self { desk, supervisor: Supervisor::default(), attends };
+        for run in owner.desk.journal.runs().await? {
+            let view = owner.view(&run).await?;
+            if view.state.is_final() {
+                if view.disposition == Disposition::Pending
+                    && let Err(problem) = accept::recover(&owner.desk, &run).await
+                {
+                    owner.tell(&run, Event::Noticed { problem }).await?;
+                }
+                continue;
+            }
+            let epoch = owner.desk.journal.epoch();
+            if view.state == RunState::Running {
+                owner.tell(&run, Event::RunInterrupted { epoch }).await?;
+            }
+            if recovery == Recovery::Resume && matches!(view.state, RunState::Running | RunState::Interrupted) {
+                owner.tell(&run, Event::RunResumed { by: Actor::Owner, epoch }).await?;
+            }
+            let goes_on = match view.state {
+                RunState::WaitsForApproval => attends || recovery == Recovery::Resume,
+                RunState::Running | RunState::Interrupted => recovery == Recovery::Resume,
+                _ => false,
+            };
+            if goes_on {
+                owner.supervisor.attend(&owner.desk, &run).await?;
+            }
+        }
+        Ok(owner)
+    }
+
+    async fn perform(&self, op: Op) -> Result<Reply, Problem> {
+        match op {
+            Op::StartRun { goal, model, approve, deny_asks } => {
+                self.start(goal, model, Grants { approve, deny_asks }).await
+            }
+            Op::ResumeRun { run } => self.resume(run).await,
+            Op::CancelRun { run } => self.cancel(&run).await,
+            Op::SettleApproval { approval, answer, note } => self.settle(&approval, answer, note).await,
+            Op::AcceptRun { run } => accept::accept(&self.desk, &run).await,
+            Op::DiscardRun { run } => accept::discard(&self.desk, &run).await,
+            Op::ListRuns => Ok(Reply::Runs(self.list().await?)),
+            Op::ShowRun { run } => Ok(Reply::RunView(Box::new(self.view(&run).await?))),
+            Op::ReadEvents { run, after, limit } => {
+                let limit = limit.min(MOST_EVENTS) as usize;
+                Ok(Reply::Events(self.desk.journal.read(run.as_ref(), after, limit).await?))
+            }
+            Op::ListApprovals => Ok(Reply::Approvals(self.pending().await?)),
+            Op::ShowDiff { run } => Ok(Reply::Diff(accept::diff(&self.desk, &run).await?)),
+            Op::ReadBlob { hash } => self.blob(&hash).await,
+            Op::RefreshIndex => Ok(Reply::Index(self.desk.refresh_index().await?)),
+            Op::Search { query, limit } => self.search(&query, limit).await,
+            Op::Export { run, format, to } => accept::export(&self.desk, run.as_ref(), format, &to).await,
+            Op::ShowProject => Ok(Reply::Project(self.project().await?)),
+            Op::ShowSettings => Ok(Reply::Settings((self.desk.settings)())),
+            Op::ListModels => {
+                let (http, clock) = (&self.desk.http, &self.desk.sources.clock);
+                Ok(Reply::Models(workshop::describe(&(self.desk.settings)(), http, clock).await))
+            }
+            Op::ChangeSettings { .. }
+            | Op::EnrolProject { .. }
+            | Op::ListProjects
+            | Op::RecordEgress { .. } => Err(Problem::new(
+                Code::BadArgument,
+                "That is asked of the workshop, not of a project.",
+                "Send it without a project.",
+            )),
+        }
+    }
+
+    async fn start(&self, goal: String, model: Option<ModelChoice>, grants: Grants) -> Result<Reply, Problem> {
+        if goal.trim().is_empty() {
+            return Err(Problem::new(Code::EmptyGoal, "The goal is empty.", "Say in a sentence what should be different."));
+        }
+        let roles = self.desk.roles()?;
+        let (flow, text) = self.desk.flow(&roles)?;
+        checks::declared(&self.desk.root)?;
+        let base = self.desk.with_repo(|repo| repo.base().map_err(|e| e.problem())).await?;
+        self.desk.journal.put_blob(text.as_bytes().to_vec()).await?;
+        let run = self.desk.sources.run_id();
+        let started = Event::RunStarted { goal: goal.trim().to_owned(), flow: flow.reference(), base, model, grants };
+        self.tell(&run, started).await?;
+        self.supervisor.attend(&self.desk, &run).await?;
+        Ok(Reply::Run(run))
+    }
+
+    async fn resume(&self, run: RunId) -> Result<Reply, Problem> {
+        let view = self.view(&run).await?;
+        if view.state.is_final() {
+            return Err(Problem::new(
+                Code::WrongState,
+                format!("Run {run} has ended; it cannot be resumed."),
+                "Look at it with `atelier runs show`, or start a new run.",
+            ));
+        }
+        if self.supervisor.is_live(&run) {
+            return Ok(Reply::Run(run));
+        }
+        let epoch = self.desk.journal.epoch();
+        self.tell(&run, Event::RunResumed { by: Actor::User, epoch }).await?;
+        self.supervisor.attend(&self.desk, &run).await?;
+        Ok(Reply::Run(run))
+    }
+
+    async fn cancel(&self, run: &RunId) -> Result<Reply, Problem> {
+        let view = self.view(run).await?;
+        if view.state.is_final() {
+            return Err(Problem::new(
+                Code::WrongState,
+                format!("Run {run} has ended already."),
+                "Accept or discard its result.",
+            ));
+        }
+        if !self.supervisor.stop(run).await {
+            let problem =
+                Problem::new(Code::Cancelled, "The run was stopped.", "Its tree is kept until it is discarded.");
+            self.tell(run, Event::RunFinished { outcome: Outcome::Cancelled { problem } }).await?;
+        }
+        Ok(Reply::Done)
+    }
+
+    async fn settle(&self, approval: &ApprovalId, answer: Answer, note: String) -> Result<Reply, Problem> {
+        let asked = self.pending().await?.into_iter().find(|asked| asked.id == *approval).ok_or_else(|| {
+            Problem::new(
+                Code::UnknownApproval,
+                format!("No open question has the id {approval}."),
+                "List the open ones with `atelier approvals list`.",
+            )
+        })?;
+        let settled = Event::ApprovalSettled { approval: approval.clone(), answer, by: Actor::User, note };
+        // Two doors may answer at once: the first is recorded, the second finds nothing open.
+        let events = read_all(&self.desk, &asked.run, Seq::ZERO).await?;
+        let version = events.len() as u64;
+        if Machine::of(&events).is_none_or(|m| m.view.pending_approval().is_none_or(|p| p.id != *approval)) {
+            return Err(Problem::new(Code::UnknownApproval, "The question was answered meanwhile.", "Look at the run."));
+        }
+        let step = events.iter().rev().find(|e| matches!(&e.event, Event::ApprovalRequested { approval: a, .. } if a == approval));
+        let event = NewEvent::of_run(&asked.run, step.and_then(|e| e.step.as_ref()), settled);
+        self.desk.journal.append_expecting(&asked.run, version, vec![event]).await?;
+        self.supervisor.wake(&asked.run);
+        if self.attends {
+            self.supervisor.attend(&self.desk, &asked.run).await?;
+        }
+        Ok(Reply::Done)
+    }
+
+    async fn list(&self) -> Result<Vec<RunSummary>, Problem> {
+        let mut runs = Vec::new();
+        for run in self.desk.journal.runs().await? {
+            runs.push(self.view(&run).await?.summary());
+        }
+        runs.reverse();
+        Ok(runs)
+    }
+
+    async fn pending(&self) -> Result<Vec<ApprovalView>, Problem> {
+        let mut open = Vec::new();
+        for run in self.desk.journal.runs().await? {
+            let view = self.view(&run).await?;
+            if !view.state.is_final() {
+                open.extend(view.approvals.into_iter().filter(|a| a.answer.is_none()));
+            }
+        }
+        Ok(open)
+    }
+
+    async fn search(&self, query: &str, limit: u32) -> Result<Reply, Problem> {
+        if query.trim().is_empty() {
+            return Err(Problem::new(Code::QueryInvalid, "The query is empty.", "Give a word or an identifier."));
+        }
+        self.desk.refresh_index().await?;
+        Ok(Reply::Hits(self.desk.search(query, limit).await?))
+    }
+
+    async fn blob(&self, hash: &Hash) -> Result<Reply, Problem> {
+        match self.desk.journal.blob(hash).await? {
+            Some(bytes) => Ok(Reply::Blob(String::from_utf8_lossy(&bytes).into_owned())),
+            None => Err(Problem::new(Code::BadArgument, format!("There is no content {hash}."), "Take a hash from an event.")),
+        }
+    }
+
+    async fn project(&self) -> Result<ProjectView, Problem> {
+        let base = self.desk.with_repo(|repo| repo.base().map_err(|e| e.problem())).await?;
+        let name = self.desk.root.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        Ok(ProjectView {
+            id: self.desk.project.clone(),
+            path: self.desk.root.to_string_lossy().into_owned(),
+            name,
+            branch: base.branch,
+            mechanism: self.desk.sandbox.mechanism(),
+            roles: self.desk.roles()?.iter().map(role::Role::view).collect(),
+            checks: checks::declared(&self.desk.root)?,
+        })
+    }
+
+    async fn view(&self, run: &RunId) -> Result<RunView, Problem> {
+        RunView::of(&read_all(&self.desk, run, Seq::ZERO).await?).ok_or_else(|| unknown(run))
+    }
+
+    async fn tell(&self, run: &RunId, event: Event) -> Result<(), Problem> {
+        self.desk.note(vec![NewEvent::of_run(run, None, event)]).await
+    }
+}
+
+impl OpHandler for ProjectOwner {
+    fn handle(&self, op: Op) -> BoxFuture<'_, Result<Reply, Problem>> {
+        Box::pin(self.perform(op))
+    }
+}

@@ -1,0 +1,62 @@
+//! Where Atelier keeps its files: one answer for every door.
+//!
+//! `ATELIER_HOME` names a folder that holds `data config cache run`; without it the platform's convention decides.
+
+use atelier_protocol::ids::{ProjectId, RunId, StoreId};
+use std::path::{Path, PathBuf};
+
+/// The folders of one installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// Stores and run trees. Never deleted by us without being asked.
+    pub data: PathBuf,
+    /// Indexes and build caches. May be deleted at any time.
+    pub cache: PathBuf,
+    /// Locks and sockets.
+    pub run: PathBuf,
+}
+
+impl Places {
+    /// The folders under one home, as `ATELIER_HOME` means it.
+    pub fn under(home: &Path) -> Places {
+        Places { data: home.join("data"), cache: home.join("cache"), run: home.join("run") }
+    }
+
+    /// `ATELIER_HOME` if it is set, else the platform's convention; `None` where the user has no home folder.
+    pub fn of_this_user() -> Option<Places> {
+        if let Some(home) = std::env::var_os("ATELIER_HOME").filter(|home| !home.is_empty()) {
+            return Some(Places::under(Path::new(&home)));
+        }
+        let dirs = directories::ProjectDirs::from("dev", "Atelier", "atelier")?;
+        Some(Places {
+            data: dirs.data_local_dir().to_owned(),
+            cache: dirs.cache_dir().to_owned(),
+            run: dirs.runtime_dir().map_or_else(|| dirs.data_local_dir().join("run"), Path::to_owned),
+        })
+    }
+
+    /// The folder of a store.
+    pub fn store(&self, store: &StoreId) -> PathBuf {
+        self.data.join("stores").join(store.as_str())
+    }
+
+    /// The folder of a run's private tree.
+    pub fn tree(&self, project: &ProjectId, run: &RunId) -> PathBuf {
+        self.data.join("trees").join(project.as_str()).join(run.as_str())
+    }
+
+    /// The folder of a project's search index.
+    pub fn index(&self, project: &ProjectId) -> PathBuf {
+        self.cache.join("index").join(project.as_str())
+    }
+
+    /// The writable build cache of a project's checks.
+    pub fn build_cache(&self, project: &ProjectId) -> PathBuf {
+        self.cache.join("build").join(project.as_str())
+    }
+
+    /// The private home folder that commands of a project see.
+    pub fn command_home(&self, project: &ProjectId) -> PathBuf {
+        self.cache.join("command-home").join(project.as_str())
+    }
+}

@@ -1,0 +1,411 @@
+//! One run at work: does what its machine says is next, until there is nothing to do.
+//!
+//! The order is always the same: decide from the recorded state, record the intent, act, record the outcome.
+//! A run that stops at any point is taken up by whoever drives it next; nothing lives only in here.
+
+use crate::desk::Desk;
+use crate::flow::{Flow, Kind, Step};
+use crate::machine::{Action, Current, Machine};
+use crate::prompt;
+use crate::role::{Deliverable, Role};
+use crate::{checks, tools};
+use atelier_journal::AppendError;
+use atelier_protocol::error::{Code, Problem};
+use atelier_protocol::event::{
+    Actor, Answer, Ask, Effect, EffectOutcome, Event, NewEvent, Outcome, StepResult,
+};
+use atelier_protocol::ids::{RunId, Seq, StepId};
+use atelier_protocol::view::{Item, TurnState};
+use atelier_repo::TreeSpec;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// Entries of the folder listing in a brief; more are counted.
+const BRIEF_FILES: usize = 60;
+/// Search hits in a brief.
+const BRIEF_HITS: u32 = 4;
+/// Events read at once when catching up.
+const PAGE: usize = 1000;
+
+/// A run at work.
+pub struct Run {
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) id: RunId,
+    pub(crate) machine: Machine,
+    pub(crate) flow: Flow,
+    pub(crate) roles: Vec<Role>,
+    pub(crate) stop: CancellationToken,
+    wake: Arc<Notify>,
+}
+
+/// Why work on a run ends before its machine says so.
+#[derive(Debug)]
+pub enum Halt {
+    /// Something outside must be mended; resuming goes on.
+    Park(Problem),
+    /// It cannot be done.
+    Fail(Problem),
+    /// The user stopped it.
+    Stopped,
+    /// The store is somebody else's now, or closed; nothing may be recorded.
+    Gone,
+}
+
+impl From<Problem> for Halt {
+    fn from(problem: Problem) -> Self {
+        match problem.code {
+            Code::OwnerLost => Halt::Gone,
+            Code::Cancelled => Halt::Stopped,
+            _ => Halt::Park(problem),
+        }
+    }
+}
+
+/// What came of one action.
+pub(crate) type Done = Result<(), Halt>;
+
+impl Run {
+    /// Takes up the run `id` from its recorded events.
+    pub async fn take_up(
+        desk: Arc<Desk>,
+        id: RunId,
+        stop: CancellationToken,
+        wake: Arc<Notify>,
+    ) -> Result<Run, Problem> {
+        let events = read_all(&desk, &id, Seq::ZERO).await?;
+        let machine = Machine::of(&events).ok_or_else(|| unknown(&id))?;
+        let roles = desk.roles()?;
+        let flow = desk.flow_of(&machine.view.flow, &roles).await?;
+        Ok(Run { desk, id, machine, flow, roles, stop, wake })
+    }
+
+    /// Works until nothing is left to do, the run waits for a resume, or the store is gone.
+    pub async fn drive(mut self) {
+        if let Err(Halt::Gone) = self.close_open_calls().await {
+            return;
+        }
+        loop {
+            let action = if self.stop.is_cancelled() { None } else { Some(self.machine.next(&self.flow)) };
+            let done = match action {
+                Some(Action::Stop | Action::Rest) => return,
+                Some(action) => self.perform(action).await,
+                None => Err(Halt::Stopped),
+            };
+            let last = match done {
+                Ok(()) => continue,
+                Err(Halt::Gone) => return,
+                Err(Halt::Park(problem)) => self.record(vec![Event::RunParked { problem }]).await,
+                Err(Halt::Fail(problem)) => self.finish(Outcome::Failed { problem }).await,
+                Err(Halt::Stopped) => self.finish(Outcome::Cancelled { problem: stopped_by_user() }).await,
+            };
+            if last.is_err() {
+                tracing::warn!(run = %self.id, "the end of the run could not be recorded; it is taken up by the next owner");
+            }
+            return;
+        }
+    }
+
+    async fn perform(&mut self, action: Action) -> Done {
+        match action {
+            Action::Stop | Action::Rest => Ok(()),
+            Action::Wait { expires_at_ms, .. } => self.wait(expires_at_ms).await,
+            Action::Settle { key } => self.settle(&key).await,
+            Action::MakeTree => self.make_tree().await,
+            Action::Begin { index, step } => self.begin(index, step).await,
+            Action::AskModel => self.ask_model().await,
+            Action::CallTool { call } => self.call_tool(call).await,
+            Action::Conclude { text } => self.conclude(&text).await,
+            Action::EndAgentStep => self.end_agent_step().await,
+            Action::Check => self.run_checks().await,
+            Action::AskHandOver => self.ask_hand_over().await,
+            Action::HandOverAnswered { answer } => self.hand_over_answered(answer).await,
+            Action::HandOver => self.hand_over().await,
+            Action::Finish { outcome } => self.finish(outcome).await,
+        }
+    }
+
+    /// Records events of this run in its current step, all or none, and folds them.
+    pub(crate) async fn record(&mut self, events: Vec<Event>) -> Done {
+        let step = self.machine.current.as_ref().map(|current| current.step.clone());
+        self.record_in(step.as_ref(), events).await
+    }
+
+    /// The same in a given step.
+    pub(crate) async fn record_in(&mut self, step: Option<&StepId>, events: Vec<Event>) -> Done {
+        let new: Vec<NewEvent> = events.into_iter().map(|event| NewEvent::of_run(&self.id, step, event)).collect();
+        loop {
+            match self.desk.journal.append_expecting(&self.id, self.machine.version, new.clone()).await {
+                Ok(receipt) => {
+                    receipt.events.iter().for_each(|event| self.machine.apply(event));
+                    return Ok(());
+                }
+                // The user answered or stopped it meanwhile. What is recorded here happened all the same.
+                Err(AppendError::Conflict { .. }) => {
+                    self.catch_up().await?;
+                    if self.machine.view.state.is_final() {
+                        return Err(Halt::Gone);
+                    }
+                }
+                Err(AppendError::Fenced { .. } | AppendError::Closed) => return Err(Halt::Gone),
+                Err(error) => {
+                    tracing::error!(run = %self.id, %error, "the history cannot be written");
+                    return Err(Halt::Gone);
+                }
+            }
+        }
+    }
+
+    async fn catch_up(&mut self) -> Done {
+        let events = read_all(&self.desk, &self.id, self.machine.last_seq()).await?;
+        events.iter().for_each(|event| self.machine.apply(event));
+        Ok(())
+    }
+
+    /// The current step, which every action within a step has.
+    pub(crate) fn current(&self) -> Result<(&Current, &Step), Halt> {
+        let current = self.machine.current.as_ref();
+        let found = current.and_then(|c| Machine::index_of(&self.flow, &c.step).map(|index| (c, &self.flow.steps[index])));
+        found.ok_or_else(|| Halt::Fail(defect("an action of a step was taken outside any step")))
+    }
+
+    /// The role of the current step.
+    pub(crate) fn role(&self) -> Result<&Role, Halt> {
+        let (_, step) = self.current()?;
+        let Kind::Agent { role, .. } = &step.kind else {
+            return Err(Halt::Fail(defect("a step without a role acted for one")));
+        };
+        self.roles.iter().find(|r| r.id == *role).ok_or_else(|| {
+            Halt::Park(Problem::new(
+                Code::RoleInvalid,
+                format!("The role `{role}` of this run no longer exists."),
+                "Put its file back and resume the run.",
+            ))
+        })
+    }
+
+    /// Where files are read: the run's tree once it exists, before that the user's folder.
+    pub(crate) fn files(&self) -> PathBuf {
+        if self.machine.tree_made { self.tree_dir().join("tree") } else { self.desk.root.clone() }
+    }
+
+    pub(crate) fn tree_dir(&self) -> PathBuf {
+        self.desk.places.tree(&self.desk.project, &self.id)
+    }
+
+    pub(crate) fn tree_spec(&self) -> TreeSpec {
+        TreeSpec { run: self.id.clone(), dir: self.tree_dir(), base: self.machine.view.base.commit.clone() }
+    }
+
+    /// A model's turn that was under way when its process ended is over, and says so.
+    async fn close_open_calls(&mut self) -> Done {
+        let mut open = Vec::new();
+        for step in &self.machine.view.steps {
+            for item in &step.items {
+                if let Item::Turn { call, state: TurnState::Open, .. } = item {
+                    open.push((step.id.clone(), call.clone()));
+                }
+            }
+        }
+        for (step, call) in open {
+            let problem = Problem::new(
+                Code::Interrupted,
+                "The process ended before the model's turn was complete.",
+                "The same question is asked again.",
+            );
+            self.record_in(Some(&step), vec![Event::CallFailed { call, problem, partial: String::new() }]).await?;
+        }
+        Ok(())
+    }
+
+    async fn make_tree(&mut self) -> Done {
+        let effect = Effect::MakeTree { base: self.machine.view.base.commit.clone() };
+        self.record(vec![Event::EffectIntended { key: "tree".to_owned(), effect }]).await?;
+        let spec = self.tree_spec();
+        let made =
+            self.desk.with_repo(move |repo| repo.make_tree(&spec).map(|_| ()).map_err(|e| e.problem())).await;
+        self.settled("tree", made, Vec::new()).await
+    }
+
+    /// Records the outcome of an effect; where it landed, with the events that tell of it. Parks on failure.
+    pub(crate) async fn settled(&mut self, key: &str, result: Result<(), Problem>, told: Vec<Event>) -> Done {
+        let key = key.to_owned();
+        match result {
+            Ok(()) => {
+                let mut events = vec![Event::EffectSettled { key, outcome: EffectOutcome::Landed }];
+                events.extend(told);
+                self.record(events).await
+            }
+            Err(problem) => {
+                let outcome = EffectOutcome::NotLanded { problem: Some(problem.clone()) };
+                self.record(vec![Event::EffectSettled { key, outcome }]).await?;
+                Err(Halt::from(problem))
+            }
+        }
+    }
+
+    async fn begin(&mut self, index: usize, step: StepId) -> Done {
+        let definition = self.flow.steps[index].clone();
+        if step.round() > self.flow.rounds {
+            return Err(Halt::Fail(out_of_rounds(&self.machine, self.flow.rounds)));
+        }
+        let (role, brief) = match &definition.kind {
+            Kind::Agent { role, .. } => {
+                let Some(role) = self.roles.iter().find(|r| r.id == *role).cloned() else {
+                    return Err(Halt::Fail(defect("a flow was accepted with a role that does not exist")));
+                };
+                let brief = self.brief(&role).await?;
+                (Some(role.id), brief)
+            }
+            Kind::Check | Kind::Approve | Kind::HandOver => (None, String::new()),
+        };
+        let started = Event::StepStarted { role, title: definition.title, brief };
+        self.record_in(Some(&step), vec![started]).await
+    }
+
+    async fn brief(&self, role: &Role) -> Result<String, Halt> {
+        let declared = checks::declared(&self.desk.root)?;
+        let changed = match &self.machine.view.checkpoint {
+            Some(point) if !point.files.is_empty() => {
+                point.files.iter().map(|file| format!("- {}\n", file.path)).collect()
+            }
+            _ => String::new(),
+        };
+        // A first look at the project; a role that goes on with a change knows it already.
+        let (hits, listing) = if changed.is_empty() && role.delivers != Deliverable::Review {
+            (self.hits().await, self.listing())
+        } else {
+            (Vec::new(), String::new())
+        };
+        let parts =
+            prompt::Brief { machine: &self.machine, checks: &declared, hits: &hits, listing: &listing, changed: &changed };
+        Ok(prompt::brief(role, &parts))
+    }
+
+    /// Parts of the project that the goal's words point at. A project that cannot be indexed has none.
+    async fn hits(&self) -> Vec<atelier_protocol::view::Hit> {
+        if let Err(problem) = self.desk.refresh_index().await {
+            tracing::warn!(%problem, "the index could not be brought up to date");
+            return Vec::new();
+        }
+        let mut hits = self.desk.search(&self.machine.view.goal, BRIEF_HITS).await.unwrap_or_default();
+        let mut room = 4096usize;
+        hits.retain(|hit| {
+            let fits = hit.snippet.len() <= room;
+            room = room.saturating_sub(if fits { hit.snippet.len() } else { 0 });
+            fits
+        });
+        hits
+    }
+
+    fn listing(&self) -> String {
+        let files = self.files();
+        let names = tools::files_under(&files, &files);
+        let mut text: String = names.iter().take(BRIEF_FILES).map(|name| format!("{name}\n")).collect();
+        if names.len() > BRIEF_FILES {
+            text.push_str(&format!("({} more)\n", names.len() - BRIEF_FILES));
+        }
+        text
+    }
+
+    async fn wait(&mut self, expires_at_ms: u64) -> Done {
+        let left = expires_at_ms.saturating_sub(self.desk.sources.clock.now_ms());
+        let expired = self.desk.sources.clock.sleep(Duration::from_millis(left));
+        tokio::select! {
+            () = self.wake.notified() => self.catch_up().await,
+            () = self.stop.cancelled() => Err(Halt::Stopped),
+            () = expired => {
+                self.catch_up().await?;
+                let late = self.machine.view.pending_approval().filter(|a| a.expires_at_ms <= self.desk.sources.clock.now_ms());
+                match late.map(|asked| asked.id.clone()) {
+                    Some(approval) => {
+                        let note = "nobody answered in time".to_owned();
+                        self.record(vec![Event::ApprovalSettled { approval, answer: Answer::Reject, by: Actor::Timeout, note }]).await
+                    }
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Records a question. Where a grant given with the start answers it, the answer too.
+    pub(crate) async fn ask(&mut self, ask: Ask, mut before: Vec<Event>) -> Done {
+        let approval = self.desk.sources.approval_id();
+        let granted = self.machine.grants.approve.contains(&ask.kind());
+        let answer = match (granted, self.machine.grants.deny_asks) {
+            (true, _) => Some((Answer::Approve, "granted with the start of the run")),
+            (false, true) => Some((Answer::Reject, "questions are denied for this run")),
+            (false, false) => None,
+        };
+        let expires_at_ms = self.desk.sources.clock.now_ms().saturating_add((self.desk.settings)().approval_timeout_ms);
+        before.push(Event::ApprovalRequested { approval: approval.clone(), ask, expires_at_ms });
+        if let Some((answer, note)) = answer {
+            before.push(Event::ApprovalSettled { approval, answer, by: Actor::Grant, note: note.to_owned() });
+        }
+        self.record(before).await
+    }
+
+    pub(crate) async fn end_step(&mut self, mut before: Vec<Event>, result: StepResult) -> Done {
+        before.push(Event::StepFinished { result });
+        self.record(before).await
+    }
+
+    async fn finish(&mut self, outcome: Outcome) -> Done {
+        self.record(vec![Event::RunFinished { outcome }]).await
+    }
+}
+
+/// All events of a run after `after`.
+pub(crate) async fn read_all(
+    desk: &Desk,
+    run: &RunId,
+    mut after: Seq,
+) -> Result<Vec<atelier_protocol::Envelope>, Problem> {
+    let mut all = Vec::new();
+    loop {
+        let page = desk.journal.read(Some(run), after, PAGE).await?;
+        let full = page.len() == PAGE;
+        all.extend(page);
+        match all.last() {
+            Some(last) if full => after = last.seq,
+            _ => return Ok(all),
+        }
+    }
+}
+
+/// There is no such run.
+pub(crate) fn unknown(run: &RunId) -> Problem {
+    Problem::new(Code::UnknownRun, format!("There is no run {run} in this project."), "List the runs with `atelier runs list`.")
+}
+
+/// A state that our own rules exclude.
+pub(crate) fn defect(what: &str) -> Problem {
+    Problem::new(Code::Internal, format!("A rule of Atelier itself was broken: {what}."), "Please report this with the run's events.")
+}
+
+fn stopped_by_user() -> Problem {
+    Problem::new(
+        Code::Cancelled,
+        "The run was stopped.",
+        "Its tree is kept until it is discarded. Your files are untouched.",
+    )
+}
+
+/// The last thing that sent work back decides what kind of failure it is.
+fn out_of_rounds(machine: &Machine, rounds: u32) -> Problem {
+    let (step, reason) = match &machine.ended {
+        Some((step, StepResult::SentBack { reason })) => (step.name(), reason.as_str()),
+        _ => ("", ""),
+    };
+    let checked = machine.view.checkpoint.as_ref().map(|point| machine.view.checks_of(&point.tree));
+    let failed = checked == Some(atelier_protocol::event::ChecksVerdict::Failed);
+    let code = if failed { Code::ChecksFailed } else { Code::ReviewRejected };
+    Problem::new(
+        code,
+        format!("`{step}` sent the work back {rounds} times. Your files are untouched."),
+        "Look at the run's changes and checks; start again with a narrower goal, or discard it.",
+    )
+    .with_details([reason.to_owned()])
+}

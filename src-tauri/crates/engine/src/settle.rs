@@ -1,0 +1,76 @@
+//! After an interruption: asks the world what became of an effect whose outcome is not recorded.
+//!
+//! Landed or not landed is recorded and the run goes on; what cannot be known is parked, never repeated.
+
+use crate::run::{Done, Halt, Run, defect};
+use crate::tools;
+use atelier_protocol::error::{Code, Problem};
+use atelier_protocol::event::{Effect, EffectOutcome, Event};
+use atelier_protocol::hash::Hash;
+use atelier_repo::Settled;
+
+impl Run {
+    pub(crate) async fn settle(&mut self, key: &str) -> Done {
+        let Some(tried) = self.machine.effects.get(key).cloned() else {
+            return Err(Halt::Fail(defect("an effect was to be settled that was never intended")));
+        };
+        let settled = match &tried.effect {
+            Effect::MakeTree { .. } => {
+                let spec = self.tree_spec();
+                self.desk.with_repo(move |repo| Ok(repo.settle_tree(&spec))).await?
+            }
+            Effect::WriteFile { path, before, after } => self.settle_write(path, before.as_ref(), after.as_ref()),
+            Effect::RunCommand { .. } => {
+                // Confined to the tree: put it back to the state the command was given and run it again.
+                if let Some(point) = self.machine.view.checkpoint.clone() {
+                    self.desk
+                        .with_tree(&self.id, move |tree| tree.reset_to(&point.commit).map_err(|e| e.problem()))
+                        .await?;
+                }
+                Settled::NotLanded
+            }
+            Effect::HandOver { branch, tip } => {
+                let (branch, tip) = (branch.clone(), tip.clone());
+                self.desk.with_repo(move |repo| Ok(repo.settle_hand_over(&branch, &tip))).await?
+            }
+            Effect::Accept { .. } | Effect::Discard { .. } => {
+                return Err(Halt::Fail(defect("an accept or discard was left open in a run that is at work")));
+            }
+        };
+        let step = tried.step.clone();
+        let (outcome, halt) = match settled {
+            Settled::Landed => (EffectOutcome::Landed, None),
+            Settled::NotLanded => (EffectOutcome::NotLanded { problem: None }, None),
+            Settled::Unknown(found) => (EffectOutcome::Unknown { found: found.clone() }, Some(indeterminate(key, &found))),
+        };
+        self.record_in(step.as_ref(), vec![Event::EffectSettled { key: key.to_owned(), outcome }]).await?;
+        halt.map_or(Ok(()), |problem| Err(Halt::Park(problem)))
+    }
+
+    fn settle_write(&self, path: &str, before: Option<&Hash>, after: Option<&Hash>) -> Settled {
+        let place = match tools::writable(&self.files(), path) {
+            Ok(place) => place,
+            Err(why) => return Settled::Unknown(why),
+        };
+        let now = match std::fs::read(&place) {
+            Ok(bytes) => Some(Hash::of(&bytes)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+            Err(e) => return Settled::Unknown(format!("`{path}` cannot be read: {e}")),
+        };
+        if now.as_ref() == after {
+            Settled::Landed
+        } else if now.as_ref() == before {
+            Settled::NotLanded
+        } else {
+            Settled::Unknown(format!("`{path}` has neither the content before nor the one after"))
+        }
+    }
+}
+
+fn indeterminate(key: &str, found: &str) -> Problem {
+    Problem::new(
+        Code::Indeterminate,
+        format!("It cannot be known whether `{key}` was done before the interruption: {found}."),
+        "Look at the run's changes. Resuming goes on from what is there now; discarding throws the tree away.",
+    )
+}

@@ -1,0 +1,263 @@
+//! Checkpoints and checks: the state of the tree, and the evidence about it.
+//!
+//! A check counts only for the tree it ran on. One that changes tracked files leaves a new tree and is run again,
+//! once; a check that changes files twice has failed.
+
+use crate::checks;
+use crate::hands::returned;
+use crate::run::{Done, Halt, Run};
+use crate::tools::Answer;
+use atelier_protocol::error::{Code, Problem};
+use atelier_protocol::event::{
+    Answer as Said, Ask, Check, Checkpoint, Effect, EffectOutcome, Event, Mechanism, StepResult, ToolCall,
+};
+use atelier_protocol::view::DeclaredCheck;
+use atelier_sandbox::Spec;
+use serde_json::Value;
+use std::time::Duration;
+
+/// Lines of a failed check that the author is told.
+const TOLD_LINES: usize = 60;
+/// Output of a check that is kept, in bytes.
+const KEPT: usize = 256 * 1024;
+
+impl Run {
+    /// Records the tree's present state as a commit of the private repository.
+    pub(crate) async fn checkpoint(&self) -> Result<Checkpoint, Halt> {
+        let label = self.machine.current.as_ref().map_or_else(String::new, |c| c.step.to_string());
+        // The run's own start gives the time, so that the same tree is the same commit after an interruption.
+        let at_ms = self.machine.view.started_at_ms;
+        let point = self
+            .desk
+            .with_tree(&self.id, move |tree| tree.checkpoint(&label, at_ms).map_err(|e| e.problem()))
+            .await?;
+        Ok(point)
+    }
+
+    /// The checkpoint of the present tree, recorded where it is a new one.
+    async fn checkpoint_recorded(&mut self) -> Result<Checkpoint, Halt> {
+        let point = self.checkpoint().await?;
+        if self.machine.view.checkpoint.as_ref() != Some(&point) {
+            self.record(vec![Event::CheckpointMade { checkpoint: point.clone() }]).await?;
+        }
+        Ok(point)
+    }
+
+    /// The check step: every check on the present tree, then the verdict.
+    pub(crate) async fn run_checks(&mut self) -> Done {
+        let declared = checks::declared(&self.desk.root)?;
+        if declared.is_empty() {
+            let missing = Event::ChecksMissing { looked_for: checks::looked_for() };
+            return self.end_step(vec![missing], StepResult::Done).await;
+        }
+        let mut point = self.checkpoint_recorded().await?;
+        for rerun in [false, true] {
+            for check in &declared {
+                if self.machine.view.checks.iter().any(|c| c.name == check.name && c.tree == point.tree) {
+                    continue; // recorded before an interruption, or by a role on this very tree
+                }
+                match self.check(check, &point, Vec::new(), None).await? {
+                    Ran::Recorded => {}
+                    Ran::Asked => return Ok(()),
+                    Ran::Refused => return Err(Halt::Fail(command_refused(check))),
+                }
+            }
+            let after = self.checkpoint().await?;
+            if after.tree == point.tree {
+                return self.judge(&point.tree).await;
+            }
+            let files: Vec<String> = after.files.iter().map(|f| f.path.clone()).collect();
+            if rerun {
+                return Err(Halt::Fail(unstable(&files)));
+            }
+            self.record(vec![Event::CheckpointMade { checkpoint: after.clone() }]).await?;
+            point = after;
+        }
+        Ok(())
+    }
+
+    async fn judge(&mut self, tree: &str) -> Done {
+        let of_tree: Vec<&Check> = self.machine.view.checks.iter().filter(|c| c.tree == tree).collect();
+        let failed: Vec<String> = of_tree.iter().filter(|c| !c.passed()).map(|c| told(c)).collect();
+        let result =
+            if failed.is_empty() { StepResult::Done } else { StepResult::SentBack { reason: failed.join("\n\n") } };
+        self.end_step(Vec::new(), result).await
+    }
+
+    /// The tool `run_check`.
+    pub(crate) async fn run_check_tool(&mut self, call: ToolCall, before: Vec<Event>) -> Done {
+        let declared = checks::declared(&self.desk.root)?;
+        let names: Vec<&str> = declared.iter().map(|c| c.name.as_str()).collect();
+        let wanted = call.arguments.get("name").and_then(Value::as_str).or_else(|| match names.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        });
+        let Some(check) = declared.iter().find(|c| Some(c.name.as_str()) == wanted).cloned() else {
+            let text = if names.is_empty() {
+                "this project declares no checks".to_owned()
+            } else {
+                format!("there is no such check; the checks are: {}", names.join(", "))
+            };
+            return self.answer(&call, before, Answer::refused("run check", text), Vec::new()).await;
+        };
+        if !self.machine.tree_made {
+            let answer = Answer::refused(format!("run check {}", check.name), "there is no changed tree to check yet");
+            return self.answer(&call, before, answer, Vec::new()).await;
+        }
+        if !before.is_empty() {
+            self.record(before).await?;
+        }
+        let point = self.checkpoint_recorded().await?;
+        match self.check(&check, &point, Vec::new(), Some(&call)).await? {
+            Ran::Recorded | Ran::Asked => Ok(()),
+            Ran::Refused => {
+                let answer = Answer::refused(format!("run check {}", check.name), "the user said no to running it");
+                self.answer(&call, Vec::new(), answer, Vec::new()).await
+            }
+        }
+    }
+
+    /// Runs one check on the tree of `point` and records it; for a tool call, with its answer.
+    async fn check(
+        &mut self,
+        check: &DeclaredCheck,
+        point: &Checkpoint,
+        before: Vec<Event>,
+        call: Option<&ToolCall>,
+    ) -> Result<Ran, Halt> {
+        let key = match call {
+            Some(call) => format!("check:{}:{}", call.id, check.name),
+            None => format!("check:{}:{}:{}", point.tree, check.name, self.machine.view.checks.len()),
+        };
+        if self.desk.sandbox.mechanism() == Mechanism::None {
+            match self.machine.command_answer(&key) {
+                Some(Said::Approve) => {}
+                Some(Said::Reject) => return Ok(Ran::Refused),
+                None => {
+                    let ask = Ask::Command {
+                        key,
+                        name: check.name.clone(),
+                        argv: check.argv.clone(),
+                        reason: "Nothing on this machine can confine the command: it could change any of your files and use the network.".to_owned(),
+                    };
+                    self.ask(ask, before).await?;
+                    return Ok(Ran::Asked);
+                }
+            }
+        }
+        let effect =
+            Effect::RunCommand { name: check.name.clone(), argv: check.argv.clone(), tree: point.tree.clone() };
+        let mut intended = before;
+        intended.push(Event::EffectIntended { key: key.clone(), effect });
+        self.record(intended).await?;
+        let ran = match self.spawn(check).await {
+            Ok(ran) => ran,
+            Err(problem) => {
+                self.settled(&key, Err(problem), Vec::new()).await?;
+                return Ok(Ran::Recorded);
+            }
+        };
+        if ran.cancelled {
+            return Err(Halt::Stopped);
+        }
+        let output = self.desk.output(ran.output, ran.output_bytes).await?;
+        let recorded = Check {
+            name: check.name.clone(),
+            argv: check.argv.clone(),
+            tree: point.tree.clone(),
+            exit_code: ran.exit_code,
+            timed_out: ran.timed_out,
+            ms: ran.ms,
+            output,
+            mechanism: ran.mechanism,
+        };
+        let mut events = vec![
+            Event::EffectSettled { key, outcome: EffectOutcome::Landed },
+            Event::CheckRecorded { check: recorded.clone() },
+        ];
+        if let Some(call) = call {
+            let line = format!("run check {}: {}", check.name, ended(&recorded));
+            let text = format!("{}\n{}", ended(&recorded), tail(&recorded.output.text));
+            let output = atelier_protocol::event::Output { bytes: text.len() as u64, text, full: None };
+            events.push(returned(call, line, recorded.passed(), output));
+        }
+        self.record(events).await?;
+        Ok(Ran::Recorded)
+    }
+
+    async fn spawn(&self, check: &DeclaredCheck) -> Result<atelier_sandbox::Ran, Problem> {
+        let places = &self.desk.places;
+        let cache = places.build_cache(&self.desk.project);
+        let home = places.command_home(&self.desk.project);
+        for folder in [&cache, &home] {
+            std::fs::create_dir_all(folder).map_err(|e| {
+                Problem::new(
+                    Code::Io,
+                    format!("The folder {} cannot be made: {e}", folder.display()),
+                    "Check free space and permissions, then resume.",
+                )
+            })?;
+        }
+        let tree = self.files();
+        let mut spec = Spec::new(check.argv.clone(), &tree, home);
+        spec.writable = vec![tree, cache.clone()];
+        spec.timeout = Duration::from_millis(check.timeout_ms);
+        spec.max_output = KEPT;
+        // One build cache a project, so that a cold build happens once and not once a run.
+        spec.env.push(("CARGO_TARGET_DIR".to_owned(), cache.join("cargo-target").to_string_lossy().into_owned()));
+        spec.env.push(("XDG_CACHE_HOME".to_owned(), cache.to_string_lossy().into_owned()));
+        self.desk.toolchain.open_to(&mut spec);
+        let stop = self.stop.clone();
+        self.desk
+            .sandbox
+            .run(spec, async move { stop.cancelled().await }, |_| {})
+            .await
+            .map_err(Problem::from)
+    }
+}
+
+enum Ran {
+    Recorded,
+    Asked,
+    Refused,
+}
+
+fn ended(check: &Check) -> String {
+    match (check.exit_code, check.timed_out) {
+        (_, true) => "stopped at its time limit".to_owned(),
+        (Some(0), _) => "passed".to_owned(),
+        (Some(code), _) => format!("failed with exit code {code}"),
+        (None, _) => "ended by a signal".to_owned(),
+    }
+}
+
+fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let from = lines.len().saturating_sub(TOLD_LINES);
+    let mut shown = lines[from..].join("\n");
+    if from > 0 {
+        shown = format!("({from} lines before these are not shown)\n{shown}");
+    }
+    shown
+}
+
+fn told(check: &Check) -> String {
+    format!("The check `{}` {}:\n{}", check.name, ended(check), tail(&check.output.text))
+}
+
+fn unstable(files: &[String]) -> Problem {
+    Problem::new(
+        Code::ChecksFailed,
+        "A check changes tracked files each time it runs, so no tree can be proved by it.",
+        "Commit what the check makes, or ignore it, and start again.",
+    )
+    .with_details(files.iter().cloned())
+}
+
+fn command_refused(check: &DeclaredCheck) -> Problem {
+    Problem::new(
+        Code::Rejected,
+        format!("The check `{}` was not allowed to run, so nothing can be proved.", check.name),
+        "Install bubblewrap so that commands can be confined, or allow the command.",
+    )
+}

@@ -1,0 +1,292 @@
+//! One process's Atelier: the home store, the settings, the way to model servers, and the projects it opened.
+
+use crate::desk::Desk;
+use crate::home::HomeOwner;
+use crate::owner::{ProjectOwner, Recovery};
+use crate::places::Places;
+use crate::project::Project;
+use crate::seat::{FrameStream, MakeOwner, Seat};
+use crate::sources::Sources;
+use atelier_egress::{Egress, EgressPolicy};
+use atelier_journal::{OpHandler, StoreConfig};
+use atelier_protocol::error::{Code, Problem};
+use atelier_protocol::event::Event;
+use atelier_protocol::ids::{ProjectId, Seq, StoreId};
+use atelier_protocol::op::{Frame, Op, Reply};
+use atelier_protocol::ports::{Clock, Http};
+use atelier_protocol::settings::{ProviderSettings, Settings};
+use atelier_protocol::view::{KnownProject, ProviderView};
+use atelier_repo::UserRepo;
+use atelier_sandbox::{Sandbox, Toolchain};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use tokio::sync::OnceCell;
+
+/// How a door opens the workshop.
+#[derive(Clone)]
+pub struct WorkshopOptions {
+    /// Where files are kept.
+    pub places: Places,
+    /// Time and randomness.
+    pub sources: Sources,
+    /// Which program it is, such as `window` or `cli`.
+    pub door: &'static str,
+    /// Whether this door stays open and looks after every run, or performs one command and goes.
+    pub attends: bool,
+    /// Model servers used instead of the settings' ones, for this process only.
+    pub providers: Option<Vec<ProviderSettings>>,
+    /// What confines commands; `None` finds out.
+    pub sandbox: Option<Sandbox>,
+}
+
+/// One process's Atelier.
+pub struct Workshop {
+    shared: Arc<Shared>,
+    home: Seat,
+    open: Mutex<HashMap<ProjectId, Project>>,
+}
+
+struct Shared {
+    options: WorkshopOptions,
+    settings: RwLock<Settings>,
+    policy: Arc<EgressPolicy>,
+    http: Arc<dyn Http>,
+    sandbox: OnceCell<Sandbox>,
+    toolchain: Toolchain,
+    /// Model servers of single projects in this process, by folder: those of a tour, say.
+    servers: RwLock<HashMap<PathBuf, Vec<ProviderSettings>>>,
+}
+
+impl Workshop {
+    /// Opens the home store and follows the settings.
+    pub async fn open(options: WorkshopOptions) -> Result<Workshop, Problem> {
+        let sources = options.sources.clone();
+        let make: MakeOwner = Box::new(move |journal, _| {
+            let sources = sources.clone();
+            Box::pin(async move {
+                let owner = HomeOwner::take_over(journal, sources).await?;
+                Ok(Arc::new(owner) as Arc<dyn OpHandler>)
+            })
+        });
+        let home = Seat::take(config(&options, StoreId::home()), make).await?;
+        let Reply::Settings(settings) = home.submit(Op::ShowSettings).await? else {
+            return Err(Problem::new(Code::Internal, "The home store did not answer with settings.", "Please report this."));
+        };
+        let policy = Arc::new(EgressPolicy::new(settings.local_only));
+        let ledger = home.clone();
+        let http = Egress::new(policy.clone(), move |record| {
+            let (ledger, op) = (
+                ledger.clone(),
+                Op::RecordEgress {
+                    purpose: record.purpose.to_owned(),
+                    host: record.host,
+                    allowed: record.allowed,
+                    bytes_out: record.bytes_out,
+                },
+            );
+            tokio::spawn(async move {
+                if let Err(problem) = ledger.submit(op).await {
+                    tracing::error!(%problem, "a request to another machine could not be noted");
+                }
+            });
+        });
+        let shared = Arc::new(Shared {
+            sandbox: OnceCell::new_with(options.sandbox.clone()),
+            toolchain: Toolchain::detect(),
+            settings: RwLock::new(settings),
+            policy,
+            http: Arc::new(http),
+            servers: RwLock::default(),
+            options,
+        });
+        tokio::spawn(follow_settings(home.follow(Seq::ZERO), Arc::downgrade(&shared)));
+        Ok(Workshop { shared, home, open: Mutex::new(HashMap::new()) })
+    }
+
+    /// The settings in force, with this process's own model servers where it has some.
+    pub fn settings(&self) -> Settings {
+        self.shared.settings()
+    }
+
+    /// Has an op of the home store performed; `ListModels` asks the model servers.
+    pub async fn submit(&self, op: Op) -> Result<Reply, Problem> {
+        match op {
+            Op::ListModels => Ok(Reply::Models(self.models().await)),
+            Op::ShowSettings => Ok(Reply::Settings(self.settings())),
+            Op::ChangeSettings { settings } => {
+                let changed = self.home.submit(Op::ChangeSettings { settings: settings.clone() }).await?;
+                self.shared.take(settings); // the followed record says the same; this door need not wait for it
+                Ok(changed)
+            }
+            op => self.home.submit(op).await,
+        }
+    }
+
+    /// Asks every model server what it has.
+    pub async fn models(&self) -> Vec<ProviderView> {
+        describe(&self.settings(), &self.shared.http, &self.shared.options.sources.clock).await
+    }
+
+    /// Uses these model servers for the project in `root`, in this process only.
+    pub fn use_servers_for(&self, root: &Path, servers: Vec<ProviderSettings>) {
+        let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+        self.shared.servers.write().unwrap_or_else(PoisonError::into_inner).insert(root, servers);
+    }
+
+    /// The folders opened before, latest first.
+    pub async fn known_projects(&self) -> Result<Vec<KnownProject>, Problem> {
+        match self.home.submit(Op::ListProjects).await? {
+            Reply::Projects(projects) => Ok(projects),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Makes a repository of a folder, with a first commit of what is in it. Only when the user asked for it.
+    pub async fn initialise(&self, path: &Path) -> Result<(), Problem> {
+        let path = path.to_owned();
+        crate::desk::blocking(move || UserRepo::init(&path).map(|_| ()).map_err(|e| e.problem())).await
+    }
+
+    /// Opens the project that holds `path`.
+    pub async fn open_project(&self, path: &Path) -> Result<Project, Problem> {
+        let asked = path.to_owned();
+        let (root, identity) = crate::desk::blocking(move || {
+            let repo = UserRepo::open(&asked).map_err(|e| e.problem())?;
+            let identity = repo.identity().map_err(|e| e.problem())?;
+            Ok((repo.root().to_owned(), identity))
+        })
+        .await?;
+        let name = root.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        let enrol = Op::EnrolProject {
+            path: root.to_string_lossy().into_owned(),
+            name,
+            common_dir: identity.common_dir.to_string_lossy().into_owned(),
+            root_commit: Some(identity.root_commit),
+        };
+        let Reply::Enrolled(id) = self.home.submit(enrol).await? else {
+            return Err(Problem::new(Code::Internal, "The home store did not answer with a project.", "Please report this."));
+        };
+        if let Some(open) = self.opened(&id) {
+            return Ok(open);
+        }
+        let project = self.sit_down(id.clone(), root).await?;
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(open.entry(id).or_insert(project).clone())
+    }
+
+    /// A project that this process has opened.
+    pub fn opened(&self, id: &ProjectId) -> Option<Project> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// What confines commands on this machine. Found out once, by trying.
+    pub async fn sandbox(&self) -> Sandbox {
+        self.shared.sandbox().await
+    }
+
+    /// Leaves every store.
+    pub async fn close(&self) {
+        let open: Vec<Project> = self.open.lock().unwrap_or_else(PoisonError::into_inner).drain().map(|(_, p)| p).collect();
+        for project in open {
+            project.close().await;
+        }
+        self.home.leave().await;
+    }
+
+    async fn sit_down(&self, id: ProjectId, root: PathBuf) -> Result<Project, Problem> {
+        let shared = self.shared.clone();
+        let (project, folder) = (id.clone(), root.clone());
+        let make: MakeOwner = Box::new(move |journal, taken_over| {
+            let (shared, project, root) = (shared.clone(), project.clone(), folder.clone());
+            Box::pin(async move {
+                let (reader, folder) = (shared.clone(), root.clone());
+                let desk = Arc::new(Desk {
+                    journal,
+                    sources: shared.options.sources.clone(),
+                    places: shared.options.places.clone(),
+                    project,
+                    root,
+                    sandbox: shared.sandbox().await,
+                    toolchain: shared.toolchain.clone(),
+                    http: shared.http.clone(),
+                    settings: Arc::new(move || reader.settings_of(&folder)),
+                    index: Mutex::new(None),
+                });
+                // Who was following a run when its owner went away goes on with it; who just came may look first.
+                let recovery = if taken_over { Recovery::Resume } else { Recovery::Mark };
+                let owner = ProjectOwner::take_over(desk, recovery, shared.options.attends).await?;
+                Ok(Arc::new(owner) as Arc<dyn OpHandler>)
+            })
+        });
+        let seat = Seat::take(config(&self.shared.options, StoreId::from(&id)), make).await?;
+        Ok(Project { id, root, seat })
+    }
+}
+
+impl Shared {
+    fn settings(&self) -> Settings {
+        let mut settings = self.settings.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(providers) = &self.options.providers {
+            settings.providers.clone_from(providers);
+            settings.model = None;
+        }
+        settings
+    }
+
+    /// The settings for one project: with its own model servers where it has some.
+    fn settings_of(&self, root: &Path) -> Settings {
+        let mut settings = self.settings();
+        let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+        if let Some(servers) = self.servers.read().unwrap_or_else(PoisonError::into_inner).get(&root) {
+            settings.providers.clone_from(servers);
+            settings.model = None;
+        }
+        settings
+    }
+
+    fn take(&self, settings: Settings) {
+        self.policy.set_local_only(settings.local_only);
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+    }
+
+    async fn sandbox(&self) -> Sandbox {
+        let found = self.sandbox.get_or_init(|| async {
+            tokio::task::spawn_blocking(Sandbox::detect)
+                .await
+                .unwrap_or_else(|_| Sandbox::with(atelier_protocol::event::Mechanism::None))
+        });
+        found.await.clone()
+    }
+}
+
+fn config(options: &WorkshopOptions, store: StoreId) -> StoreConfig {
+    StoreConfig {
+        dir: options.places.store(&store),
+        run_dir: options.places.run.clone(),
+        store,
+        door: options.door.to_owned(),
+        clock: options.sources.clock.clone(),
+    }
+}
+
+/// Asks every model server of the settings what it has, all at once.
+pub(crate) async fn describe(settings: &Settings, http: &Arc<dyn Http>, clock: &Arc<dyn Clock>) -> Vec<ProviderView> {
+    let asked = settings.providers.iter().map(|provider| {
+        let server = atelier_models::provider(provider, http.clone(), clock.clone());
+        async move { server.describe().await }
+    });
+    futures_util::future::join_all(asked).await
+}
+
+/// Takes over settings that another door changed.
+async fn follow_settings(mut frames: FrameStream, shared: std::sync::Weak<Shared>) {
+    while let Some(frame) = frames.recv().await {
+        let Some(shared) = shared.upgrade() else { return };
+        if let Frame::Event(event) = frame
+            && let Event::SettingsChanged { settings } = event.event
+        {
+            shared.take(settings);
+        }
+    }
+}
