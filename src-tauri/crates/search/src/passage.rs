@@ -1,0 +1,197 @@
+//! The passages of a text: how it is cut into some, and how well each fits a query.
+
+use crate::query::Words;
+use crate::terms::Terms;
+
+/// A passage ends where a definition does once it has so many lines.
+const ENOUGH: usize = 15;
+/// No passage has more lines.
+const MOST: usize = 60;
+/// Lines that two passages share where a cut goes through the middle of something.
+const SHARED: usize = 6;
+
+/// BM25's usual saturation and length weights.
+const K1: f32 = 1.2;
+const B: f32 = 0.75;
+/// A term that is being defined counts as this many mentions.
+const DEFINITION: f32 = 3.0;
+
+/// Words that stand directly before the name they define.
+const DEFINERS: &[&str] = &[
+    "fn",
+    "def",
+    "class",
+    "struct",
+    "enum",
+    "trait",
+    "interface",
+    "type",
+    "func",
+    "function",
+    "mod",
+    "module",
+    "macro",
+    "namespace",
+    "record",
+    "protocol",
+    "object",
+    "proc",
+    "sub",
+    "const",
+    "static",
+    "defmodule",
+    "defp",
+    "fun",
+    "table",
+];
+
+/// A passage and how well it fits; lines are 1-based and inclusive.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Passage {
+    pub lines: [usize; 2],
+    pub score: f32,
+}
+
+/// First and last line (0-based, inclusive) of each passage, without empty lines around.
+fn cut(lines: &[&str]) -> Vec<[usize; 2]> {
+    let empty = |at: usize| lines.get(at).is_none_or(|line| line.trim().is_empty());
+    let opens = |at: usize| {
+        empty(at - 1)
+            && lines
+                .get(at)
+                .and_then(|l| l.chars().next())
+                .is_some_and(|c| !c.is_whitespace() && !matches!(c, '}' | ')' | ']'))
+    };
+    let mut passages = Vec::new();
+    let mut start = 0;
+    while start < lines.len() {
+        let most = start + MOST;
+        let (end, next) = if lines.len() <= start + ENOUGH {
+            (lines.len(), lines.len())
+        } else if let Some(end) = (start + ENOUGH..=most.min(lines.len() - 1)).find(|at| opens(*at)) {
+            (end, end)
+        } else if lines.len() <= most {
+            (lines.len(), lines.len())
+        } else if let Some(end) = (start + ENOUGH..=most).rev().find(|at| empty(at - 1)) {
+            (end, end)
+        } else {
+            (most, most - SHARED)
+        };
+        let first = (start..end).find(|at| !empty(*at));
+        let last = (start..end).rfind(|at| !empty(*at));
+        if let (Some(first), Some(last)) = (first, last) {
+            passages.push([first, last]);
+        }
+        start = next;
+    }
+    passages
+}
+
+/// Where a term of the query stands.
+struct Mention {
+    line: usize,
+    term: usize,
+    position: usize,
+    weight: f32,
+}
+
+/// The passages of `text` that mention the query, best first. `weights` are the terms' rarities.
+pub(crate) fn passages(text: &str, words: &Words, weights: &[f32]) -> Vec<Passage> {
+    let lines: Vec<&str> = text.lines().collect();
+    let (mentions, lengths) = mentions(&lines, words);
+    if mentions.is_empty() {
+        return Vec::new();
+    }
+    let cuts = cut(&lines);
+    let length = |[first, last]: [usize; 2]| lengths.get(first..=last).unwrap_or_default().iter().sum::<usize>();
+    #[expect(clippy::cast_precision_loss, reason = "counts of terms in a file of at most 1 MiB")]
+    let usual = cuts.iter().map(|cut| length(*cut)).sum::<usize>() as f32 / cuts.len().max(1) as f32;
+    let mut found: Vec<(bool, Passage)> = cuts
+        .into_iter()
+        .filter_map(|cut| {
+            let from = mentions.partition_point(|mention| mention.line < cut[0]);
+            let to = mentions.partition_point(|mention| mention.line <= cut[1]);
+            let inside = mentions.get(from..to).filter(|inside| !inside.is_empty())?;
+            let mut counts = vec![0.0f32; words.terms.len()];
+            for mention in inside {
+                if let Some(count) = counts.get_mut(mention.term) {
+                    *count += mention.weight;
+                }
+            }
+            #[expect(clippy::cast_precision_loss, reason = "counts of terms in a file of at most 1 MiB")]
+            let damping = K1 * (1.0 - B + B * length(cut) as f32 / usual.max(1.0));
+            let score =
+                counts.iter().zip(weights).map(|(count, weight)| weight * count * (K1 + 1.0) / (count + damping)).sum();
+            let whole = words.phrases.iter().all(|phrase| holds(inside, phrase));
+            Some((whole, Passage { lines: [cut[0] + 1, cut[1] + 1], score }))
+        })
+        .collect();
+    // A phrase may be torn by a cut; then the passages with its words have to do.
+    if found.iter().any(|(whole, _)| *whole) {
+        found.retain(|(whole, _)| *whole);
+    }
+    let mut found: Vec<Passage> = found.into_iter().map(|(_, passage)| passage).collect();
+    found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.lines.cmp(&b.lines)));
+    found
+}
+
+/// Whether a name is being defined.
+#[derive(Clone, Copy)]
+enum Naming {
+    No,
+    /// By the next word.
+    Next,
+    /// By the word that ends here; its parts are still to come.
+    Until(usize),
+}
+
+/// The places of the query's terms, by line, and the number of terms of each line.
+fn mentions(lines: &[&str], words: &Words) -> (Vec<Mention>, Vec<usize>) {
+    let mut found = Vec::new();
+    let mut lengths = Vec::with_capacity(lines.len());
+    let mut term = String::new();
+    let mut position = 0;
+    for (line, text) in lines.iter().enumerate() {
+        let mut terms = Terms::of(text);
+        let (mut length, mut last) = (0, 0);
+        let mut naming = Naming::No;
+        while let Some(piece) = terms.next_into(&mut term) {
+            length += 1;
+            last = piece.position + 1;
+            let definer = !piece.whole && DEFINERS.contains(&term.as_str());
+            let defines = match naming {
+                Naming::Until(end) => piece.from < end,
+                Naming::Next => !definer,
+                Naming::No => false,
+            };
+            naming = match naming {
+                Naming::Until(_) if defines => naming,
+                Naming::Next if defines => Naming::Until(word_end(text, piece.from)),
+                _ if definer => Naming::Next,
+                _ => Naming::No,
+            };
+            if let Some(at) = words.terms.iter().position(|wanted| *wanted == term) {
+                let weight = if defines { DEFINITION } else { 1.0 };
+                found.push(Mention { line, term: at, position: position + piece.position, weight });
+            }
+        }
+        position += last;
+        lengths.push(length);
+    }
+    (found, lengths)
+}
+
+fn word_end(text: &str, from: usize) -> usize {
+    let rest = text.get(from..).unwrap_or_default();
+    from + rest.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(rest.len())
+}
+
+/// Whether the parts of a phrase follow each other somewhere.
+fn holds(mentions: &[Mention], phrase: &[usize]) -> bool {
+    let Some((first, rest)) = phrase.split_first() else { return true };
+    let stands = |term: usize, position: usize| mentions.iter().any(|m| m.term == term && m.position == position);
+    mentions
+        .iter()
+        .filter(|mention| mention.term == *first)
+        .any(|mention| (1..).zip(rest).all(|(ahead, term)| stands(*term, mention.position + ahead)))
+}
