@@ -1,0 +1,154 @@
+// The words for states, phases and answers, the same everywhere on the screen.
+//
+// Rule: short, present tense, the user's nouns; a tone never stands without its word.
+
+import type {
+  AcceptMode, ChecksVerdict, Check, FileStatus, Mechanism, Phase, ProjectView, RoleId, RoleView, RunState, RunView, StepId, StepView,
+} from '../ipc/bindings';
+
+export type Tone = 'plain' | 'muted' | 'accent' | 'ok' | 'warn' | 'bad' | 'info';
+export type Sign = 'running' | 'waits' | 'parked' | 'interrupted' | 'review' | 'accepted' | 'discarded' | 'failed' | 'cancelled';
+
+export interface StateWord {
+  word: string;
+  tone: Tone;
+  sign: Sign;
+}
+
+/** The state of a run, with what became of its result where it is over. */
+export function runWord(run: { state: RunState; disposition: RunView['disposition'] }): StateWord {
+  switch (run.disposition.disposition) {
+    case 'accepted':
+      return { word: 'accepted', tone: 'ok', sign: 'accepted' };
+    case 'discarded':
+      return { word: 'discarded', tone: 'muted', sign: 'discarded' };
+    case 'pending':
+      return stateWord(run.state);
+  }
+}
+
+export function stateWord(state: RunState): StateWord {
+  switch (state) {
+    case 'running':
+      return { word: 'running', tone: 'info', sign: 'running' };
+    case 'waits_for_approval':
+      return { word: 'waits for you', tone: 'accent', sign: 'waits' };
+    case 'parked':
+      return { word: 'parked', tone: 'warn', sign: 'parked' };
+    case 'interrupted':
+      return { word: 'interrupted', tone: 'warn', sign: 'interrupted' };
+    case 'done':
+      return { word: 'ready to review', tone: 'ok', sign: 'review' };
+    case 'failed':
+      return { word: 'failed', tone: 'bad', sign: 'failed' };
+    case 'cancelled':
+      return { word: 'stopped', tone: 'muted', sign: 'cancelled' };
+  }
+}
+
+export function phaseWord(phase: Phase): string {
+  switch (phase) {
+    case 'loading':
+      return 'loading model';
+    case 'reading':
+      return 'reading prompt';
+    case 'thinking':
+      return 'thinking';
+    case 'answering':
+      return 'answering';
+  }
+}
+
+export function mechanismWord(mechanism: Mechanism): string {
+  switch (mechanism) {
+    case 'bubblewrap':
+      return 'sandboxed by bubblewrap';
+    case 'landlock':
+      return 'sandboxed by landlock';
+    case 'none':
+      return 'not sandboxed';
+  }
+}
+
+export function statusWord(status: FileStatus): { letter: string; word: string } {
+  switch (status) {
+    case 'added':
+      return { letter: 'A', word: 'added' };
+    case 'modified':
+      return { letter: 'M', word: 'changed' };
+    case 'deleted':
+      return { letter: 'D', word: 'deleted' };
+    case 'renamed':
+      return { letter: 'R', word: 'renamed' };
+  }
+}
+
+export function verdictWord(checks: ChecksVerdict): { word: string; tone: Tone } {
+  switch (checks) {
+    case 'passed':
+      return { word: 'checks passed on this state', tone: 'ok' };
+    case 'failed':
+      return { word: 'checks failed on this state', tone: 'bad' };
+    case 'none_declared':
+      return { word: 'unchecked: no check is declared', tone: 'warn' };
+  }
+}
+
+export function checkWord(check: Check): { word: string; tone: Tone } {
+  if (check.timed_out) return { word: 'stopped at the time limit', tone: 'bad' };
+  if (check.exit_code === null) return { word: 'ended by a signal', tone: 'bad' };
+  return check.exit_code === 0 ? { word: 'passed', tone: 'ok' } : { word: `exit code ${check.exit_code}`, tone: 'bad' };
+}
+
+export function acceptWord(mode: AcceptMode): string {
+  return mode === 'fast_forward' ? 'by fast-forward' : 'by a merge';
+}
+
+/** A role as the project knows it; a role that no longer loads keeps its id and a plain badge. */
+export function roleOf(project: ProjectView, id: RoleId): RoleView {
+  return (
+    project.roles.find((role) => role.id === id) ?? {
+      id,
+      title: id.replaceAll('_', ' '),
+      badge: id.slice(0, 1).toUpperCase(),
+      hue: 210,
+    }
+  );
+}
+
+/** The round of a step, 1-based: `build.2` is the second. */
+export function roundOf(step: StepId): number {
+  const round = Number(step.slice(step.lastIndexOf('.') + 1));
+  return Number.isInteger(round) && round > 0 ? round : 1;
+}
+
+/** The step under way, where one is. */
+export function openStep(run: RunView): StepView | undefined {
+  return run.steps.findLast((step) => step.result === null);
+}
+
+/** The latest check of each name on the last recorded tree. */
+export function currentChecks(run: RunView): Check[] {
+  const tree = run.checkpoint?.tree;
+  const latest = new Map<string, Check>();
+  for (const check of run.checks) if (check.tree === tree) latest.set(check.name, check);
+  return [...latest.values()];
+}
+
+export function passed(check: Check): boolean {
+  return check.exit_code === 0 && !check.timed_out;
+}
+
+/** What the checks of the last recorded tree say, in one line; null while nothing is recorded. */
+export function checksLine(run: RunView): { word: string; tone: Tone } | null {
+  const checks = currentChecks(run);
+  if (checks.length === 0) return run.checks_missing ? { word: 'unchecked', tone: 'warn' } : null;
+  const failed = checks.filter((check) => !passed(check)).length;
+  if (failed === 0) return { word: `${count(checks.length, 'check')} passed`, tone: 'ok' };
+  return { word: `${failed} of ${count(checks.length, 'check')} failed`, tone: 'bad' };
+}
+
+/** `1 file`, `2 files`. */
+export function count(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? '' : 's'}`;
+}
