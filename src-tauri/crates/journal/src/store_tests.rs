@@ -95,7 +95,8 @@ fn an_event_of_an_unknown_kind_or_version_makes_the_store_newer() {
 
 #[test]
 fn a_damaged_file_is_reported_and_never_written_over() {
-    let damage: [(&str, fn(&Path)); 6] = [
+    type Damage = (&'static str, fn(&Path));
+    let damage: [Damage; 6] = [
         ("empty", |db| std::fs::write(db, b"").unwrap()),
         ("no database", |db| std::fs::write(db, b"these are not the bytes of a database".repeat(100)).unwrap()),
         ("cut short", |db| {

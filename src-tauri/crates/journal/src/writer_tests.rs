@@ -31,11 +31,10 @@ fn run(number: u8) -> RunId {
     RunId::new(1, [number; 10])
 }
 
+type Wanted = (Option<(RunId, u64)>, Vec<NewEvent>);
+
 /// Commits appends as one group and gives what each was answered.
-fn commit(
-    writer: &mut Writer,
-    appends: Vec<(Option<(RunId, u64)>, Vec<NewEvent>)>,
-) -> Vec<Result<Receipt, AppendError>> {
+fn commit(writer: &mut Writer, appends: Vec<Wanted>) -> Vec<Result<Receipt, AppendError>> {
     let room = Arc::new(Semaphore::new(100));
     let mut answers = Vec::new();
     let group = appends
