@@ -144,6 +144,8 @@ pub enum ModelEvent {
         usage: Usage,
         /// Why it stopped.
         stop: Stop,
+        /// Where the tool calls stood in the text and were read from there: the text without them.
+        rest: Option<String>,
     },
 }
 

@@ -1,5 +1,6 @@
 //! Why a call to a model brought no usable turn, and what a person can do about it.
 
+use atelier_protocol::ports::HttpError;
 use atelier_protocol::settings::{ProviderKind, ProviderSettings};
 use atelier_protocol::{Code, Problem};
 use std::time::Duration;
@@ -200,4 +201,26 @@ impl CallError {
             .with_details([what.clone()]),
         }
     }
+}
+
+impl From<HttpError> for CallError {
+    fn from(error: HttpError) -> Self {
+        match error {
+            HttpError::LocalOnly { host } => CallError::LocalOnly { host },
+            HttpError::BadUrl { reason, .. } => CallError::BadAddress { reason },
+            HttpError::Connect { host, reason } => CallError::ServerDown { reason: format!("{host}: {reason}") },
+            HttpError::Timeout { stage, seconds, .. } => CallError::Timeout { stage, seconds },
+            HttpError::Broken { reason, .. } => CallError::Incomplete { reason },
+        }
+    }
+}
+
+/// At most 2,000 bytes of a server's words.
+pub(crate) fn clip(text: &str) -> String {
+    const LONGEST: usize = 2_000;
+    if text.len() <= LONGEST {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(LONGEST);
+    format!("{}…", &text[..end])
 }

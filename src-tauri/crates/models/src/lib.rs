@@ -8,7 +8,15 @@ mod address;
 mod chat;
 mod choose;
 mod error;
+mod fetch;
+mod ids;
+mod lines;
+mod markup;
+mod ollama;
+mod openai;
 mod provider;
+mod refusal;
+mod stream;
 mod turn;
 
 pub use chat::{CHAT_LIMITS, ChatRequest, Message, ModelEvent, ModelStream, ToolSpec};

@@ -1,12 +1,12 @@
 //! A model server, whatever its dialect.
 
 use crate::chat::{ChatRequest, ModelStream};
-use crate::error::CallError;
+use crate::ollama::Ollama;
+use crate::openai::OpenAi;
 use atelier_protocol::ports::{Clock, Http};
-use atelier_protocol::settings::ProviderSettings;
+use atelier_protocol::settings::{ProviderKind, ProviderSettings};
 use atelier_protocol::view::ProviderView;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt};
 use std::sync::Arc;
 
 /// A model server.
@@ -21,35 +21,9 @@ pub trait Provider: Send + Sync {
 
 /// The server of a settings entry.
 pub fn provider(settings: &ProviderSettings, http: Arc<dyn Http>, clock: Arc<dyn Clock>) -> Arc<dyn Provider> {
-    Arc::new(Draft { settings: settings.clone(), _http: http, _clock: clock })
-}
-
-struct Draft {
-    settings: ProviderSettings,
-    _http: Arc<dyn Http>,
-    _clock: Arc<dyn Clock>,
-}
-
-impl Provider for Draft {
-    fn chat(&self, _request: ChatRequest) -> ModelStream {
-        futures_util::stream::once(async { Err(CallError::Unsupported { what: "chat".into() }) }).boxed()
-    }
-    fn describe(&self) -> BoxFuture<'_, ProviderView> {
-        let settings = self.settings.clone();
-        async move {
-            ProviderView {
-                local: crate::address::is_this_machine(&settings.base_url),
-                id: settings.id,
-                kind: settings.kind,
-                base_url: settings.base_url,
-                version: None,
-                models: Vec::new(),
-                problem: None,
-            }
-        }
-        .boxed()
-    }
-    fn settings(&self) -> &ProviderSettings {
-        &self.settings
+    let settings = settings.clone();
+    match settings.kind {
+        ProviderKind::Ollama => Arc::new(Ollama { settings, http, clock }),
+        ProviderKind::OpenAi => Arc::new(OpenAi { settings, http, clock }),
     }
 }

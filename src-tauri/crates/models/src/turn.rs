@@ -57,8 +57,9 @@ pub async fn collect(mut stream: ModelStream, mut sink: impl FnMut(&ModelEvent))
             ModelEvent::Text(piece) => text.push_str(&piece),
             ModelEvent::Thinking(piece) => thinking.push_str(&piece),
             ModelEvent::ToolCall(call) => tool_calls.push(call),
-            ModelEvent::Done { usage, stop } => {
-                return Ok(Turn { text, thinking, tool_calls, usage, stop, from_text: false });
+            ModelEvent::Done { usage, stop, rest } => {
+                let from_text = rest.is_some();
+                return Ok(Turn { text: rest.unwrap_or(text), thinking, tool_calls, usage, stop, from_text });
             }
         }
     }

@@ -1,6 +1,5 @@
 //! The bytes of an answer and when they go out.
 
-use crate::transcript::Ended;
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -22,13 +21,6 @@ pub(crate) enum Move {
 impl Move {
     pub(crate) fn send(text: impl Into<String>) -> Move {
         Move::Send(Bytes::from(text.into()))
-    }
-    /// How the exchange ended when this was the last move.
-    pub(crate) fn ends(&self) -> Ended {
-        match self {
-            Move::Send(_) | Move::Wait(_) => Ended::Answered,
-            Move::Stall | Move::Cut | Move::End => Ended::Cut,
-        }
     }
 }
 

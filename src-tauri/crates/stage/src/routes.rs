@@ -305,12 +305,19 @@ fn plain(exchange: OpenExchange, status: u16, content_type: Option<&str>, body: 
     response
 }
 
-/// What a streamed body still has to do. Dropped early, its exchange notes that the client hung up.
+/// What a streamed body still has to do. Dropped with its exchange open, the client has hung up.
 struct Sending {
     moves: std::vec::IntoIter<Move>,
-    exchange: OpenExchange,
-    ends: Ended,
+    exchange: Option<OpenExchange>,
     _slot: Option<OwnedSemaphorePermit>,
+}
+
+impl Sending {
+    fn close(&mut self, ended: Ended) {
+        if let Some(exchange) = self.exchange.take() {
+            exchange.close(ended);
+        }
+    }
 }
 
 fn streamed(
@@ -320,23 +327,32 @@ fn streamed(
     slot: Option<OwnedSemaphorePermit>,
 ) -> Response<Body> {
     exchange.answers(200);
-    let ends = moves.last().map_or(Ended::Answered, Move::ends);
-    let sending = Sending { moves: moves.into_iter(), exchange, ends, _slot: slot };
+    let sending = Sending { moves: moves.into_iter(), exchange: Some(exchange), _slot: slot };
     let body = stream::unfold(Some(sending), |sending| async move {
         let mut sending = sending?;
         loop {
             match sending.moves.next() {
-                Some(Move::Send(bytes)) => return Some((Ok(Frame::data(bytes)), Some(sending))),
+                Some(Move::Send(bytes)) => {
+                    // A client has all it needs with the last piece and need not wait for the end of the body.
+                    if sending.moves.as_slice().is_empty() {
+                        sending.close(Ended::Answered);
+                    }
+                    return Some((Ok(Frame::data(bytes)), Some(sending)));
+                }
                 Some(Move::Wait(time)) => tokio::time::sleep(time).await,
                 Some(Move::Stall) => std::future::pending::<()>().await,
                 Some(Move::Cut) => {
                     // Lets what was sent before go out first.
                     tokio::task::yield_now().await;
-                    sending.exchange.close(Ended::Cut);
+                    sending.close(Ended::Cut);
                     return Some((Err(io::Error::other("the script cuts the connection")), None));
                 }
-                Some(Move::End) | None => {
-                    sending.exchange.close(sending.ends);
+                Some(Move::End) => {
+                    sending.close(Ended::Cut);
+                    return None;
+                }
+                None => {
+                    sending.close(Ended::Answered);
                     return None;
                 }
             }

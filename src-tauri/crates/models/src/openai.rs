@@ -1,0 +1,290 @@
+//! OpenAI-style chat completions, as local servers really speak them.
+//!
+//! Reads server-sent events (WHATWG HTML, section 9.2), and a plain document where a server does not stream.
+
+use crate::chat::{ChatRequest, Message, ModelStream};
+use crate::error::{CallError, clip};
+use crate::fetch;
+use crate::lines::LONGEST_LINE;
+use crate::ollama::tool;
+use crate::provider::Provider;
+use crate::refusal;
+use crate::stream::{Found, Reader, Sending, keep};
+use atelier_protocol::event::{Stop, Usage};
+use atelier_protocol::op::Phase;
+use atelier_protocol::ports::{Clock, Http};
+use atelier_protocol::settings::ProviderSettings;
+use atelier_protocol::view::{ModelView, ProviderView};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// A server that speaks OpenAI-style routes.
+pub(crate) struct OpenAi {
+    pub(crate) settings: ProviderSettings,
+    pub(crate) http: Arc<dyn Http>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Provider for OpenAi {
+    fn chat(&self, request: ChatRequest) -> ModelStream {
+        let url = fetch::join(&self.base(), "/chat/completions");
+        let (tools, ids) = keep(&request);
+        Sending {
+            http: self.http.clone(),
+            clock: self.clock.clone(),
+            request: fetch::post(url, &body(&request), "chat", request.limits),
+            reader: Box::new(Chat::default()),
+            first_phase: std::future::ready(Phase::Reading).boxed(),
+            tools,
+            ids,
+        }
+        .stream()
+    }
+
+    fn describe(&self) -> BoxFuture<'_, ProviderView> {
+        async move {
+            let mut view = fetch::empty_view(&self.settings);
+            match self.inventory(view.local).await {
+                Ok(models) => view.models = models,
+                Err(error) => view.problem = Some(error.problem(&self.settings, "")),
+            }
+            view
+        }
+        .boxed()
+    }
+
+    fn settings(&self) -> &ProviderSettings {
+        &self.settings
+    }
+}
+
+impl OpenAi {
+    /// The address up to `/v1`, whether or not the settings say it.
+    fn base(&self) -> String {
+        let base = self.settings.base_url.trim_end_matches('/');
+        if base.ends_with("/v1") { base.to_owned() } else { format!("{base}/v1") }
+    }
+
+    async fn inventory(&self, local: bool) -> Result<Vec<ModelView>, CallError> {
+        let list = fetch::get(&*self.http, &self.base(), "/models").await?.document()?;
+        let Some(entries) = list["data"].as_array() else {
+            return Err(CallError::Unreadable { text: clip(&list.to_string()) });
+        };
+        let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
+        let model = |entry: &Value| {
+            let name = entry["id"].as_str()?.to_owned();
+            let cloud = name.ends_with(":cloud") || name.ends_with("-cloud");
+            Some(ModelView {
+                local: local && !cloud,
+                tools: None,
+                thinking: None,
+                // llama.cpp's server, then vLLM.
+                context: number(&entry["meta"]["n_ctx"]).or_else(|| number(&entry["max_model_len"])),
+                bytes: entry["meta"]["size"].as_u64(),
+                name,
+            })
+        };
+        Ok(entries.iter().filter_map(model).collect())
+    }
+}
+
+/// The body of a chat. The context's length is set when such a server starts and not asked for.
+fn body(request: &ChatRequest) -> Value {
+    let mut body = json!({
+        "model": request.model,
+        "messages": request.messages.iter().map(message).collect::<Vec<_>>(),
+        "stream": true,
+        "stream_options": {"include_usage": true},
+    });
+    if !request.tools.is_empty() {
+        body["tools"] = request.tools.iter().map(tool).collect::<Vec<_>>().into();
+    }
+    if let Some(most) = request.max_output {
+        body["max_tokens"] = most.into();
+    }
+    if let Some(temperature) = request.temperature {
+        body["temperature"] = temperature.into();
+    }
+    body
+}
+
+fn message(message: &Message) -> Value {
+    match message {
+        Message::System { text } => json!({"role": "system", "content": text}),
+        Message::User { text } => json!({"role": "user", "content": text}),
+        Message::Assistant { text, tool_calls } if tool_calls.is_empty() => {
+            json!({"role": "assistant", "content": text})
+        }
+        Message::Assistant { text, tool_calls } => {
+            let call = |call: &atelier_protocol::event::ToolCall| {
+                let arguments = call.arguments.to_string();
+                json!({"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}})
+            };
+            let calls: Vec<Value> = tool_calls.iter().map(call).collect();
+            json!({"role": "assistant", "content": text, "tool_calls": calls})
+        }
+        Message::Tool { id, text, .. } => json!({"role": "tool", "content": text, "tool_call_id": id}),
+    }
+}
+
+/// A call that is still coming.
+#[derive(Debug, Default)]
+struct Coming {
+    index: Option<u64>,
+    id: Option<String>,
+    name: String,
+    arguments: String,
+}
+
+/// Reads the stream of `/v1/chat/completions`.
+#[derive(Debug, Default)]
+struct Chat {
+    /// Data of an event whose JSON goes on in the next `data:` line.
+    data: String,
+    /// A plain document, where the body is none of events.
+    document: String,
+    calls: Vec<Coming>,
+    usage: Usage,
+    reason: Option<String>,
+    heard: bool,
+}
+
+impl Reader for Chat {
+    fn line(&mut self, line: &str, found: &mut Vec<Found>) -> Result<(), CallError> {
+        if !self.document.is_empty() || (!self.heard && line.trim_start().starts_with('{')) {
+            self.document.push_str(line);
+            self.document.push('\n');
+            let fits = self.document.len() <= LONGEST_LINE;
+            return if fits { Ok(()) } else { Err(CallError::TooLong { limit: LONGEST_LINE }) };
+        }
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            // The end of an event. Data that is no JSON by now never will be.
+            "" if line.is_empty() => match std::mem::take(&mut self.data) {
+                data if data.is_empty() => Ok(()),
+                data => Err(CallError::Unreadable { text: clip(&data) }),
+            },
+            // A comment, which keeps the connection open.
+            "" => Ok(()),
+            "data" => self.data(value, found),
+            "error" => Err(refusal::of_stream(&serde_json::from_str(value).unwrap_or_else(|_| value.into()))),
+            "event" | "id" | "retry" => Ok(()),
+            _ if self.heard => Ok(()),
+            _ => Err(CallError::Unreadable { text: clip(line) }),
+        }
+    }
+
+    fn end(&mut self, found: &mut Vec<Found>) -> Result<(), CallError> {
+        let document = std::mem::take(&mut self.document);
+        if !document.is_empty() {
+            self.chunk(&fetch::object(&document)?, found)?;
+        }
+        if self.reason.is_some() {
+            self.finish(found);
+            return Ok(());
+        }
+        Err(CallError::Incomplete { reason: "the stream ended without `[DONE]` or a finish reason".to_owned() })
+    }
+}
+
+impl Chat {
+    fn data(&mut self, value: &str, found: &mut Vec<Found>) -> Result<(), CallError> {
+        self.heard = true;
+        if self.data.is_empty() && value.trim() == "[DONE]" {
+            self.finish(found);
+            return Ok(());
+        }
+        if !self.data.is_empty() {
+            self.data.push('\n');
+        }
+        self.data.push_str(value);
+        if self.data.len() > LONGEST_LINE {
+            return Err(CallError::TooLong { limit: LONGEST_LINE });
+        }
+        // An event may have several data lines; nearly all have one, which is read without waiting for the blank line.
+        match fetch::object(&self.data) {
+            Ok(object) => {
+                self.data.clear();
+                self.chunk(&object, found)
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn chunk(&mut self, object: &Value, found: &mut Vec<Found>) -> Result<(), CallError> {
+        if let Some(error) = object.get("error").filter(|error| !error.is_null()) {
+            return Err(refusal::of_stream(error));
+        }
+        let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
+        let usage = &object["usage"];
+        self.usage.prompt_tokens = number(&usage["prompt_tokens"]).or(self.usage.prompt_tokens);
+        self.usage.output_tokens = number(&usage["completion_tokens"]).or(self.usage.output_tokens);
+        // The chunk with the usage has no choice.
+        let Some(choice) = object["choices"].get(0) else { return Ok(()) };
+        let delta = choice.get("delta").or_else(|| choice.get("message")).unwrap_or(&Value::Null);
+        for key in ["reasoning", "reasoning_content"] {
+            if let Some(thinking) = delta[key].as_str() {
+                found.push(Found::Thinking(thinking.to_owned()));
+            }
+        }
+        if let Some(text) = delta["content"].as_str() {
+            found.push(Found::Text(text.to_owned()));
+        }
+        for call in delta["tool_calls"].as_array().into_iter().flatten() {
+            self.fragment(call);
+        }
+        if let Some(reason) = choice["finish_reason"].as_str() {
+            self.reason = Some(reason.to_owned());
+        }
+        Ok(())
+    }
+
+    /// A piece of a call belongs to the call with its index; without one, to the last. A new id with a name is a new
+    /// call even under an index that is taken, because some servers number every call 0.
+    fn fragment(&mut self, piece: &Value) {
+        let index = piece["index"].as_u64();
+        let id = piece["id"].as_str().filter(|id| !id.is_empty());
+        let name = piece["function"]["name"].as_str().unwrap_or_default();
+        let known = match index {
+            Some(_) => self.calls.iter().rposition(|call| call.index == index),
+            None => self.calls.len().checked_sub(1),
+        };
+        let begins = |call: &Coming| !name.is_empty() && id.is_some() && call.id.as_deref() != id;
+        let at = match known.filter(|at| !begins(&self.calls[*at])) {
+            Some(at) => at,
+            None => {
+                self.calls.push(Coming { index, ..Coming::default() });
+                self.calls.len() - 1
+            }
+        };
+        let call = &mut self.calls[at];
+        if let Some(id) = id {
+            call.id = Some(id.to_owned());
+        }
+        if call.name.is_empty() {
+            name.clone_into(&mut call.name);
+        }
+        match &piece["function"]["arguments"] {
+            Value::String(text) => call.arguments.push_str(text),
+            Value::Null => {}
+            other => call.arguments.push_str(&other.to_string()),
+        }
+    }
+
+    fn finish(&mut self, found: &mut Vec<Found>) {
+        let stop = match self.reason.as_deref() {
+            Some("stop") => Stop::End,
+            Some("tool_calls" | "function_call") => Stop::Tools,
+            Some("length") => Stop::Length,
+            Some("content_filter") => Stop::Filter,
+            _ => Stop::Other,
+        };
+        for call in std::mem::take(&mut self.calls) {
+            found.push(Found::Call { id: call.id, name: call.name, arguments: Value::String(call.arguments) });
+        }
+        found.push(Found::Done { usage: std::mem::take(&mut self.usage), stop });
+    }
+}

@@ -1,0 +1,124 @@
+//! Reads a server's error: an answer with another status than 200, or an error inside a stream.
+//!
+//! Real servers word the same error differently and put one's document into the other's string, so an overflow is told
+//! by the type or code where there is one, and otherwise by a set of phrases together with the status.
+
+use crate::error::{CallError, clip};
+use serde_json::Value;
+use std::time::Duration;
+
+/// Phrases by which servers say that a prompt is too long.
+const OVERFLOWS: [&str; 6] = [
+    "exceeds the available context size",
+    "maximum context length",
+    "context length exceeded",
+    "exceeds the context window",
+    "input length exceeds",
+    "prompt is too long",
+];
+
+/// What the server said and how it names it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Said {
+    text: String,
+    kind: String,
+}
+
+/// An answer with another status than 200.
+pub(crate) fn of_answer(status: u16, headers: &[(String, String)], body: &str) -> CallError {
+    let retry_after = headers.iter().find(|(name, _)| name == "retry-after");
+    let retry_after = retry_after.and_then(|(_, value)| value.trim().parse().ok()).map(Duration::from_secs);
+    let document = serde_json::from_str::<Value>(body).ok();
+    let known = document.is_some();
+    let said =
+        document.map_or_else(|| Said { text: body.trim().to_owned(), kind: String::new() }, |value| said(&value));
+    match status {
+        // A page in words is a server that does not know the route, not one that lacks the model.
+        404 if !known => CallError::Unreadable { text: clip(&said.text) },
+        404 => CallError::ModelMissing { text: clip(&said.text) },
+        _ => classify(status, said, retry_after),
+    }
+}
+
+/// The value of `error` inside a stream that began with 200.
+pub(crate) fn of_stream(error: &Value) -> CallError {
+    classify(200, said(error), None)
+}
+
+fn classify(status: u16, said: Said, retry_after: Option<Duration>) -> CallError {
+    let Said { text, kind } = said;
+    let lower = text.to_lowercase();
+    let too_long = matches!(kind.as_str(), "exceed_context_size_error" | "context_length_exceeded")
+        || OVERFLOWS.iter().any(|phrase| lower.contains(phrase));
+    if matches!(status, 200 | 400 | 413 | 500) && too_long {
+        return CallError::Overflow { text: clip(&text) };
+    }
+    if status == 400 && lower.contains("does not support") {
+        return CallError::Unsupported { what: clip(&text) };
+    }
+    if lower.contains("invalid tool call arguments") {
+        let name = text.split('"').nth(1).unwrap_or_default().to_owned();
+        return CallError::MalformedCall { name, raw: clip(&text) };
+    }
+    CallError::ServerError { status, text: clip(&text), retry_after }
+}
+
+/// Finds the words in an error document, however deep it was wrapped.
+fn said(value: &Value) -> Said {
+    match value {
+        Value::String(text) => match serde_json::from_str::<Value>(text) {
+            Ok(inner @ Value::Object(_)) => said(&inner),
+            _ => Said { text: text.clone(), kind: String::new() },
+        },
+        Value::Object(map) => {
+            if let Some(inner) = map.get("error").filter(|inner| !inner.is_null()) {
+                return said(inner);
+            }
+            let word = |key: &str| map.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let inner = map.get("message").or_else(|| map.get("detail")).map(said).unwrap_or_default();
+            let text = if inner.text.is_empty() { value.to_string() } else { inner.text };
+            let kind = [word("code"), inner.kind, word("type")].into_iter().find(|kind| !kind.is_empty());
+            Said { text, kind: kind.unwrap_or_default() }
+        }
+        other => Said { text: other.to_string(), kind: String::new() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_inside_a_string_is_unwrapped() {
+        let body = r#"{"error":"{\"error\":{\"code\":400,\"message\":\"request (9 tokens) exceeds the available context size (4 tokens)\",\"type\":\"exceed_context_size_error\"}}"}"#;
+        let text = "request (9 tokens) exceeds the available context size (4 tokens)".to_owned();
+        assert_eq!(of_answer(400, &[], body), CallError::Overflow { text });
+    }
+
+    #[test]
+    fn a_busy_server_says_how_long_to_wait() {
+        let headers = [("retry-after".to_owned(), "7".to_owned())];
+        let error = of_answer(429, &headers, r#"{"error":{"message":"slow down","type":"rate_limit","code":null}}"#);
+        let retry_after = Some(Duration::from_secs(7));
+        assert_eq!(error, CallError::ServerError { status: 429, text: "slow down".into(), retry_after });
+        assert!(error.retryable());
+        let date = [("retry-after".to_owned(), "Sat, 21 Nov 2026 01:50:59 GMT".to_owned())];
+        assert!(matches!(of_answer(503, &date, "busy"), CallError::ServerError { retry_after: None, .. }));
+    }
+
+    #[test]
+    fn a_missing_route_is_not_a_missing_model() {
+        assert!(matches!(of_answer(404, &[], "404 page not found"), CallError::Unreadable { .. }));
+        assert!(matches!(
+            of_answer(404, &[], r#"{"error":"model 'x' not found"}"#),
+            CallError::ModelMissing { text } if text == "model 'x' not found"
+        ));
+    }
+
+    #[test]
+    fn a_page_in_place_of_an_error_is_kept_short() {
+        let page = format!("<html>{}</html>", "x".repeat(10_000));
+        let CallError::ServerError { text, .. } = of_answer(502, &[], &page) else { unreachable!() };
+        assert!(text.len() <= 2_010 && text.ends_with('…'), "{}", text.len());
+    }
+}
