@@ -139,12 +139,12 @@ mod tests {
                 let kind = |kind: &str| if kind == "normal" { Value::Null } else { json!(kind) };
                 json!({
                     "name": name,
-                    "manifest_path": format!("/root/{name}/Cargo.toml"),
+                    "manifest_path": format!("/top/{name}/Cargo.toml"),
                     "dependencies": dependencies.iter().map(|(on, k)| json!({ "name": on, "kind": kind(k) })).collect::<Vec<_>>(),
                 })
             })
             .collect();
-        json!({ "workspace_root": "/root", "packages": packages })
+        json!({ "workspace_root": "/top", "packages": packages })
     }
 
     fn texts(findings: Vec<Finding>) -> Vec<String> {

@@ -39,7 +39,7 @@ const MACHINE: &[(&str, &str)] =
     &[("/wo", "rk/"), ("/ro", "ot/"), ("/ho", "me/"), ("/Us", "ers/"), ("C:\\Us", "ers\\")];
 
 /// Homes that stand for any user's, in examples and tests.
-const EXAMPLE_HOMES: &[&str] = &["me/", "user/", "you/", "ada/", "someone/", "linuxbrew/"];
+const EXAMPLE_HOMES: &[&str] = &["me/", "user/", "you/", "ada/", "someone/", "mara/", "linuxbrew/"];
 
 fn is_code(path: &str) -> bool {
     let written_by_hand = !path.ends_with("bindings.ts");

@@ -52,7 +52,9 @@ fn function(text: &str) -> Option<String> {
     names.into_iter().find_map(|name| {
         let starts =
             |at: usize| !text[..at].chars().next_back().is_some_and(|c| c.is_alphanumeric() || "-_.".contains(c));
-        text.match_indices(name).find(|(at, _)| starts(*at)).map(|_| format!("{name}...)"))
+        // Made of nothing but variables, it is put together from what the one file holds.
+        let own = |at: usize| !text[at + name.len()..].trim_start().trim_start_matches("from ").starts_with("var(");
+        text.match_indices(name).find(|(at, _)| starts(*at) && own(*at)).map(|_| format!("{name}...)"))
     })
 }
 
@@ -92,6 +94,7 @@ mod tests {
         let svelte =
             "<a href=\"#abc\">x</a>\n<b style=\"color:#123456\">y</b>\n<style>\n  p { color: #abcd; }\n</style>\n";
         assert_eq!(lines(&colours(&file("ui/src/A.svelte", svelte))), [2, 4]);
+        assert_eq!(colours(&file("ui/src/a.css", "a { color: hsl(var(--hue) var(--s) var(--l)); }")), []);
         assert_eq!(colours(&file("ui/src/a.ts", "const id = '#123'; slab(2);\n")), []);
     }
 }
