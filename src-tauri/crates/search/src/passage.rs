@@ -2,6 +2,7 @@
 
 use crate::query::Words;
 use crate::terms::Terms;
+use std::collections::HashMap;
 
 /// A passage ends where a definition does once it has so many lines.
 const ENOUGH: usize = 15;
@@ -13,8 +14,8 @@ const SHARED: usize = 6;
 /// BM25's usual saturation and length weights.
 const K1: f32 = 1.2;
 const B: f32 = 0.75;
-/// A term that is being defined counts as this many mentions.
-const DEFINITION: f32 = 3.0;
+/// What a term that is being defined counts beyond its mentions; many mentions come close to 2.2.
+const DEFINITION: f32 = 1.5;
 
 /// Words that stand directly before the name they define.
 const DEFINERS: &[&str] = &[
@@ -92,7 +93,7 @@ struct Mention {
     line: usize,
     term: usize,
     position: usize,
-    weight: f32,
+    defines: bool,
 }
 
 /// The passages of `text` that mention the query, best first. `weights` are the terms' rarities.
@@ -112,16 +113,17 @@ pub(crate) fn passages(text: &str, words: &Words, weights: &[f32]) -> Vec<Passag
             let from = mentions.partition_point(|mention| mention.line < cut[0]);
             let to = mentions.partition_point(|mention| mention.line <= cut[1]);
             let inside = mentions.get(from..to).filter(|inside| !inside.is_empty())?;
-            let mut counts = vec![0.0f32; words.terms.len()];
+            let mut counts = vec![(0.0f32, 0.0f32); words.terms.len()];
             for mention in inside {
-                if let Some(count) = counts.get_mut(mention.term) {
-                    *count += mention.weight;
+                if let Some((count, bonus)) = counts.get_mut(mention.term) {
+                    *count += 1.0;
+                    *bonus = if mention.defines { DEFINITION } else { *bonus };
                 }
             }
             #[expect(clippy::cast_precision_loss, reason = "counts of terms in a file of at most 1 MiB")]
             let damping = K1 * (1.0 - B + B * length(cut) as f32 / usual.max(1.0));
-            let score =
-                counts.iter().zip(weights).map(|(count, weight)| weight * count * (K1 + 1.0) / (count + damping)).sum();
+            let of_term = |(count, bonus): &(f32, f32)| count * (K1 + 1.0) / (count + damping) + bonus;
+            let score = counts.iter().zip(weights).map(|(count, weight)| weight * of_term(count)).sum();
             let whole = words.phrases.iter().all(|phrase| holds(inside, phrase));
             Some((whole, Passage { lines: [cut[0] + 1, cut[1] + 1], score }))
         })
@@ -147,17 +149,17 @@ enum Naming {
 
 /// The places of the query's terms, by line, and the number of terms of each line.
 fn mentions(lines: &[&str], words: &Words) -> (Vec<Mention>, Vec<usize>) {
+    let wanted: HashMap<&str, usize> = words.terms.iter().enumerate().map(|(at, term)| (term.as_str(), at)).collect();
     let mut found = Vec::new();
     let mut lengths = Vec::with_capacity(lines.len());
     let mut term = String::new();
     let mut position = 0;
     for (line, text) in lines.iter().enumerate() {
         let mut terms = Terms::of(text);
-        let (mut length, mut last) = (0, 0);
+        let mut length = 0;
         let mut naming = Naming::No;
         while let Some(piece) = terms.next_into(&mut term) {
             length += 1;
-            last = piece.position + 1;
             let definer = !piece.whole && DEFINERS.contains(&term.as_str());
             let defines = match naming {
                 Naming::Until(end) => piece.from < end,
@@ -170,12 +172,11 @@ fn mentions(lines: &[&str], words: &Words) -> (Vec<Mention>, Vec<usize>) {
                 _ if definer => Naming::Next,
                 _ => Naming::No,
             };
-            if let Some(at) = words.terms.iter().position(|wanted| *wanted == term) {
-                let weight = if defines { DEFINITION } else { 1.0 };
-                found.push(Mention { line, term: at, position: position + piece.position, weight });
+            if let Some(at) = wanted.get(term.as_str()).copied() {
+                found.push(Mention { line, term: at, position: position + piece.position, defines });
             }
         }
-        position += last;
+        position += terms.positions();
         lengths.push(length);
     }
     (found, lengths)
@@ -194,4 +195,74 @@ fn holds(mentions: &[Mention], phrase: &[usize]) -> bool {
         .iter()
         .filter(|mention| mention.term == *first)
         .any(|mention| (1..).zip(rest).all(|(ahead, term)| stands(*term, mention.position + ahead)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbered(count: usize, line: impl Fn(usize) -> &'static str) -> Vec<[usize; 2]> {
+        let lines: Vec<&str> = (0..count).map(line).collect();
+        cut(&lines)
+    }
+
+    #[test]
+    fn a_text_is_cut_between_definitions() {
+        // Definitions of ten lines with an empty line between: two fit what is enough.
+        let line = |at: usize| match at % 11 {
+            0 => "fn a() {",
+            9 => "}",
+            10 => "",
+            _ => "    body",
+        };
+        assert_eq!(numbered(55, line), [[0, 20], [22, 42], [44, 53]]);
+    }
+
+    #[test]
+    fn a_text_without_gaps_is_cut_into_parts_that_share_lines() {
+        assert_eq!(numbered(130, |_| "    x"), [[0, 59], [54, 113], [108, 129]]);
+        assert_eq!(numbered(60, |_| "x"), [[0, 59]]);
+    }
+
+    #[test]
+    fn every_line_with_something_on_it_is_in_a_passage() {
+        for (count, every) in [(1, 1), (16, 2), (61, 7), (200, 13), (333, 50)] {
+            let lines: Vec<&str> = (0..count)
+                .map(|at| {
+                    if at % every == every - 1 {
+                        ""
+                    } else if at % 5 == 0 {
+                        "x"
+                    } else {
+                        "  x"
+                    }
+                })
+                .collect();
+            let cuts = cut(&lines);
+            for (at, _) in lines.iter().enumerate().filter(|(_, line)| !line.is_empty()) {
+                assert!(cuts.iter().any(|[first, last]| (*first..=*last).contains(&at)), "line {at} of {count}");
+            }
+            assert!(cuts.iter().all(|[first, last]| last - first < MOST));
+        }
+        assert_eq!(numbered(0, |_| ""), Vec::<[usize; 2]>::new());
+        assert_eq!(numbered(40, |_| " "), Vec::<[usize; 2]>::new());
+    }
+
+    #[test]
+    fn the_definition_of_a_name_fits_better_than_its_use() {
+        let text =
+            format!("{}\n\npub const fn parse_it() {{\n    more words here\n}}\n", "    parse_it();\n".repeat(20));
+        let words = Words::of("parseIt").unwrap();
+        let found = passages(&text, &words, &[1.0, 1.0, 1.0]);
+        assert_eq!(found.first().map(|passage| passage.lines), Some([23, 25]), "{found:?}");
+    }
+
+    #[test]
+    fn a_phrase_must_stand_in_the_passage() {
+        let filler = "    x\n".repeat(80);
+        let text = format!("header http\n{filler}the http\nheader\n");
+        let words = Words::of("\"http header\"").unwrap();
+        let found = passages(&text, &words, &[1.0, 1.0]);
+        assert_eq!(found.iter().map(|passage| passage.lines).collect::<Vec<_>>(), [[55, 83]]);
+    }
 }

@@ -53,6 +53,11 @@ impl<'a> Terms<'a> {
         }
     }
 
+    /// How many positions there were so far; also those of words that are no terms.
+    pub(crate) fn positions(&self) -> usize {
+        self.position
+    }
+
     /// The next run of letters, digits and `_`, with a `-` where it stands between letters.
     fn word(&mut self) -> Option<(usize, usize)> {
         let (from, mut last) = self.chars.by_ref().find(|(_, c)| in_word(*c))?;
