@@ -1,11 +1,20 @@
 //! Removes what a run left: its branch, keep-ref and tree.
+//!
+//! Afterwards the user's references, reflogs, configuration, index and files are what they were before the run, down to
+//! folders that would be left empty. Objects that nothing refers to any more are git's to collect.
 
-use crate::fault::Fault;
+use crate::accept::has;
+use crate::durable;
+use crate::fault::{Fault, git, io};
+use crate::hand_over::{branch_of, branch_ref};
 use crate::open::{OpenError, UserRepo};
-use crate::run_tree::TreeError;
+use crate::paths::remove_all;
+use crate::run_tree::{RunTree, TreeError, find_commit, keep_ref, ref_target};
 use crate::settled::Settled;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::ids::RunId;
+use git2::{ErrorCode, Oid, Repository};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What is to be removed.
@@ -71,26 +80,134 @@ impl DiscardError {
 }
 
 impl UserRepo {
-    /// Removes branch, keep-ref and tree, whatever the tree holds. What is gone already is fine.
+    /// Removes branch, keep-ref and tree, whatever the tree holds. What is gone already is fine; so repeating it after a
+    /// crash finishes it. Refused before anything is removed where the branch is not at the tip or is checked out.
     pub fn perform_discard(&self, plan: &Discard) -> Result<(), DiscardError> {
-        let _ = plan;
-        Ok(())
+        let repo = self.repo()?;
+        let branch = branch_of(&plan.run);
+        match (ref_target(&repo, &branch_ref(&branch))?, &plan.tip) {
+            (Some(at), tip) if tip.as_deref() != Some(at.to_string().as_str()) => {
+                return Err(DiscardError::BranchElsewhere { branch, at: at.to_string() });
+            }
+            (Some(_), _) if self.is_checked_out(&branch)? => return Err(DiscardError::CheckedOut { branch }),
+            (Some(_), _) => self.remove_ref(&repo, &branch_ref(&branch))?,
+            (None, _) => {}
+        }
+        self.remove_keep_ref(&plan.run)?;
+        let staged = self.git_dir().join(format!("atelier-accept-{}", plan.run));
+        remove_all(&staged).map_err(io("removing", &staged))?; // of an accept that was given up half-way
+        match &plan.dir {
+            Some(dir) => Ok(remove_dir(dir)?),
+            None => Ok(()),
+        }
     }
 
     /// Whether branch, keep-ref and tree are gone.
     pub fn settle_discard(&self, plan: &Discard) -> Settled {
-        Settled::Unknown(plan.run.to_string())
+        let branch = branch_of(&plan.run);
+        let found = self
+            .repo()
+            .and_then(|repo| Ok((ref_target(&repo, &branch_ref(&branch))?, ref_target(&repo, &keep_ref(&plan.run))?)));
+        match found {
+            Err(e) => Settled::Unknown(e.to_string()),
+            Ok((Some(at), _)) if plan.tip.as_deref() != Some(at.to_string().as_str()) => {
+                Settled::Unknown(format!("the branch `{branch}` is at {at}"))
+            }
+            Ok((None, None)) if plan.dir.as_deref().is_none_or(|dir| !has_tree(dir)) => Settled::Landed,
+            Ok(_) => Settled::NotLanded,
+        }
     }
 
     /// Removes `refs/atelier/base/<run>`, for a run whose tree is gone.
     pub fn remove_keep_ref(&self, run: &RunId) -> Result<(), DiscardError> {
-        let _ = run;
-        Ok(())
+        Ok(self.remove_ref(&self.repo()?, &keep_ref(run))?)
     }
 
     /// Removes the tree in `dir` after proof that its files are those of `tip`, a commit that the user's branches keep.
+    /// Ignored files, such as build caches, go with it.
     pub fn remove_tree(&self, dir: &Path, tip: &str) -> Result<(), DiscardError> {
-        let _ = (dir, tip);
-        Ok(())
+        if has_tree(dir) && dir.join("repo").exists() {
+            let repo = self.repo()?;
+            let commit = find_commit(&repo, tip)?;
+            let kept = is_kept(&repo, commit)?;
+            let files = repo.find_commit(commit).map_err(git("reading the run's commits"))?.tree_id().to_string();
+            if !kept || RunTree::open(dir)?.tree_id()? != files {
+                return Err(DiscardError::WorkWouldBeLost { dir: dir.to_owned() });
+            }
+        }
+        Ok(remove_dir(dir)?)
     }
+
+    /// Removes a reference with its log, and the folders that were made for it where they are empty now. Not by way of
+    /// libgit2's branch call, which rewrites the configuration.
+    fn remove_ref(&self, repo: &Repository, name: &str) -> Result<(), Fault> {
+        match repo.find_reference(name) {
+            Ok(mut found) => found.delete().map_err(git("removing a reference"))?,
+            Err(e) if e.code() == ErrorCode::NotFound => {}
+            Err(e) => return Err(git("removing a reference")(e)),
+        }
+        for top in [self.common_dir().to_owned(), self.common_dir().join("logs")] {
+            let mut folder = top.join(name);
+            while folder.pop() && folder.components().any(|part| part.as_os_str() == "atelier") {
+                if fs::remove_dir(&folder).is_ok() {
+                    continue;
+                }
+                if folder.exists() {
+                    break; // another run's
+                }
+            }
+        }
+        durable::sync_ref(self.common_dir(), name)
+    }
+
+    /// Whether this or a linked work tree has the branch checked out.
+    fn is_checked_out(&self, branch: &str) -> Result<bool, Fault> {
+        let linked = self.common_dir().join("worktrees");
+        let mut heads = vec![self.common_dir().join("HEAD"), self.git_dir().join("HEAD")];
+        if linked.is_dir() {
+            for entry in fs::read_dir(&linked).map_err(io("reading", &linked))?.flatten() {
+                heads.push(entry.path().join("HEAD"));
+            }
+        }
+        let wanted = format!("ref: {}", branch_ref(branch));
+        Ok(heads.iter().any(|head| fs::read_to_string(head).is_ok_and(|text| text.trim_end() == wanted)))
+    }
+}
+
+/// Whether a branch of the user or HEAD has the commit in its history.
+fn is_kept(repo: &Repository, commit: Oid) -> Result<bool, Fault> {
+    let doing = || git("looking for the commit on your branches");
+    let head = repo.head().ok().and_then(|head| head.target());
+    if head.is_some_and(|at| has(repo, at, commit)) {
+        return Ok(true);
+    }
+    for branch in repo.branches(Some(git2::BranchType::Local)).map_err(doing())? {
+        let (branch, _) = branch.map_err(doing())?;
+        if branch.get().target().is_some_and(|at| has(repo, at, commit)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn has_tree(dir: &Path) -> bool {
+    ["repo", "tree", "part"].iter().any(|part| dir.join(part).exists())
+}
+
+/// Removes what `make_tree` has made in `dir`, and `dir` where nothing else is in it. The git directory is moved to `part`
+/// first, so that half a tree is never taken for a whole one.
+fn remove_dir(dir: &Path) -> Result<(), Fault> {
+    let (repo, part) = (dir.join("repo"), dir.join("part"));
+    if repo.exists() {
+        remove_all(&part).map_err(io("removing", &part))?;
+        fs::create_dir(&part).map_err(io("making", &part))?;
+        let aside = part.join("repo");
+        fs::rename(&repo, &aside).map_err(io("moving", &repo))?;
+    }
+    // `part` goes last: while it is there, what is left in `tree` is known to be ours.
+    for old in [dir.join("tree"), part] {
+        remove_all(&old).map_err(io("removing", &old))?;
+    }
+    let _ = fs::remove_dir(dir); // it may hold other things of the run, or be gone
+    Ok(())
 }

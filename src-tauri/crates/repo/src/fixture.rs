@@ -89,7 +89,8 @@ impl Project {
 
     /// Stages what the work tree has at a path (or that it has nothing there).
     pub fn stage(&self, path: &str) {
-        let mut index = self.git().index().unwrap();
+        let repo = self.git(); // the index reads files by way of it
+        let mut index = repo.index().unwrap();
         if self.path(path).symlink_metadata().is_ok() {
             index.add_path(Path::new(path)).unwrap();
         } else {

@@ -15,6 +15,8 @@ mod fault;
 #[cfg(any(test, feature = "fixture"))]
 pub mod fixture;
 mod hand_over;
+mod land;
+mod landing;
 mod listing;
 mod message;
 mod open;
@@ -26,6 +28,7 @@ mod run_tree;
 mod scan;
 mod seen;
 mod settled;
+mod staging;
 
 #[cfg(test)]
 mod tests;

@@ -195,9 +195,9 @@ impl UserRepo {
         Ok(())
     }
 
-    /// The user's object folder and every one it borrows from in turn. All are named, since a relative name in a borrowed
-    /// folder is not followed by libgit2.
-    fn alternates(&self) -> Result<Vec<u8>, TreeError> {
+    /// The user's object folder and every one it borrows from in turn, as the text of a file `alternates`. All are named,
+    /// since a relative name in a borrowed folder is not followed by libgit2.
+    pub(crate) fn alternates(&self) -> Result<Vec<u8>, Fault> {
         let mut all = vec![self.common_dir().join("objects")];
         let mut next = 0;
         while let Some(objects) = all.get(next).cloned() {
@@ -214,11 +214,8 @@ impl UserRepo {
         let mut text = Vec::new();
         for objects in all {
             let line = paths::name_bytes(objects.as_os_str()).filter(|line| !line.contains(&b'\n'));
-            let line = line.ok_or_else(|| TreeError::Unrecordable {
-                path: objects.display().to_string(),
-                why: "git cannot borrow objects from a folder with such a name".into(),
-            })?;
-            text.extend_from_slice(line);
+            let odd = || std::io::Error::other("git cannot borrow objects from a folder with such a name");
+            text.extend_from_slice(line.ok_or_else(|| io("borrowing from", &objects)(odd()))?);
             text.push(b'\n');
         }
         Ok(text)

@@ -1,5 +1,7 @@
 //! The room's tests, each against real repositories in temporary folders.
 
+mod accepting;
+mod discarding;
 mod handing_over;
 mod opening;
 mod reviewing;
