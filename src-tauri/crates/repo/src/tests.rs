@@ -2,6 +2,7 @@
 
 mod accepting;
 mod discarding;
+mod exporting;
 mod handing_over;
 mod opening;
 mod reviewing;
