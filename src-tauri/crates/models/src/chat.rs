@@ -125,6 +125,11 @@ impl ChatRequest {
             limits: CHAT_LIMITS,
         }
     }
+
+    /// The temperature as it was written: 0.2 and not the nearest `f32` with all its digits.
+    pub(crate) fn temperature(&self) -> Option<f64> {
+        self.temperature?.to_string().parse().ok()
+    }
 }
 
 /// One piece of a model's turn.

@@ -154,7 +154,7 @@ fn body(request: &ChatRequest) -> Value {
     };
     option("num_ctx", request.context.map(Value::from));
     option("num_predict", request.max_output.map(Value::from));
-    option("temperature", request.temperature.map(Value::from));
+    option("temperature", request.temperature().map(Value::from));
     let mut body = json!({
         "model": request.model,
         "messages": request.messages.iter().map(message).collect::<Vec<_>>(),

@@ -104,7 +104,7 @@ fn body(request: &ChatRequest) -> Value {
     if let Some(most) = request.max_output {
         body["max_tokens"] = most.into();
     }
-    if let Some(temperature) = request.temperature {
+    if let Some(temperature) = request.temperature() {
         body["temperature"] = temperature.into();
     }
     body
