@@ -210,9 +210,15 @@ async fn cargo_builds_offline_with_the_tools_opened() {
     for mechanism in confining().await {
         let bench = Bench::new();
         fs::create_dir(bench.tree.join("src")).unwrap();
-        let manifest = "[package]\nname = \"tiny\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[workspace]\n";
+        // A crate that this workspace uses too, so it is in the registry's cache.
+        let manifest = "[package]\nname = \"tiny\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
+                        [dependencies]\nitoa = \"1\"\n[workspace]\n";
         fs::write(bench.tree.join("Cargo.toml"), manifest).unwrap();
-        fs::write(bench.tree.join("src/lib.rs"), "#[test] fn holds() { assert_eq!(1 + 1, 2) }").unwrap();
+        fs::write(
+            bench.tree.join("src/lib.rs"),
+            "#[test] fn holds() { assert_eq!(itoa::Buffer::new().format(2), \"2\") }",
+        )
+        .unwrap();
         let mut spec = bench.spec("");
         spec.argv = ["cargo", "test", "--offline", "--lib"].map(str::to_owned).to_vec();
         tools.open_to(&mut spec);

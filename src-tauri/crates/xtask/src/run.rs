@@ -117,11 +117,12 @@ fn cannot_start(line: &str, error: &io::Error) -> Failure {
 
 /// The command as one would type it.
 fn line(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args()).map(|word| word.to_string_lossy());
-    words
-        .map(|word| if word.contains(' ') { format!("'{word}'") } else { word.into_owned() })
-        .collect::<Vec<_>>()
-        .join(" ")
+    let program = Path::new(command.get_program());
+    // Ours and cargo's are given by their place, which says nothing to a reader.
+    let program = program.file_name().unwrap_or(program.as_os_str());
+    let words = std::iter::once(program).chain(command.get_args()).map(|word| word.to_string_lossy());
+    let quoted = words.map(|word| if word.contains(' ') { format!("'{word}'") } else { word.into_owned() });
+    quoted.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -130,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_failed_program_is_named_as_it_would_be_typed() {
-        let mut command = Command::new("sh");
+        let mut command = Command::new("/bin/sh");
         command.args(["-c", "exit 3"]);
         assert_eq!(check(&mut command).unwrap_err().to_string(), "`sh -c 'exit 3'` failed (exit status: 3)");
         assert_eq!(pass_on(&mut command).unwrap_err().exit_code(), 3);

@@ -43,6 +43,7 @@ pub fn main(args: &Args) -> Result<(), Failure> {
     }
     let metadata = workspace::metadata()?;
     let home = workspace::built(&metadata, false).join("test-home");
+    let _ = std::fs::remove_dir_all(&home); // left by an earlier run
     let bench = Bench { offline: args.has("--offline"), home, metadata };
     let mut lines = Vec::new();
     let mut stopped = false;
