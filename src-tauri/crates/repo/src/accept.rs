@@ -3,12 +3,12 @@
 //! Text filters (line ends, `ident`) apply to the user's files as with git. External filters such as LFS are never run:
 //! where a file of the run has one, the accept is refused. Commits are not signed and no hooks run.
 
-use crate::durable;
 use crate::fault::{Fault, git};
 use crate::hand_over::{branch_of, branch_ref};
 use crate::landing::Landing;
 use crate::listing::new_objects;
 use crate::open::{OpenError, UserRepo, author};
+use crate::pack;
 use crate::paths::shown;
 use crate::run_tree::ref_target;
 use crate::settled::Settled;
@@ -171,6 +171,7 @@ impl UserRepo {
         at_ms: u64,
     ) -> Result<Oid, AcceptRefusal> {
         let doing = || git("merging");
+        pack::hold_in_memory(repo)?;
         let ours = repo.find_commit(from).map_err(doing())?;
         let mut merged = repo.merge_commits(&ours, tip, None).map_err(doing())?;
         if merged.has_conflicts() {
@@ -186,9 +187,8 @@ impl UserRepo {
         let who = author(repo, at_ms)?;
         let text = format!("Merge {}: {}\n", branch_of(run), self.subject(repo, from, tip)?);
         let id = repo.commit(None, &who, &who, &text, &tree, &[&ours, tip]).map_err(doing())?;
-        let mut made: Vec<Oid> = new_objects(repo, ours.tree().ok().as_ref(), &tree)?.into_iter().collect();
-        made.push(id);
-        durable::sync_loose(&self.common_dir().join("objects"), &made)?;
+        let new = new_objects(repo, ours.tree().ok().as_ref(), &tree)?;
+        pack::write(repo, new.into_iter().chain([id]), &self.common_dir().join("objects"))?;
         Ok(id)
     }
 

@@ -1,13 +1,13 @@
 //! Records the files of a run's tree, and puts them back.
 //!
 //! Each checkpoint is a commit on the private branch, by a fixed author, so that the same files, label and time give the
-//! same id. The private repository's configuration makes libgit2 sync every object and reference before it returns.
+//! same id. Its objects are one synced pack; the private repository's configuration makes libgit2 sync references.
 
 use crate::fault::git;
-use crate::listing::{Listing, SUBMODULE, listing};
+use crate::listing::{Listing, SUBMODULE, listing, new_objects};
 use crate::open::FALLBACK;
 use crate::run_tree::{BRANCH, RunTree, TreeError, find_commit};
-use crate::{diff, put, scan};
+use crate::{diff, pack, put, scan};
 use atelier_protocol::event::Checkpoint;
 use git2::{Commit, Oid, Repository, Signature, Time};
 
@@ -16,6 +16,7 @@ impl RunTree {
     /// last checkpoint, that one is returned.
     pub fn checkpoint(&self, label: &str, at_ms: u64) -> Result<Checkpoint, TreeError> {
         let repo = self.repo()?;
+        pack::hold_in_memory(&repo)?;
         let head = self.head(&repo)?;
         let tree = self.record(&repo, &head)?;
         let commit = if tree == head.tree_id() {
@@ -25,7 +26,11 @@ impl RunTree {
             let doing = || git("recording a checkpoint");
             let who = Signature::new(FALLBACK.0, FALLBACK.1, &Time::new(seconds, 0)).map_err(doing())?;
             let files = repo.find_tree(tree).map_err(doing())?;
-            repo.commit(Some(BRANCH), &who, &who, label, &files, &[&head]).map_err(doing())?
+            let commit = repo.commit(None, &who, &who, label, &files, &[&head]).map_err(doing())?;
+            let new = new_objects(&repo, Some(&head.tree().map_err(doing())?), &files)?;
+            pack::write(&repo, new.into_iter().chain([commit]), &self.objects())?;
+            repo.reference_matching(BRANCH, commit, true, head.id(), "checkpoint").map_err(doing())?;
+            commit
         };
         let base = repo.find_commit(self.base_id()).map_err(git("reading the base"))?;
         let files = diff::changes(&repo, base.tree_id(), tree)?.into_iter().map(|change| change.file).collect();
@@ -34,8 +39,7 @@ impl RunTree {
 
     /// The id of the git tree that a checkpoint would have now.
     pub fn tree_id(&self) -> Result<String, TreeError> {
-        let repo = self.repo()?;
-        Ok(self.record(&repo, &self.head(&repo)?)?.to_string())
+        Ok(self.present(&self.repo()?)?.to_string())
     }
 
     /// Makes every file that is not ignored byte for byte as in `commit`, where the private branch is afterwards too.
@@ -52,7 +56,8 @@ impl RunTree {
         // Files of either state are tracked: neither may stay or be missed because a rule names it.
         let mut tracked = files_of(self.head(&repo)?.id())?;
         tracked.extend(target.iter().map(|(path, entry)| (path.clone(), *entry)));
-        let present = scan::scan(self, &tracked)?;
+        pack::hold_in_memory(&repo)?;
+        let present = scan::scan(self, &repo, &tracked)?;
         for path in present.keys().filter(|path| !target.contains_key(*path)) {
             put::take_away(self.root(), path)?;
         }
@@ -73,11 +78,12 @@ impl RunTree {
     /// Brings the present files into the private repository; the id of their tree.
     fn record(&self, repo: &Repository, head: &Commit<'_>) -> Result<Oid, TreeError> {
         let tracked = listing(repo, &head.tree().map_err(git("reading the last checkpoint"))?)?;
-        scan::write_tree(repo, &scan::scan(self, &tracked)?)
+        scan::write_tree(repo, &scan::scan(self, repo, &tracked)?)
     }
 
-    /// The git tree of the present files.
+    /// The git tree of the present files, which `repo` holds in memory only.
     pub(crate) fn present(&self, repo: &Repository) -> Result<Oid, TreeError> {
+        pack::hold_in_memory(repo)?;
         self.record(repo, &self.head(repo)?)
     }
 }

@@ -58,7 +58,7 @@ impl RunTree {
 impl UserRepo {
     /// What changed between two commits of the user's repository, such as those of a run whose tree is gone.
     pub fn diff(&self, from: &str, to: &str) -> Result<DiffView, TreeError> {
-        let repo = self.repo()?;
+        let repo = without_attributes(&self.repo()?)?;
         let old = tree_of(&repo, find_commit(&repo, from)?)?;
         let new = tree_of(&repo, find_commit(&repo, to)?)?;
         Ok(DiffView { base: from.to_owned(), tip: to.to_owned(), files: file_diffs(&repo, old, new)? })
@@ -67,8 +67,7 @@ impl UserRepo {
 
 /// The changed files between two trees, by path, with renames.
 pub(crate) fn changes(repo: &Repository, old: Oid, new: Oid) -> Result<Vec<Change>, Fault> {
-    let repo = without_attributes(repo)?;
-    let diff = between(&repo, old, new)?;
+    let diff = between(repo, old, new)?;
     let mut all = Vec::new();
     for (index, delta) in diff.deltas().enumerate() {
         let patch = Patch::from_diff(&diff, index).map_err(git("comparing a file"))?;
@@ -82,7 +81,8 @@ fn tree_of(repo: &Repository, commit: Oid) -> Result<Oid, Fault> {
     Ok(repo.find_commit(commit).map_err(git("reading a commit"))?.tree_id())
 }
 
-/// The same repository with neither a work tree nor an index from which attributes could be read.
+/// The user's repository with neither a work tree nor an index from which attributes could be read; a run's private
+/// repository has neither anyway.
 fn without_attributes(repo: &Repository) -> Result<Repository, Fault> {
     let doing = || git("opening the repository for a comparison");
     let bare =
@@ -110,8 +110,7 @@ fn between(repo: &Repository, old: Oid, new: Oid) -> Result<Diff<'_>, Fault> {
 }
 
 fn file_diffs(repo: &Repository, old: Oid, new: Oid) -> Result<Vec<FileDiff>, Fault> {
-    let repo = without_attributes(repo)?;
-    let diff = between(&repo, old, new)?;
+    let diff = between(repo, old, new)?;
     let mut all = Vec::new();
     for (index, delta) in diff.deltas().enumerate() {
         let patch = Patch::from_diff(&diff, index).map_err(git("comparing a file"))?;

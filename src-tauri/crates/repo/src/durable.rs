@@ -1,9 +1,8 @@
 //! Makes what was written survive a power loss, where the caller must be able to rely on it.
 
 use crate::fault::{Fault, io};
-use git2::Oid;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Waits until a file's content is on the disk.
 pub(crate) fn sync_file(path: &Path) -> Result<(), Fault> {
@@ -31,30 +30,11 @@ pub(crate) fn sync_ref(common: &Path, name: &str) -> Result<(), Fault> {
         if folder.exists() {
             sync_dir(folder)?;
         }
-        if folder == common {
+        if folder == common.join("refs") || folder == common {
             break;
         }
     }
     Ok(())
-}
-
-/// Waits until those of `ids` that are loose objects in the folder `objects` are on the disk.
-pub(crate) fn sync_loose(objects: &Path, ids: &[Oid]) -> Result<(), Fault> {
-    for id in ids {
-        let file = loose_path(objects, *id);
-        if file.exists() {
-            sync_file(&file)?;
-            if let Some(folder) = file.parent() {
-                sync_dir(folder)?;
-            }
-        }
-    }
-    sync_dir(objects)
-}
-
-fn loose_path(objects: &Path, id: Oid) -> PathBuf {
-    let hex = id.to_string();
-    objects.join(&hex[..2]).join(&hex[2..])
 }
 
 /// Writes a small file completely and syncs it.

@@ -6,10 +6,11 @@
 
 use crate::diff::{Change, changes};
 use crate::durable;
-use crate::fault::{Fault, git, io};
+use crate::fault::{Fault, git};
 use crate::listing::{Entry, listing, new_objects};
 use crate::message::Message;
 use crate::open::{OpenError, UserRepo, author};
+use crate::pack;
 use crate::plan::plan_commits;
 use crate::reviewed::{Checks, ReviewProof, ReviewedPatch};
 use crate::run_tree::{RunTree, TreeError, find_commit, ref_target};
@@ -20,7 +21,6 @@ use atelier_protocol::event::{Commit, FileChange, Reviewer};
 use atelier_protocol::ids::RunId;
 use git2::{Index, Oid, Repository};
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::PathBuf;
 
 /// Why a run could not be handed over.
@@ -129,6 +129,7 @@ impl UserRepo {
         at_ms: u64,
     ) -> Result<HandOver, HandOverError> {
         let repo = tree.repo()?;
+        pack::hold_in_memory(&repo)?;
         let doing = || git("making the run's commits");
         let point = patch.checkpoint();
         let reviewed = repo.find_commit(find_commit(&repo, &point.commit)?).map_err(doing())?;
@@ -146,15 +147,19 @@ impl UserRepo {
         self.refuse_taken(&self.repo()?, &branch)?;
         let who = author(&self.repo()?, at_ms)?;
         let mut parent = base;
+        let mut made = BTreeSet::new();
         let mut commits = Vec::new();
         for (text, files) in
             steps(&repo, &all, &with_evidence(message, tree.run(), patch), &parent, reviewed.tree_id())?
         {
             let files = repo.find_tree(files).map_err(doing())?;
             let id = repo.commit(None, &who, &who, &text, &files, &[&parent]).map_err(doing())?;
+            made.insert(id);
+            made.extend(new_objects(&repo, Some(&parent.tree().map_err(doing())?), &files)?);
             parent = repo.find_commit(id).map_err(doing())?;
             commits.push(Commit { id: id.to_string(), subject: text.lines().next().unwrap_or_default().to_owned() });
         }
+        pack::write(&repo, made, &tree.objects())?;
         let tip = parent.id();
         repo.reference("refs/atelier/hand-over", tip, true, "hand over").map_err(doing())?;
         Ok(HandOver { branch, tip: tip.to_string(), commits, dir: tree.dir().to_owned() })
@@ -204,8 +209,7 @@ impl UserRepo {
     }
 
     /// Writes what is new in `base..tip` as one pack into the user's object folder. The base itself is kept there by the
-    /// keep-ref. A pack is named by its content, so repeating this changes nothing. libgit2 syncs it because the
-    /// private repository's configuration says so.
+    /// keep-ref.
     fn copy_commits(&self, private: &Repository, base: Oid, tip: Oid) -> Result<(), HandOverError> {
         let doing = || git("copying the run's commits");
         let mut commit = private.find_commit(tip).map_err(doing())?;
@@ -217,15 +221,7 @@ impl UserRepo {
             ids.extend(new_objects(private, Some(&old), &new)?);
             commit = parent;
         }
-        let mut pack = private.packbuilder().map_err(doing())?;
-        for id in ids {
-            pack.insert_object(id, None).map_err(doing())?;
-        }
-        let folder = self.common_dir().join("objects").join("pack");
-        fs::create_dir_all(&folder).map_err(io("making", &folder))?;
-        pack.write(&folder, 0).map_err(doing())?;
-        durable::sync_dir(&folder)?;
-        Ok(())
+        Ok(pack::write(private, ids, &self.common_dir().join("objects"))?)
     }
 
     /// A branch `atelier` would stand where the folder of the runs' branches has to be.

@@ -16,6 +16,7 @@ use crate::seen::stat_entry;
 use crate::staging::FILES;
 use atelier_protocol::event::AcceptMode;
 use git2::{Oid, Repository};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -96,6 +97,7 @@ impl UserRepo {
     ) -> Result<(), AcceptRefusal> {
         // What a crashed accept has put in place already is left as it is.
         let unlike_new = landing.unlike(repo, &landing.to)?;
+        let mut folders = BTreeSet::new();
         for (path, touch) in &landing.touches {
             let (None, Some(relative)) = (&touch.new, to_os(path)) else { continue };
             let place = self.root().join(&relative);
@@ -116,9 +118,10 @@ impl UserRepo {
             }
             remove_empty_folders(&place);
             move_file(&staging.join(FILES).join(&relative), &place)?;
-            if let Some(folder) = place.parent() {
-                durable::sync_dir(folder)?;
-            }
+            folders.extend(place.parent().map(Path::to_owned));
+        }
+        for folder in folders {
+            durable::sync_dir(&folder)?;
         }
         Ok(())
     }

@@ -20,6 +20,7 @@ mod landing;
 mod listing;
 mod message;
 mod open;
+mod pack;
 mod paths;
 mod plan;
 mod put;

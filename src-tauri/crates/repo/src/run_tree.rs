@@ -189,9 +189,6 @@ impl UserRepo {
             .as_bytes(),
         )?;
         write("HEAD", format!("ref: {BRANCH}\n").as_bytes())?;
-        for folder in ["refs/heads", "refs/atelier", "refs", "objects/info", "objects", "."] {
-            durable::sync_dir(&to.join(folder))?;
-        }
         Ok(())
     }
 
@@ -278,6 +275,11 @@ impl RunTree {
     /// from a diff.
     pub(crate) fn repo(&self) -> Result<Repository, Fault> {
         open_private(&self.dir.join("repo"))
+    }
+
+    /// The private object folder.
+    pub(crate) fn objects(&self) -> PathBuf {
+        self.dir.join("repo").join("objects")
     }
 
     /// The file that remembers which files were seen with which content.

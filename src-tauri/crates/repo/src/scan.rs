@@ -14,12 +14,12 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata};
 use std::path::{Path, PathBuf};
 
-/// Files up to this size are read in one piece.
-const ONE_PIECE: u64 = 8 << 20;
+/// Files up to this size are read in one piece and held in memory with the rest of a checkpoint.
+const ONE_PIECE: u64 = 64 << 20;
 
 /// The files that are there, with their content in `repo`. `tracked` are those of the last checkpoint.
-pub(crate) fn scan(tree: &RunTree, tracked: &Listing) -> Result<Listing, TreeError> {
-    let repo = tree.repo()?;
+pub(crate) fn scan(tree: &RunTree, repo: &Repository, tracked: &Listing) -> Result<Listing, TreeError> {
+    let kept = repo.odb().map_err(git("reading objects"))?;
     let places = places(tree, tracked)?;
     let mut seen = Seen::open(&tree.seen_file());
     let mut found = Listing::new();
@@ -31,9 +31,10 @@ pub(crate) fn scan(tree: &RunTree, tracked: &Listing) -> Result<Listing, TreeErr
         let place = tree.root().join(&relative);
         let Some(stat) = paths::look(tree.root(), &relative).map_err(io("reading", &place))? else { continue };
         let Some(mode) = mode_of(&stat, tracked.get(&path)) else { continue };
-        let id = match seen.content(&path, mode, &stat) {
+        // Content that was only looked at was never kept.
+        let id = match seen.content(&path, mode, &stat).filter(|id| kept.exists(*id)) {
             Some(id) => id,
-            None => store(&repo, &place, mode, &stat).map_err(|fault| unreadable(&path, fault))?,
+            None => store(tree, repo, &place, mode, &stat).map_err(|fault| unreadable(&path, fault))?,
         };
         seen.note(&path, mode, &stat, id);
         found.insert(path, Entry { mode, id });
@@ -161,7 +162,7 @@ fn mode_of(stat: &Metadata, tracked: Option<&Entry>) -> Option<u32> {
     Some(tracked.map_or(FILE, |entry| if matches!(entry.mode, PROGRAM | LINK) { entry.mode } else { FILE }))
 }
 
-fn store(repo: &Repository, place: &Path, mode: u32, stat: &Metadata) -> Result<Oid, Fault> {
+fn store(tree: &RunTree, repo: &Repository, place: &Path, mode: u32, stat: &Metadata) -> Result<Oid, Fault> {
     let storing = || git("storing a file's content");
     if stat.is_symlink() && mode == LINK {
         let target = fs::read_link(place).map_err(io("reading", place))?;
@@ -172,7 +173,8 @@ fn store(repo: &Repository, place: &Path, mode: u32, stat: &Metadata) -> Result<
         return repo.blob(&fs::read(place).map_err(io("reading", place))?).map_err(storing());
     }
     let mut file = File::open(place).map_err(io("reading", place))?;
-    let mut writer = repo.blob_writer(None).map_err(storing())?; // no path, so no filter
+    let to_disk = tree.repo()?;
+    let mut writer = to_disk.blob_writer(None).map_err(storing())?; // no path, so no filter
     std::io::copy(&mut file, &mut writer).map_err(io("reading", place))?;
     writer.commit().map_err(storing())
 }

@@ -5,5 +5,6 @@ mod discarding;
 mod exporting;
 mod handing_over;
 mod opening;
+mod reading;
 mod reviewing;
 mod trees;
