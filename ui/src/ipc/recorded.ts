@@ -10,7 +10,7 @@
 //   `draft=PHASE` holds the last open turn in a phase (loading, reading, thinking, answering)
 //   `theme=light` the look, where the recording's settings should not decide
 
-import type { Op, Phase, Problem, Reply, Settings, Theme } from './bindings';
+import type { Envelope, Op, Phase, Problem, Reply, Settings, Theme } from './bindings';
 import { Player } from './player';
 import type { Port } from './port';
 import { parseRecording, type Recording } from './recording';
@@ -57,7 +57,7 @@ const ONLY_A_RECORDING = refusal(
 /** A port that plays `recording`. */
 export function play(recording: Recording, options: PlayOptions): Port {
   let settings: Settings = recording.settings;
-  const player = new Player(recording.events, options);
+  const player = new Player(asOfNow(recording.events, options.speed), options);
   const { project } = recording;
 
   const submit = (op: Op): Reply => {
@@ -126,6 +126,17 @@ export function play(recording: Recording, options: PlayOptions): Port {
     subscribe: async (_project, after, onFrames) => player.subscribe(after, onFrames),
     mark: () => undefined,
   };
+}
+
+/** The events as if they had just happened, or begin to now where they are played in time. */
+function asOfNow(events: readonly Envelope[], speed: number): Envelope[] {
+  const edge = speed === 0 ? events.at(-1) : events[0];
+  const shift = edge === undefined ? 0 : Date.now() - edge.at_ms;
+  return events.map((event) =>
+    event.kind === 'approval_requested'
+      ? { ...event, at_ms: event.at_ms + shift, payload: { ...event.payload, expires_at_ms: event.payload.expires_at_ms + shift } }
+      : { ...event, at_ms: event.at_ms + shift },
+  );
 }
 
 function startRun(player: Player, recording: Recording, goal: string): Reply {

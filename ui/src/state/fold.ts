@@ -15,12 +15,25 @@ export interface Fold {
 /** The items with runs of identical tool calls folded. */
 export function fold(items: readonly Item[]): Fold[] {
   const folds: Fold[] = [];
-  items.forEach((item, index) => {
+  for (let index = 0; index < items.length; index += 1) {
+    const item = items[index];
     const last = folds.at(-1);
-    if (last !== undefined && same(last.item, item)) folds[folds.length - 1] = { ...last, times: last.times + 1 };
-    else folds.push({ key: keyOf(item, index), item, times: 1 });
-  });
+    if (item === undefined) break;
+    const again = silent(item) ? items[index + 1] : item;
+    const alone = item === again || items[index + 2]?.item !== 'tool'; // a turn that asked for more is a new thought
+    if (last !== undefined && again !== undefined && alone && same(last.item, again)) {
+      folds[folds.length - 1] = { ...last, times: last.times + 1 };
+      if (item !== again) index += 1;
+    } else {
+      folds.push({ key: keyOf(item, index), item, times: 1 });
+    }
+  }
   return folds;
+}
+
+/** A turn that says nothing itself and only asks for tools. */
+function silent(item: Item): boolean {
+  return item.item === 'turn' && item.state === 'done' && item.text === '' && item.thinking === '';
 }
 
 function keyOf(item: Item, index: number): string {

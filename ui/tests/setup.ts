@@ -1,0 +1,15 @@
+// What jsdom lacks and the page uses, and a failing test for every unexpected word on the console.
+
+import { afterEach, beforeEach, expect, vi } from 'vitest';
+
+beforeEach(() => {
+  localStorage.clear();
+  document.documentElement.removeAttribute('data-theme');
+  vi.spyOn(console, 'error');
+  vi.spyOn(console, 'warn');
+});
+
+afterEach(() => {
+  expect(vi.mocked(console.error).mock.calls, 'console.error').toEqual([]);
+  expect(vi.mocked(console.warn).mock.calls, 'console.warn').toEqual([]);
+});
