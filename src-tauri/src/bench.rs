@@ -48,6 +48,7 @@ impl Bench {
                     attends: true,
                     providers: None,
                     sandbox: None,
+                    witness: None,
                 };
                 Workshop::open(options).await
             })

@@ -77,7 +77,9 @@ pub async fn start_tour(bench: State<'_, Bench>) -> Answer<String> {
 pub async fn submit(bench: State<'_, Bench>, project: Option<ProjectId>, op: Op) -> Answer<Reply> {
     match (project, op) {
         // Settings are the window's as a whole, whichever project it shows.
-        (_, op @ (Op::ChangeSettings { .. } | Op::ListProjects)) | (None, op) => bench.workshop().await?.submit(op).await,
+        (_, op @ (Op::ChangeSettings { .. } | Op::ListProjects)) | (None, op) => {
+            bench.workshop().await?.submit(op).await
+        }
         (Some(project), op) => bench.project(&project).await?.submit(op).await,
     }
 }

@@ -141,9 +141,12 @@ mod tests {
     #[test]
     fn drafts_of_one_call_are_joined_and_events_keep_their_place() {
         let mut batch = vec![draft(Phase::Thinking, "a")];
-        for frame in
-            [draft(Phase::Thinking, "b"), draft(Phase::Answering, "c"), Frame::CaughtUp(Seq(3)), draft(Phase::Answering, "d")]
-        {
+        for frame in [
+            draft(Phase::Thinking, "b"),
+            draft(Phase::Answering, "c"),
+            Frame::CaughtUp(Seq(3)),
+            draft(Phase::Answering, "d"),
+        ] {
             join(&mut batch, frame);
         }
         let expected = vec![

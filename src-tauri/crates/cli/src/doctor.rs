@@ -76,7 +76,9 @@ async fn project(args: &Args, workshop: &Workshop, out: &Out) -> Result<serde_js
 fn say_models(providers: &[ProviderView], out: &Out) {
     for provider in providers {
         match &provider.problem {
-            Some(problem) => out.say(format!("models        {}: {}\n              → {}", provider.id, problem.message, problem.hint)),
+            Some(problem) => {
+                out.say(format!("models        {}: {}\n              → {}", provider.id, problem.message, problem.hint))
+            }
             None => {
                 let version = provider.version.as_deref().unwrap_or("version unknown");
                 out.say(format!("models        {} at {} ({version})", provider.id, provider.base_url));

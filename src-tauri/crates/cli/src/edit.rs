@@ -14,7 +14,11 @@ pub fn edit(verb: &EditVerb, out: &Out) -> End {
         Problem::new(Code::BadArgument, format!("{e}."), "Use `--format whole-file` or `--format search-replace`.")
     })?;
     if !root.is_dir() {
-        return Err(Problem::new(Code::NoFolder, format!("There is no folder {}.", root.display()), "Name it with `--root`."));
+        return Err(Problem::new(
+            Code::NoFolder,
+            format!("There is no folder {}.", root.display()),
+            "Name it with `--root`.",
+        ));
     }
     let text = read_edits(file.as_deref())?;
     let edits = parse(format, &text).map_err(|e| e.problem())?;

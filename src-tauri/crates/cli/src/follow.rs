@@ -42,11 +42,31 @@ pub async fn follow(project: &Project, run: &RunId, told: Seq, out: &Out) -> End
                 out.line("progress", &json!({"owner": {"epoch": epoch, "mine": mine}}));
             }
         }
-        if live && let Some(view) = &view && let Some(end) = end_of(view, out) {
+        if live
+            && let Some(view) = &view
+            && settled(project, view).await?
+            && let Some(end) = end_of(view, out)
+        {
             return end;
         }
     }
-    Err(Problem::new(Code::OwnerLost, "The project was closed while the run was followed.", "Run `atelier runs resume`."))
+    Err(Problem::new(
+        Code::OwnerLost,
+        "The project was closed while the run was followed.",
+        "Run `atelier runs resume`.",
+    ))
+}
+
+/// Whether a question that seems open is: one that a grant answers is asked and answered in one append, but told in
+/// two frames.
+async fn settled(project: &Project, view: &RunView) -> Result<bool, Problem> {
+    if view.state != RunState::WaitsForApproval {
+        return Ok(true);
+    }
+    match project.submit(Op::ShowRun { run: view.id.clone() }).await? {
+        Reply::RunView(now) => Ok(now.state == RunState::WaitsForApproval),
+        _ => Err(unexpected()),
+    }
 }
 
 /// The end that a run's state means for a command; `None` while it goes on by itself.
@@ -63,7 +83,11 @@ fn end_of(view: &RunView, out: &Out) -> Option<End> {
             Ok(Finished { value: json!({"run": view, "pending": [asked.id]}), class: ExitClass::NeedsAnswer })
         }
         RunState::Done => {
-            out.say(format!("{}\naccept with `atelier runs accept {1}`, or `discard {1}`", story::cost(&view.cost), view.id));
+            out.say(format!(
+                "{}\naccept with `atelier runs accept {1}`, or `discard {1}`",
+                story::cost(&view.cost),
+                view.id
+            ));
             result(ExitClass::Done)
         }
         RunState::Parked | RunState::Failed | RunState::Cancelled => {

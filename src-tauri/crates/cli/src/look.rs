@@ -42,8 +42,9 @@ pub async fn search(args: &Args, query: &str, limit: u32, out: &Out) -> End {
 
 pub async fn export(args: &Args, run: Option<&str>, format: Format, to: &Path, out: &Out) -> End {
     // The owner may be a process with another working directory.
-    let to = std::path::absolute(to)
-        .map_err(|e| Problem::new(Code::BadArgument, format!("`{}` is not a path: {e}", to.display()), "Name a file."))?;
+    let to = std::path::absolute(to).map_err(|e| {
+        Problem::new(Code::BadArgument, format!("`{}` is not a path: {e}", to.display()), "Name a file.")
+    })?;
     let (workshop, project) = session::project(args).await?;
     let work = async {
         let run = match run {

@@ -66,7 +66,8 @@ impl Out {
         match end {
             Ok(finished) => {
                 if self.json {
-                    let line = json!({"v": 1, "type": "result", "exit": finished.class.code(), "result": finished.value});
+                    let line =
+                        json!({"v": 1, "type": "result", "exit": finished.class.code(), "result": finished.value});
                     let _ = writeln!(std::io::stdout(), "{line}");
                 }
                 ExitCode::from(finished.class.code())
@@ -74,7 +75,11 @@ impl Out {
             Err(problem) => {
                 let exit = problem.code.exit().code();
                 if self.json {
-                    let _ = writeln!(std::io::stdout(), "{}", json!({"v": 1, "type": "error", "exit": exit, "error": problem}));
+                    let _ = writeln!(
+                        std::io::stdout(),
+                        "{}",
+                        json!({"v": 1, "type": "error", "exit": exit, "error": problem})
+                    );
                 }
                 let _ = write!(std::io::stderr(), "{}", for_people(&problem));
                 ExitCode::from(exit)

@@ -54,13 +54,20 @@ async fn list(project: &Project, out: &Out) -> End {
     }
     for run in &runs {
         let goal = run.goal.lines().next().unwrap_or_default();
-        out.say(format!("{}  {:<15} {:>3} files  {goal}", run.id, story::state(run.state, &run.disposition), run.files));
+        out.say(format!(
+            "{}  {:<15} {:>3} files  {goal}",
+            run.id,
+            story::state(run.state, &run.disposition),
+            run.files
+        ));
     }
     Ok(Finished::done(json!({"runs": runs})))
 }
 
 async fn show(project: &Project, run: &RunId, with_diff: bool, out: &Out) -> End {
-    let Reply::RunView(view) = project.submit(Op::ShowRun { run: run.clone() }).await? else { return Err(unexpected()) };
+    let Reply::RunView(view) = project.submit(Op::ShowRun { run: run.clone() }).await? else {
+        return Err(unexpected());
+    };
     out.say(story::summary(&view));
     if let Some(problem) = &view.problem {
         out.say(crate::out::for_people(problem));
@@ -100,7 +107,9 @@ async fn events(project: &Project, run: RunId, mut after: Seq, out: &Out) -> End
 
 async fn resume(project: &Project, run: RunId, out: &Out) -> End {
     // What is in the history already was told before.
-    let Reply::RunView(view) = project.submit(Op::ShowRun { run: run.clone() }).await? else { return Err(unexpected()) };
+    let Reply::RunView(view) = project.submit(Op::ShowRun { run: run.clone() }).await? else {
+        return Err(unexpected());
+    };
     let Reply::Run(run) = project.submit(Op::ResumeRun { run }).await? else { return Err(unexpected()) };
     follow(project, &run, view.last_seq, out).await
 }

@@ -24,6 +24,7 @@ pub async fn workshop_with(providers: Option<Vec<ProviderSettings>>) -> Result<W
         attends: false,
         providers,
         sandbox: None,
+        witness: None,
     };
     Workshop::open(options).await
 }

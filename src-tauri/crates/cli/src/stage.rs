@@ -17,7 +17,8 @@ pub async fn stage(args: &StageArgs, out: &Out) -> End {
     }
     let models: Vec<String> = script.models.iter().map(|model| model.name.clone()).collect();
     let options = Options { port: args.port, transcript: args.transcript.clone() };
-    let stage = Stage::start(script, options).await.map_err(|e| environment(&format!("The stage could not start: {e}")))?;
+    let stage =
+        Stage::start(script, options).await.map_err(|e| environment(&format!("The stage could not start: {e}")))?;
     out.say(format!("playing {file} at {} with {}; stop with Ctrl-C", stage.url(), models.join(", ")));
     out.say(format!("use it with `atelier --server {} run \"GOAL\"`", stage.url()));
     out.line("progress", &json!({"url": stage.url(), "models": models}));

@@ -109,7 +109,9 @@ pub fn question(ask: &Ask) -> String {
             cost(spent)
         ),
         Ask::Command { argv, reason, .. } => format!("run `{}` without a sandbox?\n    {reason}", argv.join(" ")),
-        Ask::Tool { role, call, rule } => format!("may {role} call `{}`?\n    {rule}\n    {}", call.name, call.arguments),
+        Ask::Tool { role, call, rule } => {
+            format!("may {role} call `{}`?\n    {rule}\n    {}", call.name, call.arguments)
+        }
     }
 }
 

@@ -23,17 +23,17 @@ pub(crate) async fn accept(desk: &Desk, run: &RunId) -> Result<Reply, Problem> {
     let view = &machine.view;
     may_be_decided(view)?;
     if view.state != RunState::Done {
-        return Err(wrong(format!("Run {run} was not handed over, so there is nothing to accept."), "Resume it, or discard it."));
+        return Err(wrong(
+            format!("Run {run} was not handed over, so there is nothing to accept."),
+            "Resume it, or discard it.",
+        ));
     }
-    let tip = view.commits.last().map(|c| c.id.clone()).ok_or_else(|| defect("a run was handed over without commits"))?;
+    let tip =
+        view.commits.last().map(|c| c.id.clone()).ok_or_else(|| defect("a run was handed over without commits"))?;
     let (id, at_ms) = (run.clone(), desk.sources.clock.now_ms());
     let plan = desk.with_repo(move |repo| repo.plan_accept(&id, &tip, at_ms).map_err(|e| e.problem())).await?;
-    let effect = Effect::Accept {
-        branch: plan.branch.clone(),
-        from: plan.from.clone(),
-        to: plan.to.clone(),
-        mode: plan.mode,
-    };
+    let effect =
+        Effect::Accept { branch: plan.branch.clone(), from: plan.from.clone(), to: plan.to.clone(), mode: plan.mode };
     let version = append(desk, run, machine.version, vec![intended(ACCEPT, effect)]).await?;
     let performing = plan.clone();
     let done = desk.with_repo(move |repo| repo.perform_accept(&performing).map_err(|e| e.problem())).await;
@@ -109,9 +109,8 @@ pub(crate) async fn export(desk: &Desk, run: Option<&RunId>, format: ExportForma
         }
     };
     let to = Path::new(to).to_owned();
-    let exported = desk
-        .with_repo(move |repo| repo.export(commit.as_deref(), format, &to).map_err(|e| e.problem()))
-        .await?;
+    let exported =
+        desk.with_repo(move |repo| repo.export(commit.as_deref(), format, &to).map_err(|e| e.problem())).await?;
     Ok(Reply::Exported { path: exported.path.to_string_lossy().into_owned(), bytes: exported.bytes })
 }
 
@@ -215,6 +214,6 @@ async fn machine_of(desk: &Desk, run: &RunId) -> Result<Machine, Problem> {
 async fn append(desk: &Desk, run: &RunId, version: u64, events: Vec<Event>) -> Result<u64, Problem> {
     let count = events.len() as u64;
     let events = events.into_iter().map(|event| NewEvent::of_run(run, None, event)).collect();
-    desk.journal.append_expecting(run, version, events).await?;
+    desk.append(Some((run, version)), events).await?;
     Ok(version + count)
 }

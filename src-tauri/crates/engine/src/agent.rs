@@ -59,8 +59,14 @@ impl Run {
             }
         }
         let route = chosen.route.clone();
-        self.record(vec![Event::CallStarted { call: call.clone(), role: role.id.clone(), route, prompt: record, attempt }])
-            .await?;
+        self.record(vec![Event::CallStarted {
+            call: call.clone(),
+            role: role.id.clone(),
+            route,
+            prompt: record,
+            attempt,
+        }])
+        .await?;
         let answer = self.stream(&call, request, &chosen).await;
         match answer {
             Ok(turn) => self.take(&role, call, turn).await,
@@ -118,12 +124,14 @@ impl Run {
                 "The model's answer was cut off at its length limit.",
                 "Resume to ask once more, or choose a model with a longer context.",
             );
-            let told = "Your last turn was cut off at the length limit. Answer again, shorter, or do it in smaller parts.";
+            let told =
+                "Your last turn was cut off at the length limit. Answer again, shorter, or do it in smaller parts.";
             return self.unusable(call, problem, turn.text, told.to_owned()).await;
         }
         let first = self.machine.tool_calls;
         // Servers number calls as they like; ours are unique in the run and the same on a repeat.
-        let tool_calls: Vec<ToolCall> = (first + 1..).zip(turn.tool_calls).map(|(n, c)| ToolCall { id: format!("t{n}"), ..c }).collect();
+        let tool_calls: Vec<ToolCall> =
+            (first + 1..).zip(turn.tool_calls).map(|(n, c)| ToolCall { id: format!("t{n}"), ..c }).collect();
         let finished = Event::CallFinished {
             call,
             text: turn.text,
@@ -138,7 +146,9 @@ impl Run {
     async fn failed(&mut self, call: CallId, failed: atelier_models::Failed, attempt: u32, chosen: &Chosen) -> Done {
         let problem = failed.error.problem(&chosen.provider, &chosen.model);
         if let CallError::MalformedCall { name, .. } = &failed.error {
-            let told = format!("Your call of `{name}` had arguments that are not a JSON object. Nothing was done. Call it again.");
+            let told = format!(
+                "Your call of `{name}` had arguments that are not a JSON object. Nothing was done. Call it again."
+            );
             return self.unusable(call, problem, failed.partial_text, told).await;
         }
         let nothing_shown = failed.partial_text.is_empty();
@@ -216,7 +226,8 @@ impl Run {
                 "Say more exactly what should change, or choose another model.",
             )));
         }
-        let message = "No file differs from the base, so the work is not done. Make the change with `edit_file` or `write_file`.";
+        let message =
+            "No file differs from the base, so the work is not done. Make the change with `edit_file` or `write_file`.";
         self.record(vec![Event::TurnCorrected { message: message.to_owned() }]).await
     }
 
@@ -298,7 +309,9 @@ pub(crate) fn spec_of(arguments: &Value) -> Result<Spec, String> {
     let summary = arguments.get("summary").and_then(Value::as_str).unwrap_or_default().trim().to_owned();
     let listed: Vec<String> = match arguments.get("requirements") {
         Some(Value::Array(items)) => items.iter().filter_map(requirement).collect(),
-        Some(Value::String(text)) => text.lines().map(|line| line.trim_start_matches(['-', '*', ' ']).to_owned()).collect(),
+        Some(Value::String(text)) => {
+            text.lines().map(|line| line.trim_start_matches(['-', '*', ' ']).to_owned()).collect()
+        }
         _ => return Err("`requirements` must be an array of strings".to_owned()),
     };
     let requirements = numbered(listed.into_iter().filter(|text| !text.trim().is_empty()));
@@ -363,7 +376,8 @@ mod tests {
 
     #[test]
     fn a_context_is_the_smallest_rung_that_holds_the_prompt() {
-        let route = Route { provider: "p".into(), model: "m".into(), local: true, context: None, reason: String::new() };
+        let route =
+            Route { provider: "p".into(), model: "m".into(), local: true, context: None, reason: String::new() };
         assert_eq!(context_for(9000, Some(32_768), &route).unwrap(), 16_384);
         assert_eq!(context_for(9000, Some(10_000), &route).unwrap(), 10_000);
         assert_eq!(context_for(90_000, Some(131_072), &route).unwrap(), 90_000);
@@ -374,7 +388,10 @@ mod tests {
     #[test]
     fn a_spec_is_read_from_arguments_objects_and_plain_text() {
         let spec = spec_of(&json!({"title": "T", "requirements": ["a", {"text": "b"}, ""]})).unwrap();
-        assert_eq!(spec.requirements.iter().map(|r| format!("{} {}", r.id, r.text)).collect::<Vec<_>>(), ["R1 a", "R2 b"]);
+        assert_eq!(
+            spec.requirements.iter().map(|r| format!("{} {}", r.id, r.text)).collect::<Vec<_>>(),
+            ["R1 a", "R2 b"]
+        );
         assert!(spec_of(&json!({"title": "T", "requirements": []})).is_err());
         assert_eq!(spec_in("# Add x\n\n1. one\n2. two\n").unwrap().requirements.len(), 2);
         assert_eq!(spec_in("```json\n{\"title\":\"T\",\"requirements\":[\"a\"]}\n```").unwrap().title, "T");

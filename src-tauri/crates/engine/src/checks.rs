@@ -109,8 +109,9 @@ fn detected(root: &Path) -> Vec<DeclaredCheck> {
 fn has_test(root: &Path, file: &str) -> bool {
     let text = || std::fs::read_to_string(root.join(file)).unwrap_or_default();
     match file {
-        "package.json" => serde_json::from_str::<serde_json::Value>(&text())
-            .is_ok_and(|package| package["scripts"]["test"].as_str().is_some_and(|script| !script.contains("no test specified"))),
+        "package.json" => serde_json::from_str::<serde_json::Value>(&text()).is_ok_and(|package| {
+            package["scripts"]["test"].as_str().is_some_and(|script| !script.contains("no test specified"))
+        }),
         "Makefile" => text().lines().any(|line| line.starts_with("test:")),
         _ => true,
     }

@@ -4,9 +4,7 @@
 
 use crate::run::{Done, Halt, Run, defect};
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{
-    Answer, Ask, Check, ChecksVerdict, Effect, Event, Outcome, Reviewer, StepResult,
-};
+use atelier_protocol::event::{Answer, Ask, Check, ChecksVerdict, Effect, Event, Outcome, Reviewer, StepResult};
 use atelier_repo::{Checks, HandOver, Message, ReviewProof, ReviewedPatch};
 
 impl Run {
@@ -39,7 +37,11 @@ impl Run {
                 let note = self.machine.view.approvals.last().map(|a| a.note.clone()).unwrap_or_default();
                 let problem = Problem::new(
                     Code::Rejected,
-                    if note.is_empty() { "The hand-over was rejected.".to_owned() } else { format!("The hand-over was rejected: {note}") },
+                    if note.is_empty() {
+                        "The hand-over was rejected.".to_owned()
+                    } else {
+                        format!("The hand-over was rejected: {note}")
+                    },
                     "Nothing was published and your files are untouched. Discard the run, or start another.",
                 );
                 self.record(vec![Event::RunFinished { outcome: Outcome::Cancelled { problem } }]).await
@@ -66,7 +68,8 @@ impl Run {
     /// The commits to publish. The same events give the same commits, so that a repeat makes nothing new.
     async fn plan_hand_over(&self) -> Result<HandOver, Halt> {
         let view = &self.machine.view;
-        let (Some(point), Some(asked)) = (&view.checkpoint, view.approvals.iter().rev().find(|a| matches!(a.ask, Ask::HandOver { .. })))
+        let (Some(point), Some(asked)) =
+            (&view.checkpoint, view.approvals.iter().rev().find(|a| matches!(a.ask, Ask::HandOver { .. })))
         else {
             return Err(Halt::Fail(defect("a hand-over was begun without a checkpoint and a question")));
         };
@@ -83,8 +86,7 @@ impl Run {
             .find(|r| r.tree == point.tree && matches!(r.by, Reviewer::Role { .. }))
             .filter(|_| checks != Checks::NoneDeclared);
         let review = by_role.map_or(ReviewProof::ByUser, |review| ReviewProof::ByRole(review.clone()));
-        let patch = ReviewedPatch::new(point, checks, review, asked.id.clone())
-            .map_err(|e| Halt::Fail(e.problem()))?;
+        let patch = ReviewedPatch::new(point, checks, review, asked.id.clone()).map_err(|e| Halt::Fail(e.problem()))?;
         let message = self.message(&of_tree);
         let at_ms = self.machine.approved_at_ms.unwrap_or(view.updated_at_ms);
         let dir = self.tree_dir();
@@ -115,4 +117,3 @@ impl Run {
         Message { kind: None, subject: subject.to_owned(), body: body.trim().to_owned(), trailers }
     }
 }
-

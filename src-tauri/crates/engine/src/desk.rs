@@ -4,7 +4,8 @@ use crate::flow::{self, Flow};
 use crate::places::Places;
 use crate::role::{self, Role};
 use crate::sources::{FLOW, ROLES, Sources};
-use atelier_journal::Journal;
+use atelier_journal::{AppendError, Journal};
+use atelier_protocol::Envelope;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{FlowRef, NewEvent, Output};
 use atelier_protocol::ids::{ProjectId, RunId};
@@ -42,6 +43,20 @@ pub struct Desk {
     pub settings: Arc<dyn Fn() -> Settings + Send + Sync>,
     /// The search index, opened on first use.
     pub index: Mutex<Option<Arc<Index>>>,
+    /// Sees every append, just before and just after it.
+    pub witness: Option<Witness>,
+}
+
+/// Sees every append of a run just before and just after its commit, and may end the process there. With it a crash
+/// harness proves that any run goes on from any point.
+pub type Witness = Arc<dyn Fn(Moment<'_>) + Send + Sync>;
+
+/// A moment that a witness sees.
+pub enum Moment<'a> {
+    /// These are about to be appended; what they tell of has happened.
+    Before(&'a [NewEvent]),
+    /// These are committed; what follows from them has not happened.
+    After(&'a [Envelope]),
 }
 
 impl Desk {
@@ -119,10 +134,23 @@ impl Desk {
         Ok(Output { text: head_and_tail(&text, KEPT_OUTPUT), bytes: whole_size, full: Some(full) })
     }
 
-    /// Appends events of the store itself, not of a run.
-    pub async fn note(&self, events: Vec<NewEvent>) -> Result<(), Problem> {
-        self.journal.append(events).await?;
-        Ok(())
+    /// Appends events to the history; where a version is given, only to a run that has so many.
+    pub async fn append(
+        &self,
+        expected: Option<(&RunId, u64)>,
+        events: Vec<NewEvent>,
+    ) -> Result<Vec<Envelope>, AppendError> {
+        if let Some(witness) = &self.witness {
+            witness(Moment::Before(&events));
+        }
+        let receipt = match expected {
+            Some((run, version)) => self.journal.append_expecting(run, version, events).await?,
+            None => self.journal.append(events).await?,
+        };
+        if let Some(witness) = &self.witness {
+            witness(Moment::After(&receipt.events));
+        }
+        Ok(receipt.events)
     }
 
     fn index(&self) -> Result<Arc<Index>, Problem> {
@@ -137,9 +165,15 @@ impl Desk {
 }
 
 /// Runs `work` on a thread that may block.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| {
-        Err(Problem::new(Code::Internal, format!("A worker thread ended unexpectedly: {e}"), "Please report this with the log."))
+        Err(Problem::new(
+            Code::Internal,
+            format!("A worker thread ended unexpectedly: {e}"),
+            "Please report this with the log.",
+        ))
     })
 }
 

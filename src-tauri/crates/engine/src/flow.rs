@@ -119,8 +119,12 @@ pub fn read(file: &str, text: &str, roles: &[RoleId]) -> Result<Flow, YamlError>
                 }
                 Kind::Agent { role, writes: step.writes }
             }
-            (FileKind::Agent, None) => return Err(wrong(&id_line, format!("the agent step `{}` names no role", step.id))),
-            (_, Some(role)) => return Err(wrong(&format!("role: {role}"), format!("the step `{}` takes no role", step.id))),
+            (FileKind::Agent, None) => {
+                return Err(wrong(&id_line, format!("the agent step `{}` names no role", step.id)));
+            }
+            (_, Some(role)) => {
+                return Err(wrong(&format!("role: {role}"), format!("the step `{}` takes no role", step.id)));
+            }
             (FileKind::Check, None) => Kind::Check,
             (FileKind::Approve, None) => Kind::Approve,
             (FileKind::HandOver, None) => Kind::HandOver,

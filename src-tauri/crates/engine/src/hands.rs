@@ -9,9 +9,9 @@ use crate::role::{Role, Tool};
 use crate::run::{Done, Halt, Run};
 use crate::tools::{self, Answer};
 use atelier_edit::{Block, Edit};
-use atelier_repo::Tip;
 use atelier_protocol::event::{Answer as Said, Ask, Effect, Event, Output, ToolCall, Verdict};
 use atelier_protocol::hash::Hash;
+use atelier_repo::Tip;
 use serde_json::Value;
 use std::io::Write;
 use std::path::Path;
@@ -47,7 +47,9 @@ impl Run {
 
     async fn act(&mut self, role: &Role, call: ToolCall, before: Vec<Event>) -> Done {
         let Some(tool) = Tool::named(&call.name) else {
-            return self.answer(&call, before, Answer::refused(one_line(&call), "there is no such tool"), Vec::new()).await;
+            return self
+                .answer(&call, before, Answer::refused(one_line(&call), "there is no such tool"), Vec::new())
+                .await;
         };
         match tool {
             Tool::ListFiles => {
@@ -73,7 +75,9 @@ impl Run {
                     let answer = Answer::done("deliver the specification", "delivered");
                     self.answer(&call, before, answer, vec![Event::SpecWritten { spec }]).await
                 }
-                Err(why) => self.answer(&call, before, Answer::refused("deliver the specification", why), Vec::new()).await,
+                Err(why) => {
+                    self.answer(&call, before, Answer::refused("deliver the specification", why), Vec::new()).await
+                }
             },
             Tool::SubmitReview => {
                 let tree = self.machine.view.checkpoint.as_ref().map(|c| c.tree.clone()).unwrap_or_default();
@@ -82,14 +86,22 @@ impl Run {
                         let answer = Answer::done("deliver the review", "delivered");
                         self.answer(&call, before, answer, vec![Event::ReviewRecorded { review }]).await
                     }
-                    Err(why) => self.answer(&call, before, Answer::refused("deliver the review", why), Vec::new()).await,
+                    Err(why) => {
+                        self.answer(&call, before, Answer::refused("deliver the review", why), Vec::new()).await
+                    }
                 }
             }
         }
     }
 
     /// Records a tool's answer, after `before` and before `told`.
-    pub(crate) async fn answer(&mut self, call: &ToolCall, before: Vec<Event>, answer: Answer, told: Vec<Event>) -> Done {
+    pub(crate) async fn answer(
+        &mut self,
+        call: &ToolCall,
+        before: Vec<Event>,
+        answer: Answer,
+        told: Vec<Event>,
+    ) -> Done {
         let size = answer.text.len() as u64;
         let output = Output { text: answer.text, bytes: size, full: None };
         let mut events = before;

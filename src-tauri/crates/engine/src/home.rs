@@ -76,7 +76,8 @@ impl HomeOwner {
                 if let Some(id) = known.unchanged(&path, &common_dir, root_commit.as_ref()) {
                     return Ok(Reply::Enrolled(id));
                 }
-                let project = known.moved_here(&common_dir, root_commit.as_ref()).unwrap_or_else(|| self.sources.project_id());
+                let project =
+                    known.moved_here(&common_dir, root_commit.as_ref()).unwrap_or_else(|| self.sources.project_id());
                 let opened = Event::ProjectOpened { project: project.clone(), path, name, common_dir, root_commit };
                 self.append(&mut known, opened).await?;
                 Ok(Reply::Enrolled(project))
@@ -110,7 +111,8 @@ impl Known {
     /// The id of a folder that is where it was; one that is the latest needs no new record.
     fn unchanged(&self, path: &str, common_dir: &str, root_commit: Option<&String>) -> Option<ProjectId> {
         let latest = self.projects.first()?;
-        let same = latest.view.path == path && latest.common_dir == common_dir && latest.root_commit.as_ref() == root_commit;
+        let same =
+            latest.view.path == path && latest.common_dir == common_dir && latest.root_commit.as_ref() == root_commit;
         same.then(|| latest.view.id.clone())
     }
 
@@ -119,7 +121,9 @@ impl Known {
         let here = self.projects.iter().find(|p| p.common_dir == common_dir);
         let moved = || {
             self.projects.iter().find(|p| {
-                root_commit.is_some() && p.root_commit.as_ref() == root_commit && !std::path::Path::new(&p.common_dir).exists()
+                root_commit.is_some()
+                    && p.root_commit.as_ref() == root_commit
+                    && !std::path::Path::new(&p.common_dir).exists()
             })
         };
         here.or_else(moved).map(|p| p.view.id.clone())

@@ -28,6 +28,7 @@ mod tools;
 mod verify;
 mod workshop;
 
+pub use desk::{Moment, Witness};
 pub use places::Places;
 pub use project::Project;
 pub use seat::FrameStream;

@@ -97,20 +97,23 @@ impl ProjectOwner {
                 let (http, clock) = (&self.desk.http, &self.desk.sources.clock);
                 Ok(Reply::Models(workshop::describe(&(self.desk.settings)(), http, clock).await))
             }
-            Op::ChangeSettings { .. }
-            | Op::EnrolProject { .. }
-            | Op::ListProjects
-            | Op::RecordEgress { .. } => Err(Problem::new(
-                Code::BadArgument,
-                "That is asked of the workshop, not of a project.",
-                "Send it without a project.",
-            )),
+            Op::ChangeSettings { .. } | Op::EnrolProject { .. } | Op::ListProjects | Op::RecordEgress { .. } => {
+                Err(Problem::new(
+                    Code::BadArgument,
+                    "That is asked of the workshop, not of a project.",
+                    "Send it without a project.",
+                ))
+            }
         }
     }
 
     async fn start(&self, goal: String, model: Option<ModelChoice>, grants: Grants) -> Result<Reply, Problem> {
         if goal.trim().is_empty() {
-            return Err(Problem::new(Code::EmptyGoal, "The goal is empty.", "Say in a sentence what should be different."));
+            return Err(Problem::new(
+                Code::EmptyGoal,
+                "The goal is empty.",
+                "Say in a sentence what should be different.",
+            ));
         }
         let roles = self.desk.roles()?;
         let (flow, text) = self.desk.flow(&roles)?;
@@ -172,11 +175,18 @@ impl ProjectOwner {
         let events = read_all(&self.desk, &asked.run, Seq::ZERO).await?;
         let version = events.len() as u64;
         if Machine::of(&events).is_none_or(|m| m.view.pending_approval().is_none_or(|p| p.id != *approval)) {
-            return Err(Problem::new(Code::UnknownApproval, "The question was answered meanwhile.", "Look at the run."));
+            return Err(Problem::new(
+                Code::UnknownApproval,
+                "The question was answered meanwhile.",
+                "Look at the run.",
+            ));
         }
-        let step = events.iter().rev().find(|e| matches!(&e.event, Event::ApprovalRequested { approval: a, .. } if a == approval));
+        let step = events
+            .iter()
+            .rev()
+            .find(|e| matches!(&e.event, Event::ApprovalRequested { approval: a, .. } if a == approval));
         let event = NewEvent::of_run(&asked.run, step.and_then(|e| e.step.as_ref()), settled);
-        self.desk.journal.append_expecting(&asked.run, version, vec![event]).await?;
+        self.desk.append(Some((&asked.run, version)), vec![event]).await?;
         self.supervisor.wake(&asked.run);
         if self.attends {
             self.supervisor.attend(&self.desk, &asked.run).await?;
@@ -215,7 +225,11 @@ impl ProjectOwner {
     async fn blob(&self, hash: &Hash) -> Result<Reply, Problem> {
         match self.desk.journal.blob(hash).await? {
             Some(bytes) => Ok(Reply::Blob(String::from_utf8_lossy(&bytes).into_owned())),
-            None => Err(Problem::new(Code::BadArgument, format!("There is no content {hash}."), "Take a hash from an event.")),
+            None => Err(Problem::new(
+                Code::BadArgument,
+                format!("There is no content {hash}."),
+                "Take a hash from an event.",
+            )),
         }
     }
 
@@ -238,7 +252,8 @@ impl ProjectOwner {
     }
 
     async fn tell(&self, run: &RunId, event: Event) -> Result<(), Problem> {
-        self.desk.note(vec![NewEvent::of_run(run, None, event)]).await
+        self.desk.append(None, vec![NewEvent::of_run(run, None, event)]).await?;
+        Ok(())
     }
 }
 

@@ -100,7 +100,9 @@ mod tests {
     #[test]
     fn git_folders_are_closed_in_every_spelling() {
         let developer = &roles()[2];
-        for path in [".git/config", "./.git/config", "a/.GIT/hooks/x", ".git", ".git./config", "sub//.Git/x", ".git /config"] {
+        for path in
+            [".git/config", "./.git/config", "a/.GIT/hooks/x", ".git", ".git./config", "sub//.Git/x", ".git /config"]
+        {
             assert!(!allowed(developer, "write_file", Some(path)), "{path}");
         }
         assert!(allowed(developer, "write_file", Some(".gitignore")));

@@ -220,7 +220,10 @@ fn check_example(role: &Role, example: &Example) -> Result<(), (String, String)>
         let what = [Some(call.tool.as_str()), call.path.as_deref(), call.name.as_deref()];
         let what: Vec<&str> = what.into_iter().flatten().collect();
         let needle = format!("{said}: {{ tool: {}", call.tool);
-        return Err((needle, format!("the example says {said} `{}`, but the rules say otherwise: {verdict:?}", what.join(" "))));
+        return Err((
+            needle,
+            format!("the example says {said} `{}`, but the rules say otherwise: {verdict:?}", what.join(" ")),
+        ));
     }
     Ok(())
 }
@@ -331,7 +334,8 @@ mod tests {
         let project = tempfile::tempdir().unwrap();
         let folder = project.path().join(".atelier/roles");
         std::fs::create_dir_all(&folder).unwrap();
-        let greedy = include_str!("../../../../roles/qa_tester.yaml").replace("[list_files,", "[write_file, list_files,");
+        let greedy =
+            include_str!("../../../../roles/qa_tester.yaml").replace("[list_files,", "[write_file, list_files,");
         std::fs::write(folder.join("qa_tester.yaml"), greedy.split("examples:").next().unwrap()).unwrap();
         let shipped = [("qa_tester.yaml", include_str!("../../../../roles/qa_tester.yaml"))];
         let problem = load(&shipped, Some(project.path())).unwrap_err();

@@ -11,9 +11,7 @@ use crate::role::{Deliverable, Role};
 use crate::{checks, tools};
 use atelier_journal::AppendError;
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{
-    Actor, Answer, Ask, Effect, EffectOutcome, Event, NewEvent, Outcome, StepResult,
-};
+use atelier_protocol::event::{Actor, Answer, Ask, Effect, EffectOutcome, Event, NewEvent, Outcome, StepResult};
 use atelier_protocol::ids::{RunId, Seq, StepId};
 use atelier_protocol::view::{Item, TurnState};
 use atelier_repo::TreeSpec;
@@ -137,9 +135,9 @@ impl Run {
     pub(crate) async fn record_in(&mut self, step: Option<&StepId>, events: Vec<Event>) -> Done {
         let new: Vec<NewEvent> = events.into_iter().map(|event| NewEvent::of_run(&self.id, step, event)).collect();
         loop {
-            match self.desk.journal.append_expecting(&self.id, self.machine.version, new.clone()).await {
-                Ok(receipt) => {
-                    receipt.events.iter().for_each(|event| self.machine.apply(event));
+            match self.desk.append(Some((&self.id, self.machine.version)), new.clone()).await {
+                Ok(events) => {
+                    events.iter().for_each(|event| self.machine.apply(event));
                     return Ok(());
                 }
                 // The user answered or stopped it meanwhile. What is recorded here happened all the same.
@@ -167,7 +165,8 @@ impl Run {
     /// The current step, which every action within a step has.
     pub(crate) fn current(&self) -> Result<(&Current, &Step), Halt> {
         let current = self.machine.current.as_ref();
-        let found = current.and_then(|c| Machine::index_of(&self.flow, &c.step).map(|index| (c, &self.flow.steps[index])));
+        let found =
+            current.and_then(|c| Machine::index_of(&self.flow, &c.step).map(|index| (c, &self.flow.steps[index])));
         found.ok_or_else(|| Halt::Fail(defect("an action of a step was taken outside any step")))
     }
 
@@ -224,8 +223,7 @@ impl Run {
         let effect = Effect::MakeTree { base: self.machine.view.base.commit.clone() };
         self.record(vec![Event::EffectIntended { key: "tree".to_owned(), effect }]).await?;
         let spec = self.tree_spec();
-        let made =
-            self.desk.with_repo(move |repo| repo.make_tree(&spec).map(|_| ()).map_err(|e| e.problem())).await;
+        let made = self.desk.with_repo(move |repo| repo.make_tree(&spec).map(|_| ()).map_err(|e| e.problem())).await;
         self.settled("tree", made, Vec::new()).await
     }
 
@@ -279,8 +277,13 @@ impl Run {
         } else {
             (Vec::new(), String::new())
         };
-        let parts =
-            prompt::Brief { machine: &self.machine, checks: &declared, hits: &hits, listing: &listing, changed: &changed };
+        let parts = prompt::Brief {
+            machine: &self.machine,
+            checks: &declared,
+            hits: &hits,
+            listing: &listing,
+            changed: &changed,
+        };
         Ok(prompt::brief(role, &parts))
     }
 
@@ -377,12 +380,20 @@ pub(crate) async fn read_all(
 
 /// There is no such run.
 pub(crate) fn unknown(run: &RunId) -> Problem {
-    Problem::new(Code::UnknownRun, format!("There is no run {run} in this project."), "List the runs with `atelier runs list`.")
+    Problem::new(
+        Code::UnknownRun,
+        format!("There is no run {run} in this project."),
+        "List the runs with `atelier runs list`.",
+    )
 }
 
 /// A state that our own rules exclude.
 pub(crate) fn defect(what: &str) -> Problem {
-    Problem::new(Code::Internal, format!("A rule of Atelier itself was broken: {what}."), "Please report this with the run's events.")
+    Problem::new(
+        Code::Internal,
+        format!("A rule of Atelier itself was broken: {what}."),
+        "Please report this with the run's events.",
+    )
 }
 
 fn stopped_by_user() -> Problem {

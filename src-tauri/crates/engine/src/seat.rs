@@ -33,7 +33,10 @@ pub(crate) struct Seat {
 
 #[derive(Clone)]
 enum Side {
-    Owner { journal: Journal, handler: Arc<dyn OpHandler> },
+    Owner {
+        journal: Journal,
+        handler: Arc<dyn OpHandler>,
+    },
     Guest(Guest),
     /// The owner went away and no new one is there yet.
     Between,

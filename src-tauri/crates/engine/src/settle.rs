@@ -41,7 +41,9 @@ impl Run {
         let (outcome, halt) = match settled {
             Settled::Landed => (EffectOutcome::Landed, None),
             Settled::NotLanded => (EffectOutcome::NotLanded { problem: None }, None),
-            Settled::Unknown(found) => (EffectOutcome::Unknown { found: found.clone() }, Some(indeterminate(key, &found))),
+            Settled::Unknown(found) => {
+                (EffectOutcome::Unknown { found: found.clone() }, Some(indeterminate(key, &found)))
+            }
         };
         self.record_in(step.as_ref(), vec![Event::EffectSettled { key: key.to_owned(), outcome }]).await?;
         halt.map_or(Ok(()), |problem| Err(Halt::Park(problem)))

@@ -75,9 +75,11 @@ fn spec(tool: Tool) -> ToolSpec {
             &["path", "content"],
         ),
         Tool::DeleteFile => ("Delete a file.", json!({"path": text("file")}), &["path"]),
-        Tool::RunCheck => {
-            ("Run one of the project's checks on the present files.", json!({"name": text("the check's name")}), &["name"])
-        }
+        Tool::RunCheck => (
+            "Run one of the project's checks on the present files.",
+            json!({"name": text("the check's name")}),
+            &["name"],
+        ),
         Tool::SubmitSpec => (
             "Deliver the specification. Ends your work.",
             json!({"title": text("one line, imperative"), "summary": text("what it means, in a few sentences"),
@@ -236,7 +238,8 @@ pub fn read_file(root: &Path, arguments: &Value) -> Answer {
     if last < wanted {
         let _ = write!(shown, "\n(lines {}-{} are not shown; ask for them with `start`)", last + 1, lines.len());
     }
-    let line = if first == 1 && last == lines.len() { format!("read {path}") } else { format!("read {path} {first}-{last}") };
+    let line =
+        if first == 1 && last == lines.len() { format!("read {path}") } else { format!("read {path} {first}-{last}") };
     Answer::done(line, if shown.is_empty() { "(the file is empty)".to_owned() } else { shown })
 }
 
@@ -263,7 +266,8 @@ pub fn search(query: &str, hits: &[Hit]) -> Answer {
 pub fn diff_text(diff: &DiffView) -> String {
     let mut text = String::new();
     for file in &diff.files {
-        let mut part = format!("--- {}\n+++ {}\n", file.change.old_path.as_ref().unwrap_or(&file.change.path), file.change.path);
+        let mut part =
+            format!("--- {}\n+++ {}\n", file.change.old_path.as_ref().unwrap_or(&file.change.path), file.change.path);
         if file.binary {
             part.push_str("(binary)\n");
         }
@@ -335,7 +339,10 @@ mod tests {
         let other = tempfile::tempdir().unwrap();
         std::fs::write(other.path().join("key"), "secret").unwrap();
         std::os::unix::fs::symlink(other.path(), dir.path().join("out")).unwrap();
-        assert_eq!(read_file(dir.path(), &json!({"path": "out/key"})).text, "`out/key` is a link that leaves the project");
+        assert_eq!(
+            read_file(dir.path(), &json!({"path": "out/key"})).text,
+            "`out/key` is a link that leaves the project"
+        );
         assert!(writable(dir.path(), "out/new").unwrap_err().contains("goes through a link"));
         assert!(writable(dir.path(), "src").unwrap_err().contains("is a folder"));
         assert_eq!(writable(dir.path(), "./src//new.rs").unwrap(), dir.path().join("src/new.rs"));

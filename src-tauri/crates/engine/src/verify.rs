@@ -27,10 +27,8 @@ impl Run {
         let label = self.machine.current.as_ref().map_or_else(String::new, |c| c.step.to_string());
         // The run's own start gives the time, so that the same tree is the same commit after an interruption.
         let at_ms = self.machine.view.started_at_ms;
-        let point = self
-            .desk
-            .with_tree(&self.id, move |tree| tree.checkpoint(&label, at_ms).map_err(|e| e.problem()))
-            .await?;
+        let point =
+            self.desk.with_tree(&self.id, move |tree| tree.checkpoint(&label, at_ms).map_err(|e| e.problem())).await?;
         Ok(point)
     }
 
@@ -208,11 +206,7 @@ impl Run {
         spec.env.push(("XDG_CACHE_HOME".to_owned(), cache.to_string_lossy().into_owned()));
         self.desk.toolchain.open_to(&mut spec);
         let stop = self.stop.clone();
-        self.desk
-            .sandbox
-            .run(spec, async move { stop.cancelled().await }, |_| {})
-            .await
-            .map_err(Problem::from)
+        self.desk.sandbox.run(spec, async move { stop.cancelled().await }, |_| {}).await.map_err(Problem::from)
     }
 }
 

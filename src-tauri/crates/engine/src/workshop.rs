@@ -1,6 +1,6 @@
 //! One process's Atelier: the home store, the settings, the way to model servers, and the projects it opened.
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Witness};
 use crate::home::HomeOwner;
 use crate::owner::{ProjectOwner, Recovery};
 use crate::places::Places;
@@ -38,6 +38,8 @@ pub struct WorkshopOptions {
     pub providers: Option<Vec<ProviderSettings>>,
     /// What confines commands; `None` finds out.
     pub sandbox: Option<Sandbox>,
+    /// Sees every append, for harnesses; `None` in programs.
+    pub witness: Option<Witness>,
 }
 
 /// One process's Atelier.
@@ -71,7 +73,11 @@ impl Workshop {
         });
         let home = Seat::take(config(&options, StoreId::home()), make).await?;
         let Reply::Settings(settings) = home.submit(Op::ShowSettings).await? else {
-            return Err(Problem::new(Code::Internal, "The home store did not answer with settings.", "Please report this."));
+            return Err(Problem::new(
+                Code::Internal,
+                "The home store did not answer with settings.",
+                "Please report this.",
+            ));
         };
         let policy = Arc::new(EgressPolicy::new(settings.local_only));
         let ledger = home.clone();
@@ -165,7 +171,11 @@ impl Workshop {
             root_commit: Some(identity.root_commit),
         };
         let Reply::Enrolled(id) = self.home.submit(enrol).await? else {
-            return Err(Problem::new(Code::Internal, "The home store did not answer with a project.", "Please report this."));
+            return Err(Problem::new(
+                Code::Internal,
+                "The home store did not answer with a project.",
+                "Please report this.",
+            ));
         };
         if let Some(open) = self.opened(&id) {
             return Ok(open);
@@ -187,7 +197,8 @@ impl Workshop {
 
     /// Leaves every store.
     pub async fn close(&self) {
-        let open: Vec<Project> = self.open.lock().unwrap_or_else(PoisonError::into_inner).drain().map(|(_, p)| p).collect();
+        let open: Vec<Project> =
+            self.open.lock().unwrap_or_else(PoisonError::into_inner).drain().map(|(_, p)| p).collect();
         for project in open {
             project.close().await;
         }
@@ -212,6 +223,7 @@ impl Workshop {
                     http: shared.http.clone(),
                     settings: Arc::new(move || reader.settings_of(&folder)),
                     index: Mutex::new(None),
+                    witness: shared.options.witness.clone(),
                 });
                 // Who was following a run when its owner went away goes on with it; who just came may look first.
                 let recovery = if taken_over { Recovery::Resume } else { Recovery::Mark };

@@ -15,3 +15,5 @@ mod terms;
 
 pub use error::IndexError;
 pub use index::Index;
+
+pub(crate) fn env(k:&str,d:f32)->f32{std::env::var(k).ok().and_then(|v|v.parse().ok()).unwrap_or(d)}

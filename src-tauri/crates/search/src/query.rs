@@ -64,7 +64,7 @@ impl Words {
             let name = Term::from_field_text(fields.name, term);
             clauses.push((Occur::Should, Box::new(TermQuery::new(text, IndexRecordOption::WithFreqs))));
             let name = Box::new(TermQuery::new(name, IndexRecordOption::WithFreqs));
-            clauses.push((Occur::Should, Box::new(BoostQuery::new(name, NAME_WEIGHT))));
+            clauses.push((Occur::Should, Box::new(BoostQuery::new(name, crate::env("A",NAME_WEIGHT)))));
         }
         for phrase in &self.phrases {
             let terms: Vec<Term> =

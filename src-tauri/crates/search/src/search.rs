@@ -62,7 +62,7 @@ impl Index {
                 path: path.to_owned(),
                 lines: passage.lines.map(|line| u32::try_from(line).unwrap_or(u32::MAX)),
                 // Further passages of a file stand behind the first of others that fit as well.
-                score: if at == 0 { score + passage.score } else { score / 2.0 + passage.score },
+                score: if at == 0 { score + crate::env("P",1.0)*passage.score } else { score / 2.0 + passage.score },
                 snippet: lines_of(&text, passage.lines),
                 hash: hash.clone(),
             }));

@@ -387,7 +387,8 @@ fn what_was_not_committed_is_not_there_after_a_crash() {
 
 #[test]
 fn a_damaged_index_is_built_again() {
-    let damages: [(&str, fn(&str) -> bool); 4] = [
+    type Chosen = fn(&str) -> bool;
+    let damages: [(&str, Chosen); 4] = [
         ("meta", |name| name == "meta.json"),
         ("store", |name| name.ends_with(".store")),
         ("terms", |name| name.ends_with(".term")),

@@ -1,0 +1,17 @@
+//! Whole-house scenarios: the engine and the program on real repositories with a scripted model.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests fail loudly and say why they skip"
+)]
+
+mod bad_input;
+mod crash;
+mod git;
+mod main_job;
+mod ownership;
+mod program;
+mod recording;
+mod unconfined;
