@@ -1,7 +1,7 @@
 //! Time from starting the program to a usable window, beside that of an empty window.
 //!
-//! The program prints `ready <milliseconds>` when its page can be used and `ATELIER_READY_MARK` is set; the time that
-//! counts is ours, from just before the start to that line.
+//! The program prints `mark NAME` as its page gets on, when `ATELIER_READY_MARK` is set, and `mark ready` when it can be
+//! used. The time that counts is ours, from just before the start to that line.
 
 use super::record;
 use crate::run::{self, Failure};
@@ -98,7 +98,7 @@ impl Started {
         let (ready, is_ready) = mpsc::channel();
         std::thread::spawn(move || {
             for line in BufReader::new(output?).lines().map_while(Result::ok) {
-                if line.starts_with("ready") {
+                if line == "mark ready" {
                     ready.send(begun.elapsed()).ok()?;
                 }
             }
@@ -144,7 +144,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("xtask-window-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let program = folder.join("window");
-        std::fs::write(&program, "#!/bin/sh\necho starting\necho \"ready 1\"\nsleep 1000\n").unwrap();
+        std::fs::write(&program, "#!/bin/sh\necho mark mounted\necho mark ready\nsleep 1000\n").unwrap();
         std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
         let (started, ms) = Started::until_ready(&program, &folder).unwrap();
         assert!(ms > 0.0 && ms < 30_000.0);
