@@ -111,7 +111,7 @@ export interface Window {
 }
 
 /** The whole window on the first screen. */
-export async function welcome(port = new HandPort(recording('main-job'))): Promise<Window> {
+export async function welcome(port = new HandPort(recording('wrap-job'))): Promise<Window> {
   const atelier = new Atelier(port);
   render(App, { atelier });
   await atelier.begin();
@@ -142,7 +142,7 @@ export function at(name: string): HTMLElement {
   return found;
 }
 export function maybe(name: string): HTMLElement | null {
-  return document.querySelector(`[data-test="${CSS.escape(name)}"]`);
+  return document.querySelector(`[data-test=${JSON.stringify(name)}]`);
 }
 export function text(name: string): string {
   return (at(name).textContent ?? '').replace(/\s+/g, ' ').trim();

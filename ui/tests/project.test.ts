@@ -5,7 +5,7 @@ import type { Draft, Envelope, Frame, Phase } from '../src/ipc/bindings';
 import { changedRuns, isActive, NOTHING, runsOf, take, type ProjectState } from '../src/state/project';
 import { problem, recording, upTo } from './bench';
 
-const { events } = recording('main-job');
+const { events } = recording('wrap-job');
 const asked = upTo(events, 'call_started');
 const call = asked.at(-1) as Extract<Envelope, { kind: 'call_started' }>;
 const frames = (list: readonly Envelope[]): Frame[] => list.map((value) => ({ frame: 'event', value }));

@@ -50,7 +50,7 @@ it('the recordings together have every kind of event of a run, so that the compa
 });
 
 describe('a run', () => {
-  const events = recording('main-job').events.filter((event) => event.run !== null);
+  const events = recording('wrap-job').events.filter((event) => event.run !== null);
   const first = events[0] as Envelope;
   const begun = start(first) as RunView;
 

@@ -94,7 +94,7 @@ describe('keys', () => {
 });
 
 describe('places in a diff', () => {
-  const { diff } = recording('main-job');
+  const { diff } = recording('wrap-job');
 
   it('go through hunks and over to the next file, and stay at the ends', () => {
     const walk = [FIRST];

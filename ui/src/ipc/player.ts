@@ -100,10 +100,14 @@ export class Player {
 
   /** Whether the event is one that only an act of the user may bring. */
   #waitsFor(event: Envelope): boolean {
+    if (this.#reached(event)) return true;
+    return isOfUser(event);
+  }
+
+  /** Whether what was played last is where the address says to stop. */
+  #reached(next: Envelope): boolean {
     const { until } = this.#pace;
-    if (until !== null && (String(event.seq - 1) === until || this.#past.at(-1)?.kind === until)) return true;
-    if (event.kind === 'run_accepted' || event.kind === 'run_discarded') return true;
-    return event.kind === 'approval_settled' && event.payload.by === 'user';
+    return until !== null && (String(next.seq - 1) === until || this.#past.at(-1)?.kind === until);
   }
 
   #next(): void {
@@ -133,16 +137,12 @@ export class Player {
   /** Plays everything up to the end or the first halt, before anybody listens. */
   #skip(): void {
     for (let event = this.#rest[0]; event !== undefined; event = this.#rest[0]) {
-      if (this.#past.length > 0 && this.#pace.until !== null && this.#waitsFor(event) && !this.#isAnswer(event)) break;
-      if (this.#pace.until === 'approval' && this.#isAnswer(event)) break;
+      const { until } = this.#pace;
+      if (until === 'approval' ? isOfUser(event) : until !== null && this.#past.length > 0 && this.#reached(event)) break;
       this.#rest.shift();
       this.#past.push(event);
     }
     this.#halted = true;
-  }
-
-  #isAnswer(event: Envelope): boolean {
-    return ['approval_settled', 'run_accepted', 'run_discarded'].includes(event.kind);
   }
 
   /** The phases of a turn, spread over the time it took. */
@@ -194,6 +194,21 @@ export class Player {
 
   #tell(frames: Frame[]): void {
     for (const listener of this.#listeners) listener(frames);
+  }
+}
+
+/** An answer, an accept or a discard, or the effect that is the first sign of one. */
+function isOfUser(event: Envelope): boolean {
+  switch (event.kind) {
+    case 'approval_settled':
+      return event.payload.by === 'user';
+    case 'effect_intended':
+      return event.payload.effect.effect === 'accept' || event.payload.effect.effect === 'discard';
+    case 'run_accepted':
+    case 'run_discarded':
+      return true;
+    default:
+      return false;
   }
 }
 

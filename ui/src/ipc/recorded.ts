@@ -6,7 +6,8 @@
 // Address: `/?recorded=NAME`, and optionally
 //   `open=1`      opens the project at once
 //   `speed=4`     plays four times as fast as it happened (0: all at once; default 1)
-//   `until=SEQ`   plays no further than this event, `until=KIND` no further than the first event of this kind
+//   `until=SEQ`   plays no further than this event; `until=KIND` than the first event of this kind;
+//                 `until=approval` than the first act that is the user's
 //   `draft=PHASE` holds the last open turn in a phase (loading, reading, thinking, answering)
 //   `theme=light` the look, where the recording's settings should not decide
 

@@ -284,10 +284,10 @@ export class Desk {
   }
 
   #tell(before: ProjectState, after: ProjectState): void {
-    if (!before.caughtUp) {
-      if (this.selected === null && after.caughtUp) this.#selectFirst();
-      return;
-    }
+    // The first run of a project is shown wherever it was started; later ones do not push in.
+    const first = !before.caughtUp || Object.keys(before.runs).length === 0;
+    if (first && this.selected === null && after.caughtUp) this.#selectFirst();
+    if (!before.caughtUp) return;
     const words = changedRuns(before, after).map((run) => `${runWord(run).word}: ${firstLine(run.goal)}`);
     if (words.length > 0) this.said = words.join('. ');
   }

@@ -1,0 +1,70 @@
+// The goal box: what is typed is never lost before it has become a run.
+
+import userEvent from '@testing-library/user-event';
+import { expect, it } from 'vitest';
+import type { Reply } from '../src/ipc/bindings';
+import { at, bench, HandPort, maybe, problem, recording, settle, text, upTo } from './bench';
+
+const user = userEvent.setup();
+const tape = recording('wrap-job');
+const owner = tape.events.slice(0, 1);
+const goal = (): HTMLTextAreaElement => at('goal.text') as HTMLTextAreaElement;
+
+it('an empty goal is answered with what is missing', async () => {
+  const port = new HandPort(tape);
+  port.answers.start_run = problem('empty_goal', 'The goal has no text.', 'Write what should change.');
+  await bench(owner, port);
+  await user.click(at('goal.start'));
+  expect(port.ops('start_run')).toEqual([{ op: 'start_run', goal: '', model: null, approve: [], deny_asks: false }]);
+  expect(text('goal.problem')).toBe('The goal has no text. Write what should change.');
+  expect(document.activeElement).toBe(goal());
+});
+
+it('the text stays while the run is being started, and where it could not be', async () => {
+  const port = new HandPort(tape);
+  let refuse: (reason: unknown) => void = () => undefined;
+  port.answers.start_run = new Promise<Reply>((_, no) => (refuse = no));
+  await bench(owner, port);
+  await user.type(goal(), 'Add wrap');
+  await user.keyboard('{Control>}{Enter}{/Control}');
+  expect(goal().value).toBe('Add wrap');
+  expect(text('goal.start')).toBe('Starting');
+  refuse(problem('no_model', 'No model is found.', 'Start a model server.'));
+  await settle();
+  expect(goal().value).toBe('Add wrap');
+  expect(text('goal.problem')).toContain('No model is found.');
+});
+
+it('a started run is shown at once and the box is free again', async () => {
+  const port = new HandPort(tape);
+  const run = tape.events.find((event) => event.kind === 'run_started')?.run ?? '';
+  port.answers.start_run = { reply: 'run', value: run };
+  await bench(owner, port);
+  await user.type(goal(), 'Add wrap{Enter}and test it');
+  await user.click(at('goal.start'));
+  expect(port.ops('start_run')[0]?.goal).toBe('Add wrap\nand test it');
+  await port.play(upTo(tape.events, 'step_started'));
+  expect(goal().value).toBe('');
+  expect(text('run.goal')).toContain('Add a wrap function');
+  expect(at('run.state').dataset.state).toBe('running');
+  expect(at(`rail.run.${run}`).getAttribute('aria-current')).toBe('true');
+});
+
+it('an unfinished goal is still there when the project is opened again', async () => {
+  await bench(owner, new HandPort(tape));
+  await user.type(goal(), 'Half a thought');
+  document.body.innerHTML = '';
+  await bench(owner, new HandPort(tape));
+  expect(goal().value).toBe('Half a thought');
+});
+
+it('a run takes the model that was chosen for it', async () => {
+  const port = new HandPort(tape);
+  port.answers.start_run = { reply: 'run', value: 'x' };
+  await bench(owner, port);
+  await user.selectOptions(at('goal.model'), 'ollama/granite4:3b');
+  await user.type(goal(), 'Add wrap');
+  await user.click(at('goal.start'));
+  expect(port.ops('start_run')[0]?.model).toEqual({ provider: 'ollama', model: 'granite4:3b' });
+  expect(maybe('goal.nomodel')).toBeNull();
+});

@@ -1,0 +1,168 @@
+// The thread of a run in each of its states, and the acts that end one.
+
+import userEvent from '@testing-library/user-event';
+import { describe, expect, it } from 'vitest';
+import type { RunView } from '../src/ipc/bindings';
+import { runWord } from '../src/state/words';
+import { at, bench, HandPort, maybe, problem, recording, runIn, settle, text, upTo } from './bench';
+
+const user = userEvent.setup();
+const every = recording('every-state');
+const tape = recording('wrap-job');
+const finished = upTo(tape.events, 'run_finished');
+
+async function showing(wanted: (view: RunView) => boolean): Promise<{ run: RunView; port: HandPort }> {
+  const run = runIn(every, wanted);
+  const { desk, port } = await bench(every.events, new HandPort(every));
+  desk.select(run.id);
+  await settle();
+  return { run, port };
+}
+const inState = (state: RunView['state']) => (view: RunView) => view.state === state;
+
+it('every run is in the rail with its state in words', async () => {
+  await bench(every.events, new HandPort(every));
+  for (const view of Object.values(every.views ?? {})) {
+    expect(text(`rail.state.${view.id}`)).toBe(runWord(view).word);
+    expect(at(`rail.run.${view.id}`).dataset.state).toBe(view.state);
+  }
+});
+
+it.each(Object.values(every.views ?? {}).map((view) => [runWord(view).word, view.id] as const))(
+  'a run that is %s shows its goal, state, disposition, steps and turns',
+  async (_word, id) => {
+    const { run } = await showing((view) => view.id === id);
+    expect(at('run.state').dataset.state).toBe(run.state);
+    expect(at('run.disposition').dataset.disposition).toBe(run.disposition.disposition);
+    for (const step of run.steps) expect(text(`run.step.${step.id}`)).toContain(step.title);
+    const turns = run.steps.flatMap((step) => step.items).filter((item) => item.item === 'turn');
+    expect(turns.filter((turn) => maybe(`turn.${turn.call}`) !== null).length).toBeGreaterThan(0);
+  },
+);
+
+describe('a failed run', () => {
+  it('says what failed, what now, and shows denied and repeated calls for what they are', async () => {
+    await showing(inState('failed'));
+    expect(text('run.problem')).toContain('2 checks failed');
+    expect(text('run.thread')).toContain('write .git/hooks/pre-commit denied');
+    expect(text('run.thread')).toContain('read src/count.rs 1-31 ×4');
+    expect(text('turn.corrected')).toContain('The answer holds no tool call');
+    expect(maybe('run.accept')).toBeNull();
+  });
+
+  it('opens failed checks at once and fetches the whole output on demand', async () => {
+    const { port } = await showing(inState('failed'));
+    await user.click(at('tab.checks'));
+    const check = at('checks.check.0') as HTMLDetailsElement;
+    expect(check.open).toBe(true);
+    expect(text('checks.check.0')).toMatch(/test exit code 101 .*not sandboxed/);
+    expect(text('checks.check.1')).toContain('stopped at the time limit');
+    expect(text('checks.unconfined')).toContain('your own rights');
+    port.answers.read_blob = { reply: 'blob', value: 'the whole output' };
+    const more = [...check.querySelectorAll('button')].find((button) => button.textContent?.includes('Show all'));
+    await user.click(more as HTMLElement);
+    expect(check.textContent).toContain('the whole output');
+  });
+});
+
+it.each(['parked', 'interrupted'] as const)('a run that is %s is resumed with one press', async (state) => {
+  const { run, port } = await showing(inState(state));
+  await user.click(at('run.resume'));
+  expect(port.ops('resume_run')).toEqual([{ op: 'resume_run', run: run.id }]);
+});
+
+it('a run without checks says so wherever its result is shown', async () => {
+  await showing((view) => view.checks_missing);
+  expect(text('run.result')).toContain('unchecked');
+  await user.click(at('tab.checks'));
+  expect(text('checks.missing')).toContain('Looked for .atelier/project.yaml, Cargo.toml');
+});
+
+describe('a result', () => {
+  it('is accepted with one press, and is accepted when the journal says so', async () => {
+    const port = new HandPort(tape);
+    const { desk } = await bench(finished, port);
+    port.answers.accept_run = { reply: 'accepted', value: { branch: 'main', commit: 'abc', mode: 'fast_forward' } };
+    await user.click(at('run.accept'));
+    expect(port.ops('accept_run')).toEqual([{ op: 'accept_run', run: desk.selected }]);
+    expect(at('run.disposition').dataset.disposition).toBe('pending');
+    await port.play(tape.events.slice(finished.length));
+    expect(at('run.disposition').dataset.disposition).toBe('accepted');
+    expect(text('run.result')).toContain('by fast-forward');
+    expect(maybe('run.accept')).toBeNull();
+  });
+
+  it('that cannot be accepted says why, with the files, and stays', async () => {
+    const port = new HandPort(tape);
+    port.answers.accept_run = { ...problem('accept_dirty', 'Uncommitted changes touch files of this run.'), details: ['src/lib.rs'] };
+    await bench(finished, port);
+    await user.click(at('run.accept'));
+    expect(text('run.refusal')).toMatch(/Uncommitted changes.*src\/lib\.rs/);
+    expect(maybe('run.accept')).not.toBeNull();
+  });
+
+  it('is discarded only by a second act, and Enter takes the safe choice', async () => {
+    const port = new HandPort(tape);
+    await bench(finished, port);
+    await user.click(at('run.discard'));
+    await settle();
+    expect(document.activeElement).toBe(at('run.discard.keep'));
+    await user.keyboard('{Enter}');
+    expect(port.ops('discard_run')).toEqual([]);
+    await user.click(at('run.discard'));
+    await user.click(at('run.discard.confirm'));
+    expect(port.ops('discard_run')).toHaveLength(1);
+  });
+
+  it('question of discarding is taken back by Esc', async () => {
+    await bench(finished, new HandPort(tape));
+    await user.click(at('run.discard'));
+    await user.keyboard('{Escape}');
+    expect(maybe('run.discard.confirm')).toBeNull();
+  });
+});
+
+describe('a run under way', () => {
+  const events = upTo(tape.events, 'call_started');
+  const call = events.at(-1);
+
+  it('shows the phase, the model and the streamed text, and stops on a second press', async () => {
+    const port = new HandPort(tape);
+    await bench(events, port);
+    if (call?.kind !== 'call_started') throw new Error('the recording changed');
+    const id = call.payload.call;
+    const draft = { run: call.run ?? '', step: call.step ?? '', call: id };
+    await port.send([{ frame: 'draft', value: { ...draft, phase: 'loading', text: '' } }]);
+    expect(text(`turn.${id}`)).toMatch(/loading model qwen3:8b 0 s/);
+    await port.send([
+      { frame: 'draft', value: { ...draft, phase: 'thinking', text: 'Hm.' } },
+      { frame: 'draft', value: { ...draft, phase: 'answering', text: 'It is done, ' } },
+      { frame: 'draft', value: { ...draft, phase: 'answering', text: 'nearly.' } },
+    ]);
+    expect(text(`turn.text.${id}`)).toBe('It is done, nearly.');
+    expect(text('status.line')).toContain('Business analyst answering on qwen3:8b');
+    await user.click(at('run.stop'));
+    expect(port.ops('cancel_run')).toEqual([]);
+    expect(text('run.stop')).toBe('Press again to stop');
+    await user.click(at('run.stop'));
+    expect(port.ops('cancel_run')).toEqual([{ op: 'cancel_run', run: call.run }]);
+  });
+
+  it('keeps thinking folded until it is asked for', async () => {
+    const port = new HandPort(tape);
+    await bench(upTo(tape.events, 'call_finished'), port);
+    const done = upTo(tape.events, 'call_finished').at(-1);
+    if (done?.kind !== 'call_finished') throw new Error('the recording changed');
+    expect(text('run.thread')).not.toContain(done.payload.thinking);
+    await user.click(at(`turn.thinking.${done.payload.call}`));
+    expect(text('run.thread')).toContain(done.payload.thinking);
+  });
+});
+
+it('a lost connection is said, and said no more when it is back', async () => {
+  const { port } = await bench(finished, new HandPort(tape));
+  await port.send([{ frame: 'lost', value: problem('owner_lost', 'The owner went away.') }]);
+  expect(text('status.lost')).toContain('The owner went away.');
+  await port.send([{ frame: 'caught_up', value: finished.length }]);
+  expect(maybe('status.lost')).toBeNull();
+});

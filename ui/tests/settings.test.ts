@@ -1,0 +1,79 @@
+// The settings: saved as they are chosen, refused without losing what was.
+
+import userEvent from '@testing-library/user-event';
+import { describe, expect, it } from 'vitest';
+import { at, HandPort, maybe, problem, recording, text, welcome } from './bench';
+
+const user = userEvent.setup();
+const tape = recording('wrap-job');
+
+async function open(port = new HandPort(tape)): Promise<HandPort> {
+  await welcome(port);
+  await user.click(at('settings.open'));
+  return port;
+}
+
+it('the look is put on and saved with everything else as it was', async () => {
+  const port = await open();
+  await user.selectOptions(at('settings.theme'), 'light');
+  expect(port.ops('change_settings')).toEqual([{ op: 'change_settings', settings: { ...tape.settings, theme: 'light' } }]);
+  expect(port.asked.at(-1)?.project).toBeNull();
+  expect(document.documentElement.dataset.theme).toBe('light');
+  expect(text('settings.said')).toBe('Saved');
+});
+
+it('a refusal keeps the old look and says why', async () => {
+  const port = await open();
+  port.answers.change_settings = problem('store_failed', 'The settings cannot be written.');
+  await user.selectOptions(at('settings.theme'), 'light');
+  expect(document.documentElement.dataset.theme).toBe('dark');
+  expect(text('settings.problem')).toContain('The settings cannot be written.');
+});
+
+it('local only is unlocked with its consequence in words', async () => {
+  const port = await open();
+  await user.click(at('settings.local'));
+  expect(port.ops('change_settings')[0]?.settings.local_only).toBe(false);
+  expect(text('settings')).toContain('every request is recorded');
+});
+
+it('a default model is chosen from those found', async () => {
+  const port = await open();
+  await user.selectOptions(at('settings.model'), 'ollama/granite4:3b');
+  expect(port.ops('change_settings')[0]?.settings.model).toEqual({ provider: 'ollama', model: 'granite4:3b' });
+  await user.selectOptions(at('settings.model'), '');
+  expect(port.ops('change_settings')[1]?.settings.model).toBeNull();
+});
+
+describe('servers', () => {
+  it('are saved together, only when complete, without a trailing slash', async () => {
+    const port = await open();
+    await user.click(at('settings.provider.add'));
+    expect((at('settings.provider.save') as HTMLButtonElement).disabled).toBe(true);
+    await user.type(at('settings.provider.id.2'), 'office');
+    await user.type(at('settings.provider.url.2'), 'https://models.example/v1/');
+    expect(port.ops('change_settings')).toEqual([]);
+    await user.click(at('settings.provider.save'));
+    expect(port.ops('change_settings')[0]?.settings.providers).toEqual([
+      ...tape.settings.providers,
+      { id: 'office', kind: 'open_ai', base_url: 'https://models.example/v1' },
+    ]);
+    expect(maybe('settings.provider.save')).toBeNull();
+  });
+
+  it('are left as they are by undoing', async () => {
+    const port = await open();
+    await user.click(at('settings.provider.remove.0'));
+    await user.click(at('settings.provider.undo'));
+    expect((at('settings.provider.id.0') as HTMLInputElement).value).toBe('ollama');
+    expect(port.ops('change_settings')).toEqual([]);
+  });
+});
+
+it('Esc closes and the focus goes back to where it was', async () => {
+  await open();
+  await user.keyboard('{Escape}');
+  expect(maybe('settings')).toBeNull();
+  await Promise.resolve();
+  expect(document.activeElement).toBe(at('settings.open'));
+});
