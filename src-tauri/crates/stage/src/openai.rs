@@ -164,10 +164,13 @@ pub(crate) fn whole(answer: &Answer, model: &str, voice: Voice) -> Result<String
             Piece::Error(error) => return Err(error.clone()),
             Piece::Pause(_) | Piece::Cut | Piece::NoEnd | Piece::Stall => continue,
         };
-        calls.push(json!({
-            "id": call_id(answer, calls.len()), "index": calls.len(), "type": "function",
-            "function": {"name": name, "arguments": arguments},
-        }));
+        let mut call = json!({
+            "id": call_id(answer, calls.len()), "type": "function", "function": {"name": name, "arguments": arguments},
+        });
+        if voice.dialect == Dialect::Ollama {
+            call["index"] = calls.len().into();
+        }
+        calls.push(call);
     }
     let mut message = json!({"role": "assistant", "content": text});
     if !thinking.is_empty() {

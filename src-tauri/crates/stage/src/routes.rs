@@ -90,7 +90,16 @@ impl Play {
             "/api/chat" => return self.chat(exchange, Route::Ollama, &bytes).await,
             _ => return self.chat(exchange, Route::OpenAi, &bytes).await,
         };
-        Ok(plain(exchange, 200, Some(JSON), document.to_string()))
+        let route = if path.starts_with("/v1/") { Route::OpenAi } else { Route::Ollama };
+        Ok(plain(exchange, 200, Some(self.json_type(route)), document.to_string()))
+    }
+
+    /// Ollama's compatibility layer leaves the character set out.
+    fn json_type(&self, route: Route) -> &'static str {
+        match (route, self.script.openai) {
+            (Route::OpenAi, Dialect::Ollama) => "application/json",
+            _ => JSON,
+        }
     }
 
     fn show(&self, bytes: &[u8]) -> Result<Value, Refusal> {
@@ -238,7 +247,7 @@ impl Play {
             Route::OpenAi => openai::whole(played, &asked.model, openai::Voice::of(&self.script, false)),
         };
         Ok(match text {
-            Ok(text) => plain(exchange, 200, Some(JSON), text),
+            Ok(text) => plain(exchange, 200, Some(self.json_type(route)), text),
             Err(error) => self.refuse(exchange, route, &Refusal::new(500, error)),
         })
     }
