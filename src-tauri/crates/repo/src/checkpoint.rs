@@ -1,7 +1,7 @@
 //! Records the files of a run's tree, and puts them back.
 //!
 //! Each checkpoint is a commit on the private branch, by a fixed author, so that the same files, label and time give the
-//! same id. Its objects are one synced pack; the private repository's configuration makes libgit2 sync references.
+//! same id. Objects and branch are synced before it returns.
 
 use crate::fault::git;
 use crate::listing::{Listing, SUBMODULE, listing, new_objects};
@@ -30,6 +30,7 @@ impl RunTree {
             let new = new_objects(&repo, Some(&head.tree().map_err(doing())?), &files)?;
             pack::write(&repo, new.into_iter().chain([commit]), &self.objects())?;
             repo.reference_matching(BRANCH, commit, true, head.id(), "checkpoint").map_err(doing())?;
+            self.sync_branch()?;
             commit
         };
         let base = repo.find_commit(self.base_id()).map_err(git("reading the base"))?;
@@ -67,7 +68,7 @@ impl RunTree {
             }
         }
         repo.reference(BRANCH, wanted, true, "reset").map_err(git("moving the run's branch"))?;
-        Ok(())
+        Ok(self.sync_branch()?)
     }
 
     /// The last checkpoint, or the base.

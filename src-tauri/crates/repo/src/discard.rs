@@ -146,16 +146,14 @@ impl UserRepo {
             Err(e) if e.code() == ErrorCode::NotFound => {}
             Err(e) => return Err(git("removing a reference")(e)),
         }
-        for top in [self.common_dir().to_owned(), self.common_dir().join("logs")] {
-            let mut folder = top.join(name);
-            while folder.pop() && folder.components().any(|part| part.as_os_str() == "atelier") {
-                if fs::remove_dir(&folder).is_ok() {
-                    continue;
-                }
-                if folder.exists() {
-                    break; // another run's
-                }
-            }
+        let logs = self.common_dir().join("logs");
+        let ours =
+            ["refs/heads/atelier", "refs/atelier/base", "refs/atelier"].map(|folder| self.common_dir().join(folder));
+        let of_logs = ["refs/heads/atelier", "refs/atelier/base", "refs/atelier", "refs/heads", "refs"];
+        let of_logs = of_logs.map(|folder| logs.join(folder));
+        // One that holds another run's stays, since only empty folders can be removed so.
+        for folder in ours.iter().chain(&of_logs).chain([&logs]) {
+            let _ = fs::remove_dir(folder);
         }
         durable::sync_ref(self.common_dir(), name)
     }

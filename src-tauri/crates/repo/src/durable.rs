@@ -37,6 +37,18 @@ pub(crate) fn sync_ref(common: &Path, name: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Waits until an object that has a file of its own in the folder `objects` is on the disk.
+pub(crate) fn sync_loose(objects: &Path, id: git2::Oid) -> Result<(), Fault> {
+    let hex = id.to_string();
+    let folder = objects.join(&hex[..2]);
+    let file = folder.join(&hex[2..]);
+    if file.exists() {
+        sync_file(&file)?;
+        sync_dir(&folder)?;
+    }
+    Ok(())
+}
+
 /// Writes a small file completely and syncs it.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
     fs::write(path, bytes).map_err(io("writing", path))?;

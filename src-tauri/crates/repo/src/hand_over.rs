@@ -4,6 +4,7 @@
 //! objects, synced, then the branch. Nothing else in the user's repository changes. Commits are not signed and no hooks
 //! run.
 
+use crate::accept::has;
 use crate::diff::{Change, changes};
 use crate::durable;
 use crate::fault::{Fault, git};
@@ -171,12 +172,21 @@ impl UserRepo {
         self.publish(plan, &mut |_| Ok(()))
     }
 
-    /// Whether the branch is at `tip`.
+    /// Where the branch of a run is; `None` where there is none.
+    pub fn handed_over_at(&self, run: &RunId) -> Result<Option<String>, Fault> {
+        Ok(ref_target(&self.repo()?, &branch_ref(&branch_of(run)))?.map(|at| at.to_string()))
+    }
+
+    /// Whether the branch has `tip`; the user may have committed on top of it.
     pub fn settle_hand_over(&self, branch: &str, tip: &str) -> Settled {
-        match self.repo().and_then(|repo| ref_target(&repo, &branch_ref(branch))) {
-            Ok(Some(at)) if at.to_string() == tip => Settled::Landed,
-            Ok(Some(at)) => Settled::Unknown(format!("the branch `{branch}` is at {at}")),
-            Ok(None) => Settled::NotLanded,
+        let found = self.repo().and_then(|repo| {
+            let at = ref_target(&repo, &branch_ref(branch))?;
+            Ok((at, at.zip(Oid::from_str(tip).ok()).is_some_and(|(at, tip)| has(&repo, at, tip))))
+        });
+        match found {
+            Ok((Some(_), true)) => Settled::Landed,
+            Ok((Some(at), false)) => Settled::Unknown(format!("the branch `{branch}` is at {at}")),
+            Ok((None, _)) => Settled::NotLanded,
             Err(e) => Settled::Unknown(e.to_string()),
         }
     }

@@ -38,6 +38,9 @@ pub(crate) enum Act {
     CleanUp,
 }
 
+/// A commit of the user's within the moments that an accept takes.
+const MOVED_LATE: &str = "it moved while the run's files were written, which are in your work tree now";
+
 type Pass<'a> = &'a mut dyn FnMut(Act) -> Result<(), Fault>;
 
 impl UserRepo {
@@ -160,7 +163,7 @@ impl UserRepo {
         match repo.reference_matching(&name, to, true, from, &log) {
             Ok(_) => {}
             Err(e) if e.code() == git2::ErrorCode::Modified => {
-                return Err(AcceptRefusal::Moved { branch: plan.branch.clone(), found: e.message().to_owned() });
+                return Err(AcceptRefusal::Moved { branch: plan.branch.clone(), found: MOVED_LATE.to_owned() });
             }
             Err(e) => return Err(git("moving your branch")(e).into()),
         }

@@ -47,7 +47,7 @@ pub(crate) fn look(root: &Path, relative: &Path) -> io::Result<Option<Metadata>>
         place.push(part);
         let found = match fs::symlink_metadata(&place) {
             Ok(found) => found,
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+            Err(e) if is_nothing(&e) => return Ok(None),
             Err(e) => return Err(e),
         };
         if parts.peek().is_none() {
@@ -58,6 +58,11 @@ pub(crate) fn look(root: &Path, relative: &Path) -> io::Result<Option<Metadata>>
         }
     }
     Ok(None)
+}
+
+/// Whether there is nothing at a place: no such name, or a file where a folder would have to be.
+fn is_nothing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// The folders above a git path, nearest first, without the root.
@@ -85,7 +90,7 @@ pub(crate) fn remove_empty_parents(root: &Path, relative: &Path) {
 pub(crate) fn remove_all(place: &Path) -> io::Result<()> {
     let found = match fs::symlink_metadata(place) {
         Ok(found) => found,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) if is_nothing(&e) => return Ok(()),
         Err(e) => return Err(e),
     };
     if !found.is_dir() {
@@ -104,7 +109,7 @@ pub(crate) fn remove_all(place: &Path) -> io::Result<()> {
 /// Removes a file or link; a read-only file on Windows must be made writable first.
 pub(crate) fn remove_file(place: &Path) -> io::Result<()> {
     match fs::remove_file(place) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) if is_nothing(&e) => Ok(()),
         #[cfg(windows)]
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
             let mut permissions = fs::symlink_metadata(place)?.permissions();

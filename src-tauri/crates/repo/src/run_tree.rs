@@ -175,15 +175,15 @@ impl UserRepo {
         }
         let write = |name: &str, text: &[u8]| durable::write(&to.join(name), text);
         write("objects/info/alternates", &self.alternates()?)?;
-        write("info/exclude", &self.excludes(repo))?;
+        let exclude = to.join("info/exclude");
+        fs::write(&exclude, self.excludes(repo)).map_err(io("writing", &exclude))?;
         write(BASE, format!("{base}\n").as_bytes())?;
         write(BRANCH, format!("{base}\n").as_bytes())?;
-        // Objects and references are synced by libgit2 where this says so.
         write(
             "config",
             format!(
-                "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tfsyncObjectFiles = true\n\
-                 \tlogAllRefUpdates = false\n\tautocrlf = false\n[atelier]\n\trun = {}\n",
+                "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\
+                 \tlogAllRefUpdates = false\n\tautocrlf = false\n\texcludesFile =\n\tattributesFile =\n[atelier]\n\trun = {}\n",
                 spec.run
             )
             .as_bytes(),
@@ -275,6 +275,13 @@ impl RunTree {
     /// from a diff.
     pub(crate) fn repo(&self) -> Result<Repository, Fault> {
         open_private(&self.dir.join("repo"))
+    }
+
+    /// Waits until the private branch is on the disk.
+    pub(crate) fn sync_branch(&self) -> Result<(), Fault> {
+        let file = self.dir.join("repo").join(BRANCH);
+        durable::sync_file(&file)?;
+        file.parent().map_or(Ok(()), durable::sync_dir)
     }
 
     /// The private object folder.

@@ -6,16 +6,16 @@
 
 use crate::fault::{Fault, git, io};
 use crate::listing::{Entry, FILE, LINK, Listing, PROGRAM, SUBMODULE};
-use crate::paths;
 use crate::run_tree::{RunTree, TreeError};
 use crate::seen::Seen;
+use crate::{durable, paths};
 use git2::{Oid, Repository};
 use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata};
 use std::path::{Path, PathBuf};
 
 /// Files up to this size are read in one piece and held in memory with the rest of a checkpoint.
-const ONE_PIECE: u64 = 64 << 20;
+const ONE_PIECE: u64 = 16 << 20;
 
 /// The files that are there, with their content in `repo`. `tracked` are those of the last checkpoint.
 pub(crate) fn scan(tree: &RunTree, repo: &Repository, tracked: &Listing) -> Result<Listing, TreeError> {
@@ -176,7 +176,9 @@ fn store(tree: &RunTree, repo: &Repository, place: &Path, mode: u32, stat: &Meta
     let to_disk = tree.repo()?;
     let mut writer = to_disk.blob_writer(None).map_err(storing())?; // no path, so no filter
     std::io::copy(&mut file, &mut writer).map_err(io("reading", place))?;
-    writer.commit().map_err(storing())
+    let id = writer.commit().map_err(storing())?;
+    durable::sync_loose(&tree.objects(), id)?;
+    Ok(id)
 }
 
 fn unrecordable(path: &[u8], why: &str) -> TreeError {

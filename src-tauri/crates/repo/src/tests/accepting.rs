@@ -42,14 +42,6 @@ fn status(project: &Project) -> Vec<String> {
     all.iter().map(|s| format!("{} {:?}", String::from_utf8_lossy(s.path_bytes()), s.status())).collect()
 }
 
-fn git_program() -> bool {
-    let found = std::process::Command::new("git").arg("--version").output().is_ok_and(|out| out.status.success());
-    if !found {
-        println!("no git program here: the extra look with it is left out");
-    }
-    found
-}
-
 #[test]
 fn a_fast_forward_writes_files_index_and_branch_and_leaves_head_alone() {
     let project = Project::new(&[("a", "1\n"), ("b", "2\n"), ("old/c", "3\n")]);
@@ -65,13 +57,11 @@ fn a_fast_forward_writes_files_index_and_branch_and_leaves_head_alone() {
     let log = project.git().reflog("HEAD").unwrap();
     assert!(log.get(0).unwrap().message().unwrap().unwrap().ends_with(": Fast-forward"));
     assert_eq!(log.get(0).unwrap().id_new().to_string(), over.tip());
-    if git_program() {
-        let git = |args: &[&str]| {
-            let out = std::process::Command::new("git").current_dir(project.root()).args(args).output().unwrap();
-            String::from_utf8(out.stdout).unwrap()
-        };
-        assert_eq!(git(&["status", "--porcelain"]), "");
-        assert_eq!(git(&["fsck", "--strict"]), "");
+    for args in [["status", "--porcelain"], ["fsck", "--strict"]] {
+        if let Some(mut git) = super::git_program() {
+            let out = git.current_dir(project.root()).args(args).output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&out.stdout), "", "{args:?}");
+        }
     }
 }
 

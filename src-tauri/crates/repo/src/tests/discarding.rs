@@ -41,6 +41,24 @@ fn a_whole_run_and_its_discard_leave_no_trace() {
 }
 
 #[test]
+fn logs_of_references_go_with_them_whether_or_not_the_user_keeps_any() {
+    for (every, has_logs) in [("always", true), ("always", false), ("true", false), ("false", false)] {
+        let project = Project::new(&[("a", "1\n")]);
+        project.git().config().unwrap().set_str("core.logAllRefUpdates", every).unwrap();
+        if !has_logs {
+            fs::remove_dir_all(project.path(".git/logs")).unwrap();
+        }
+        let before = project.state();
+        let tree = project.tree(&run_id(1));
+        write(tree.root(), "a", "2\n");
+        let over = hand_over(&project, &tree, "two");
+        let plan = Discard { run: run_id(1), tip: Some(over.tip().to_owned()), dir: Some(tree.dir().to_owned()) };
+        project.open().perform_discard(&plan).unwrap();
+        assert_eq!(project.state(), before, "logAllRefUpdates = {every}");
+    }
+}
+
+#[test]
 fn another_run_keeps_its_branch_and_base() {
     let project = Project::new(&[("a", "1\n")]);
     let (one, two) = (project.tree(&run_id(1)), project.tree(&run_id(2)));

@@ -328,3 +328,29 @@ fn a_submodule_stays_at_the_commit_of_the_base() {
     tree.reset_to(&tree.base()).unwrap();
     assert_eq!(tree.tree_id().unwrap(), tree_id.to_string());
 }
+
+#[test]
+fn a_large_file_is_recorded_without_being_held_in_memory_whole() {
+    let project = Project::new(&[("a", "1")]);
+    let tree = project.tree(&run_id(1));
+    fs::File::create(tree.root().join("large")).unwrap().set_len(17 << 20).unwrap();
+    let point = tree.checkpoint("large", AT_MS).unwrap();
+    assert_eq!((point.files[0].path.as_str(), point.files[0].insertions), ("large", None));
+    fs::remove_file(tree.root().join("large")).unwrap();
+    tree.reset_to(&point.commit).unwrap();
+    assert_eq!(fs::metadata(tree.root().join("large")).unwrap().len(), 17 << 20);
+}
+
+#[test]
+fn work_that_was_only_looked_at_is_still_there_for_a_later_checkpoint() {
+    let project = Project::new(&[("a", "1")]);
+    let tree = project.tree(&run_id(1));
+    change(&tree, "a", "looked at");
+    let file = fs::File::options().append(true).open(tree.root().join("a")).unwrap();
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(600);
+    file.set_modified(long_ago).unwrap();
+    let id = tree.tree_id().unwrap();
+    assert_eq!(tree.tree_id().unwrap(), id);
+    assert_eq!(tree.checkpoint("now", AT_MS).unwrap().tree, id);
+    tree.reset_to(&tree.base()).unwrap();
+}
