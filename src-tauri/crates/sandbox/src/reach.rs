@@ -173,6 +173,7 @@ fn is_program(file: &Path) -> bool {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
 

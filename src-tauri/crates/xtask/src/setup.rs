@@ -85,11 +85,11 @@ fn host() -> Result<String, Failure> {
 }
 
 #[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
 
     #[test]
-    #[cfg(target_os = "linux")]
     fn the_window_alone_needs_nothing_for_tests() {
         let names = |purpose| needs(purpose).map(|need| need.package).collect::<Vec<_>>();
         let window = ["build-essential", "ca-certificates", "pkg-config", "libwebkit2gtk-4.1-dev"];

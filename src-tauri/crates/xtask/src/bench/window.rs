@@ -134,11 +134,11 @@ impl Drop for Started {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
 
     #[test]
-    #[cfg(unix)]
     fn the_time_counts_until_the_program_says_that_it_is_ready() {
         use std::os::unix::fs::PermissionsExt;
         let folder = std::env::temp_dir().join(format!("xtask-window-{}", std::process::id()));
