@@ -49,6 +49,13 @@ pub fn choose(views: &[ProviderView], asked: Option<&ModelChoice>, settings: &Se
     {
         return Err(problem);
     }
+    if views.is_empty() {
+        return Err(Problem::new(
+            Code::NoModel,
+            "There is no model server in the settings.",
+            "Add one in the settings, normally Ollama at http://127.0.0.1:11434.",
+        ));
+    }
     let elsewhere = views.iter().any(|view| !view.models.is_empty());
     Err(if elsewhere {
         Problem::new(

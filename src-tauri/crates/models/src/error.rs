@@ -109,7 +109,7 @@ impl CallError {
         }
     }
 
-    /// The error as a person sees it.
+    /// The error as a person sees it. `model` is empty where the server itself was asked about.
     pub fn problem(&self, provider: &ProviderSettings, model: &str) -> Problem {
         let at = &provider.base_url;
         match self {
@@ -150,7 +150,10 @@ impl CallError {
             .with_details([text.clone()]),
             CallError::ServerError { text, .. } => Problem::new(
                 Code::ModelServerError,
-                format!("The model server at {at} failed while running `{model}`."),
+                match model {
+                    "" => format!("The model server at {at} answers with an error{}.", because(text)),
+                    _ => format!("The model server at {at} failed while running `{model}`{}.", because(text)),
+                },
                 "Look at the server's own log. A smaller model or context may help; then resume the run.",
             )
             .with_details([text.clone()]),
@@ -195,7 +198,7 @@ impl CallError {
             ),
             CallError::Unsupported { what } => Problem::new(
                 Code::ModelServerError,
-                format!("`{model}` cannot do what this step needs."),
+                format!("`{model}` cannot do what this step needs{}.", because(what)),
                 "Choose a model that can call tools.",
             )
             .with_details([what.clone()]),
@@ -213,6 +216,13 @@ impl From<HttpError> for CallError {
             HttpError::Broken { reason, .. } => CallError::Incomplete { reason },
         }
     }
+}
+
+/// A server's words as the end of a sentence, where they fit into one.
+fn because(text: &str) -> String {
+    let text = text.trim().trim_end_matches('.');
+    let fits = !text.is_empty() && text.len() <= 200 && !text.contains(['\n', '<']);
+    if fits { format!(": {text}") } else { String::new() }
 }
 
 /// At most 2,000 bytes of a server's words.

@@ -21,7 +21,7 @@ const MODELS: &str = r#"
 schema: 1
 version: 0.0.0
 models:
-  - {name: scripted, load_ms: 1}
+  - {name: scripted, capabilities: [completion, tools, thinking], load_ms: 1}
   - {name: scripted-gt, load_ms: 1}
   - {name: two-gt, load_ms: 1}
   - {name: two, load_ms: 1}
