@@ -283,3 +283,76 @@ fn a_call_cut_by_the_length_limit_is_never_a_call() {
     let silent = turn(find("ollama/gotemplate_tools_cut")).unwrap();
     assert_eq!((silent.stop, silent.tool_calls.len()), (Stop::Length, 0));
 }
+
+/// Answers the questions about a server with what was recorded of one.
+struct Inventory {
+    folder: &'static str,
+}
+
+impl Inventory {
+    fn answer(&self, request: &HttpRequest) -> Option<(u16, String)> {
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let path = request.url.strip_prefix("http://127.0.0.1:1").unwrap();
+        let name = match (path, body["model"].as_str()) {
+            ("/api/version", _) => "version",
+            ("/api/tags", _) => "tags",
+            ("/api/show", Some("scripted:latest")) => "show",
+            ("/api/show", Some("thinker:latest")) => "show_thinker",
+            ("/api/show", _) => "show_missing",
+            ("/v1/models", _) if self.folder == "llama-server" => "script1_models",
+            ("/v1/models", _) => "v1_models",
+            _ => return None,
+        };
+        let file = Path::new(FOLDER).join(self.folder).join(name).with_extension("json");
+        let value: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        let chunks = value["chunks"].as_array().unwrap().iter();
+        let text = chunks.map(|chunk| chunk[1].as_str().unwrap()).collect();
+        Some((u16::try_from(value["status"].as_u64().unwrap()).unwrap(), text))
+    }
+}
+
+impl Http for Inventory {
+    fn send(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpError>> {
+        let (status, text) = self.answer(&request).unwrap_or((404, "404 page not found".to_owned()));
+        let body = stream::iter([Ok(Bytes::from(text))]).boxed();
+        async move { Ok(HttpResponse { status, headers: Vec::new(), body }) }.boxed()
+    }
+}
+
+#[test]
+fn recorded_servers_are_described() {
+    let mut lines = Vec::new();
+    for (folder, kind) in
+        [("ollama", ProviderKind::Ollama), ("ollama", ProviderKind::OpenAi), ("llama-server", ProviderKind::OpenAi)]
+    {
+        let settings = ProviderSettings { id: folder.into(), kind, base_url: "http://127.0.0.1:1".into() };
+        let server = provider(&settings, Arc::new(Inventory { folder }), Arc::new(Still));
+        let view = server.describe().now_or_never().unwrap();
+        lines.push(format!("{folder} {kind:?} {:?} {:?}", view.version, view.problem.map(|problem| problem.code)));
+        for model in view.models {
+            let (tools, thinking, context) = (model.tools, model.thinking, model.context);
+            lines.push(format!(
+                "  {} local={} {tools:?} {thinking:?} {context:?} {:?}",
+                model.name, model.local, model.bytes
+            ));
+        }
+    }
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    ollama Ollama Some("0.0.0") None
+      broken:latest local=true Some(false) Some(false) Some(8192) Some(1711305)
+      utf8:latest local=true Some(false) Some(false) Some(8192) Some(1689656)
+      two:latest local=true Some(false) Some(false) Some(8192) Some(2052425)
+      tiny:latest local=true Some(false) Some(false) Some(4096) Some(491736)
+      scripted:latest local=true Some(true) Some(false) Some(8192) Some(2131753)
+      thinker:latest local=true Some(true) Some(true) Some(8192) Some(1717688)
+    ollama OpenAi None None
+      two:latest local=true None None None None
+      tiny:latest local=true None None None None
+      scripted:latest local=true None None None None
+      thinker:latest local=true None None None None
+      broken:latest local=true None None None None
+      utf8:latest local=true None None None None
+    llama-server OpenAi None None
+      scripted local=true None None Some(4096) Some(2119936)
+    "#);
+}

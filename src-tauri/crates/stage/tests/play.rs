@@ -191,7 +191,7 @@ turns:
     drop(left);
     let from = Instant::now();
     while stage.transcript()[2].ended == Ended::Open {
-        assert!(from.elapsed() < Duration::from_millis(100), "the hang-up is not noticed");
+        assert!(from.elapsed() < Duration::from_secs(5), "the hang-up is not noticed");
         tokio::task::yield_now().await;
     }
     text(send(&stage, "/api/chat", &[], &body("four")).await.unwrap()).await;
