@@ -32,6 +32,7 @@ export default defineConfig(({ mode, command }) => {
       include: ['tests/**/*.test.ts'],
       setupFiles: ['tests/setup.ts'],
       restoreMocks: true,
+      testTimeout: 30_000, // a loaded machine is slow, not wrong
     },
   };
 });

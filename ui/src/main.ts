@@ -4,6 +4,7 @@
 
 import { mount } from 'svelte';
 import App from './App.svelte';
+import { keepErrors } from './errors';
 import type { Port } from './ipc/port';
 import { Atelier, wear } from './state/atelier.svelte';
 import './styles/tokens.css';
@@ -17,6 +18,7 @@ async function portHere(): Promise<Port | null> {
 }
 
 async function begin(target: HTMLElement): Promise<void> {
+  keepErrors();
   wear('system');
   const port = await portHere();
   if (port === null) {

@@ -69,7 +69,7 @@ describe('prose', () => {
 
 it('numbers are honest', () => {
   expect([tokens(null), tokens(950), tokens(3140), money(null), money(0), money(1_234_500)]).toEqual(['unknown', '950', '3.1k', 'unknown', 'none', '1.2345']);
-  expect([span(420), span(12_900), span(64_000), span(7_500_000), ticking(9_900)]).toEqual(['0.4 s', '12 s', '1 min 04 s', '2 h 05 min', '9 s']);
+  expect([span(40), span(420), span(12_900), span(64_000), span(7_500_000), ticking(9_900)]).toEqual(['40 ms', '0.4 s', '12 s', '1 min 04 s', '2 h 05 min', '9 s']);
   expect([bytes(812), bytes(4_700_000_000), bytes(null), ago(0, 300_000), ago(0, 26 * 3_600_000)]).toEqual(['812 B', '4.7 GB', 'unknown', '5 min', '1 day']);
   expect(commandLine(['cargo', 'test', '--', "it's here"])).toBe("cargo test -- 'it'\\''s here'");
 });

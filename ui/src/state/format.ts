@@ -6,9 +6,9 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** A span: `0.4 s`, `12 s`, `1 min 04 s`, `2 h 05 min`. */
+/** A span: `40 ms`, `0.4 s`, `12 s`, `1 min 04 s`, `2 h 05 min`. */
 export function span(ms: number): string {
-  if (ms < 0) return '0 s';
+  if (ms < 100) return `${Math.max(0, Math.round(ms))} ms`;
   if (ms < 10_000) return `${(Math.round(ms / 100) / 10).toFixed(1)} s`;
   if (ms < MINUTE) return `${Math.floor(ms / 1000)} s`;
   if (ms < HOUR) return `${Math.floor(ms / MINUTE)} min ${two(Math.floor((ms % MINUTE) / 1000))} s`;

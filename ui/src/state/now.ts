@@ -44,7 +44,7 @@ export function doingNow(run: RunView, drafts: Readonly<Record<string, DraftText
       since: draft?.since ?? last.at_ms,
     };
   }
-  return { role, what: toolOf(last) ?? step.title.toLowerCase(), model: null, since: last === undefined ? step.started_at_ms : run.updated_at_ms };
+  return { role, what: toolOf(last) ?? (role === null ? step.title : `is at “${step.title}”`), model: null, since: last === undefined ? step.started_at_ms : run.updated_at_ms };
 }
 
 function toolOf(item: Item | undefined): string | null {
