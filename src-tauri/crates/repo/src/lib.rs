@@ -15,8 +15,10 @@ mod fault;
 #[cfg(any(test, feature = "fixture"))]
 pub mod fixture;
 mod hand_over;
+mod imperative;
 mod land;
 mod landing;
+mod left_out;
 mod listing;
 mod message;
 mod open;
@@ -30,6 +32,7 @@ mod scan;
 mod seen;
 mod settled;
 mod staging;
+mod supported;
 
 #[cfg(test)]
 mod tests;

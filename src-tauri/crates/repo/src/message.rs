@@ -3,6 +3,8 @@
 //! `type: subject` in at most 72 characters, the subject in the imperative where the given text allows it, lower-case at
 //! its start and without a full stop. Pure: the same text gives the same message.
 
+use crate::imperative::{base_form, imperative};
+
 /// The type of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -96,124 +98,6 @@ const SIGNS: &[(Kind, &[&str])] = &[
     ),
 ];
 
-/// Verbs whose other forms are brought to the imperative.
-const VERBS: &[&str] = &[
-    "accept",
-    "add",
-    "adapt",
-    "allow",
-    "apply",
-    "avoid",
-    "build",
-    "bump",
-    "cache",
-    "call",
-    "change",
-    "check",
-    "clean",
-    "clear",
-    "close",
-    "configure",
-    "convert",
-    "correct",
-    "cover",
-    "create",
-    "define",
-    "delete",
-    "describe",
-    "disable",
-    "document",
-    "drop",
-    "enable",
-    "ensure",
-    "export",
-    "expose",
-    "extend",
-    "extract",
-    "fix",
-    "format",
-    "generate",
-    "give",
-    "handle",
-    "hide",
-    "implement",
-    "import",
-    "improve",
-    "include",
-    "initialise",
-    "initialize",
-    "inline",
-    "introduce",
-    "keep",
-    "limit",
-    "load",
-    "log",
-    "make",
-    "mend",
-    "merge",
-    "migrate",
-    "move",
-    "open",
-    "parse",
-    "pin",
-    "prevent",
-    "print",
-    "provide",
-    "put",
-    "raise",
-    "read",
-    "refactor",
-    "reject",
-    "remove",
-    "rename",
-    "reorganise",
-    "reorganize",
-    "repair",
-    "replace",
-    "report",
-    "resolve",
-    "restore",
-    "restructure",
-    "return",
-    "revert",
-    "rework",
-    "run",
-    "save",
-    "send",
-    "set",
-    "show",
-    "simplify",
-    "skip",
-    "sort",
-    "split",
-    "start",
-    "stop",
-    "store",
-    "support",
-    "switch",
-    "test",
-    "tidy",
-    "translate",
-    "trim",
-    "turn",
-    "unify",
-    "update",
-    "upgrade",
-    "use",
-    "validate",
-    "verify",
-    "wrap",
-    "write",
-];
-
-/// Words at the start of a text that say nothing.
-const FILLERS: &[&str] =
-    &["please", "kindly", "can you", "could you", "would you", "i want you to", "you should", "let's"];
-
-/// First words that no imperative has, so that a verb is put in front.
-const NOT_VERBS: &[&str] =
-    &["the", "a", "an", "this", "that", "these", "those", "it", "there", "we", "my", "our", "all"];
-
 impl Kind {
     /// The type as it stands in a message.
     pub fn as_str(self) -> &'static str {
@@ -275,28 +159,8 @@ impl Message {
 
     /// The subject in form, of any length.
     pub(crate) fn imperative(&self) -> String {
-        let mut text = one_line(&self.subject);
-        text = without_type(&text).to_owned();
-        let mut again = true;
-        while again {
-            again = false;
-            for filler in FILLERS {
-                if let Some(rest) = strip_words(&text, filler) {
-                    text = rest.to_owned();
-                    again = true;
-                }
-            }
-        }
-        let text = text.trim_end_matches(['.', '!', ';', ',', ':', '…', '。', ' ']);
-        let (first, rest) = text.split_once(' ').map_or((text, ""), |(first, rest)| (first, rest));
-        let first = if has_own_case(first) { first.to_owned() } else { first.to_lowercase() };
-        let first = imperative_form(&first).unwrap_or(first);
-        let text = if rest.is_empty() { first.clone() } else { format!("{first} {rest}") };
-        match text.is_empty() {
-            true => format!("{} the work of a run", self.kind().verb()),
-            false if NOT_VERBS.contains(&first.as_str()) => format!("{} {text}", self.kind().verb()),
-            false => text,
-        }
+        let line = one_line(&self.subject);
+        imperative(without_type(&line), self.kind().verb())
     }
 
     /// The whole message of a commit of type `kind` with this (formed) subject.
@@ -326,54 +190,6 @@ impl Message {
     }
 }
 
-/// `add a flag` as `adding a flag`, to be spoken about in the subject of another commit.
-pub(crate) fn gerund(subject: &str) -> Option<String> {
-    let (verb, rest) = subject.split_once(' ')?;
-    if !VERBS.contains(&verb) {
-        return None;
-    }
-    Some(format!("{} {rest}", ing(verb)))
-}
-
-fn ing(verb: &str) -> String {
-    const DOUBLED: &[&str] = &["drop", "log", "pin", "put", "run", "set", "skip", "split", "stop", "trim", "wrap"];
-    match verb.strip_suffix('e') {
-        _ if DOUBLED.contains(&verb) => format!("{verb}{}ing", verb.chars().last().unwrap_or_default()),
-        Some(stem) => format!("{stem}ing"),
-        None => format!("{verb}ing"),
-    }
-}
-
-/// `adds`, `added`, `adding` as `add`, where the verb is known.
-fn imperative_form(word: &str) -> Option<String> {
-    VERBS
-        .iter()
-        .find(|verb| {
-            let stem = verb.strip_suffix('e').unwrap_or(verb);
-            let y = verb.strip_suffix('y');
-            word == **verb
-                || word == format!("{verb}s")
-                || word == format!("{verb}es")
-                || word == format!("{stem}ed")
-                || word == ing(verb)
-                || y.is_some_and(|y| word == format!("{y}ies") || word == format!("{y}ied"))
-        })
-        .map(|verb| (*verb).to_owned())
-}
-
-fn base_form(word: &str) -> String {
-    imperative_form(word).unwrap_or_else(|| word.to_owned())
-}
-
-/// A word that would lose by lower-casing: `README`, `OAuth`, `FooBar`, `I`, `foo_bar`, `src/Main.java`.
-fn has_own_case(word: &str) -> bool {
-    let mut letters = word.chars();
-    let first_is_alone = word.chars().count() == 1;
-    letters.next().is_none_or(|first| first.is_uppercase() && first_is_alone && first != 'A')
-        || word.chars().skip(1).any(|c| c.is_uppercase() || c.is_numeric() || matches!(c, '_' | '/' | '.' | ':' | '('))
-        || word.starts_with('`')
-}
-
 /// A subject that has a type already, such as `fix(parser)!: x`, without it.
 fn without_type(text: &str) -> &str {
     let Some((head, rest)) = text.split_once(": ") else { return text };
@@ -382,13 +198,6 @@ fn without_type(text: &str) -> &str {
     const TYPES: &[&str] =
         &["feat", "fix", "refactor", "docs", "test", "chore", "perf", "style", "build", "ci", "revert"];
     if TYPES.contains(&word.to_lowercase().as_str()) { rest.trim_start() } else { text }
-}
-
-fn strip_words<'a>(text: &'a str, words: &str) -> Option<&'a str> {
-    let head = text.get(..words.len())?;
-    let rest = text.get(words.len()..)?;
-    let rest_starts_word = rest.starts_with([' ', ',', ':']);
-    (head.eq_ignore_ascii_case(words) && rest_starts_word).then(|| rest.trim_start_matches([' ', ',', ':']))
 }
 
 /// The first line that has text, single-spaced.

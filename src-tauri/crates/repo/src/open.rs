@@ -6,9 +6,10 @@
 //! so that it sees what the user's own git did in between and the value can be shared between threads.
 
 use crate::fault::{Fault, git, io};
+use crate::supported::{in_progress, refuse_unsupported};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::Base;
-use git2::{ErrorCode, Repository, RepositoryOpenFlags, RepositoryState, Signature, Time};
+use git2::{ErrorCode, Repository, RepositoryOpenFlags, Signature, Time};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -320,66 +321,6 @@ fn common_dir_of(git_dir: &Path) -> Result<PathBuf, OpenError> {
     };
     let joined = git_dir.join(text.trim_end_matches(['\n', '\r']));
     Ok(plain(fs::canonicalize(&joined).map_err(io("reading", &joined))?))
-}
-
-/// Looks at the configuration before libgit2 does, so that each refusal can be named.
-fn refuse_unsupported(git_dir: &Path, common_dir: &Path) -> Result<(), OpenError> {
-    // `config.worktree` overrides `config` where `extensions.worktreeConfig` is on; refusing a sparse work tree that
-    // is named there although the extension is off does no harm.
-    for file in [common_dir.join("config"), git_dir.join("config.worktree")] {
-        if !file.exists() {
-            continue;
-        }
-        let config = git2::Config::open(&file).map_err(git("reading the repository's configuration"))?;
-        let version = config.get_i64("core.repositoryformatversion").unwrap_or(0);
-        if !(0..=1).contains(&version) {
-            return Err(OpenError::Unsupported { what: format!("repository format version {version}") });
-        }
-        if config.get_bool("core.sparsecheckout").unwrap_or(false) {
-            return Err(OpenError::Sparse { root: git_dir.to_owned() });
-        }
-        let mut found = None;
-        let entries = config.entries(None).map_err(git("reading the repository's configuration"))?;
-        entries
-            .for_each(|entry| {
-                let (Ok(name), value) = (entry.name(), entry.value().unwrap_or_default()) else {
-                    return;
-                };
-                if found.is_none() && unsupported(name, value) {
-                    found = Some(format!("`{name} = {value}`"));
-                }
-            })
-            .map_err(git("reading the repository's configuration"))?;
-        if let Some(what) = found {
-            return Err(OpenError::Unsupported { what });
-        }
-    }
-    Ok(())
-}
-
-/// Extensions that change how the repository is read (git, `Documentation/technical/repository-version`). A partial
-/// clone fetches objects when they are missed, which would need the network.
-fn unsupported(name: &str, value: &str) -> bool {
-    if let Some(extension) = name.strip_prefix("extensions.") {
-        return match extension {
-            "noop" | "worktreeconfig" | "preciousobjects" | "relativeworktrees" => false,
-            "objectformat" => !value.eq_ignore_ascii_case("sha1"),
-            _ => true,
-        };
-    }
-    name.starts_with("remote.") && name.ends_with(".promisor") && value.eq_ignore_ascii_case("true")
-}
-
-fn in_progress(state: RepositoryState) -> Option<&'static str> {
-    match state {
-        RepositoryState::Clean => None,
-        RepositoryState::Merge => Some("a merge"),
-        RepositoryState::Revert | RepositoryState::RevertSequence => Some("a revert"),
-        RepositoryState::CherryPick | RepositoryState::CherryPickSequence => Some("a cherry-pick"),
-        RepositoryState::Bisect => Some("a bisect"),
-        RepositoryState::Rebase | RepositoryState::RebaseInteractive | RepositoryState::RebaseMerge => Some("a rebase"),
-        RepositoryState::ApplyMailbox | RepositoryState::ApplyMailboxOrRebase => Some("applying patches"),
-    }
 }
 
 fn first_commit(folder: &Path) -> Result<(), Fault> {

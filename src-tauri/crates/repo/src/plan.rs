@@ -3,7 +3,8 @@
 //! Pure and by path alone, so that the plan can be shown before anything is done. A file that moves from one group to
 //! another belongs to the group of its new path.
 
-use crate::message::{Kind, Message, gerund};
+use crate::imperative::gerund;
+use crate::message::{Kind, Message};
 use atelier_protocol::event::FileChange;
 
 /// A commit that is to be made.

@@ -141,3 +141,24 @@ fn a_linked_work_tree_is_a_project_of_its_own_with_shared_objects() {
     assert_eq!(opened.common_dir(), project.path(".git"));
     assert_eq!(opened.base().unwrap().branch.as_deref(), Some("side"));
 }
+
+#[cfg(unix)]
+#[test]
+fn what_will_not_happen_here_is_said_by_name() {
+    use std::os::unix::fs::PermissionsExt;
+    let project = Project::new(&[("a", "1")]);
+    assert_eq!(project.open().left_out().unwrap(), []);
+    let hook = project.path(".git/hooks/pre-commit");
+    crate::fixture::write(&project.path(".git"), "hooks/pre-commit", "#!/bin/sh\nexit 1\n");
+    crate::fixture::write(&project.path(".git"), "hooks/commit-msg", "not executable\n");
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    set(&project, "commit.gpgsign", "true");
+    project.write("media/.gitattributes", "*.png filter=lfs\n");
+    project.commit_all("feat: media");
+    let told: Vec<_> = project.open().left_out().unwrap().into_iter().map(|problem| problem.message).collect();
+    insta::assert_snapshot!(told.join("\n"), @r"
+    These git hooks of the project are not run on the commits of runs: pre-commit.
+    The commits of runs are not signed, although your git configuration asks for it.
+    Filter programs such as LFS are not run; media/.gitattributes names some.
+    ");
+}
