@@ -34,6 +34,9 @@ const TOP: &[&str] = &[
     ".gitignore",
 ];
 
+/// Endings of files that tools leave behind.
+const LEFT_BY_TOOLS: &[&str] = &[".pending-snap", ".snap.new", ".orig", ".rej", ".swp"];
+
 /// Beginnings of paths that exist on one machine only. In two halves, so that this file may name them.
 const MACHINE: &[(&str, &str)] =
     &[("/wo", "rk/"), ("/ro", "ot/"), ("/ho", "me/"), ("/Us", "ers/"), ("C:\\Us", "ers\\")];
@@ -72,7 +75,9 @@ pub fn name(file: &File) -> Vec<Finding> {
     let name = file.path.rsplit('/').next().unwrap_or(&file.path);
     let stem = name.split('.').next().unwrap_or(name);
     let empty = ["utils", "util", "helpers", "helper", "misc", "common"].contains(&stem);
-    if name == "mod.rs" {
+    if LEFT_BY_TOOLS.iter().any(|end| name.ends_with(end)) {
+        vec![file.at(0, "name", "a tool left this behind; it is not for commits")]
+    } else if name == "mod.rs" {
         vec![file.at(0, "name", "name the module's file after the module")]
     } else if empty && is_code(&file.path) {
         vec![file.at(0, "name", format!("`{stem}` says nothing; name the file after what it holds"))]
@@ -136,6 +141,7 @@ mod tests {
     fn names_that_say_nothing_are_found() {
         let found = |path: &str| name(&file(path, "")).len();
         assert_eq!([found("a/mod.rs"), found("a/utils.rs"), found("ui/helpers.ts"), found("common.test.ts")], [1; 4]);
+        assert_eq!([found("tests/.a.rs.pending-snap"), found("a.rs.orig")], [1; 2]);
         assert_eq!([found("a/modes.rs"), found("common.json"), found("utility.rs")], [0; 3]);
     }
 
