@@ -108,10 +108,34 @@ async fn sit(config: &StoreConfig, make: &MakeOwner, taken_over: bool) -> Result
     match open(config.clone()).await? {
         Opened::Guest(guest) => Ok((Side::Guest(guest), None)),
         Opened::Owner(mut owned) => {
+            // Guests are answered from the first moment; what they ask waits until recovery is done.
+            let (ready, made) = watch::channel(None);
+            owned.serve(Arc::new(Recovering { made }))?;
             let handler = make(owned.journal.clone(), taken_over).await?;
-            owned.serve(handler.clone())?;
+            ready.send_replace(Some(handler.clone()));
             Ok((Side::Owner { journal: owned.journal.clone(), handler }, Some(owned)))
         }
+    }
+}
+
+/// Answers guests by the handler that is being made.
+struct Recovering {
+    made: watch::Receiver<Option<Arc<dyn OpHandler>>>,
+}
+
+impl OpHandler for Recovering {
+    fn handle(&self, op: Op) -> BoxFuture<'_, Result<Reply, Problem>> {
+        let mut made = self.made.clone();
+        Box::pin(async move {
+            let handler = match made.wait_for(Option::is_some).await {
+                Ok(handler) => handler.clone(),
+                Err(_) => None, // recovery failed, and this process lets the store go
+            };
+            match handler {
+                Some(handler) => handler.handle(op).await,
+                None => Err(owner_lost()),
+            }
+        })
     }
 }
 

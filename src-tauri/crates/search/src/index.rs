@@ -2,6 +2,7 @@
 
 use crate::error::IndexError;
 use crate::folder::{Folder, Met, now};
+use crate::past::{Past, PastCommit};
 use crate::store::{Backlog, CodeTokenizer, Content, Entry, Fields, SCHEMA};
 use atelier_protocol::view::IndexView;
 use std::collections::HashMap;
@@ -33,6 +34,7 @@ pub struct Index {
     pub(crate) fields: Fields,
     backlog: Arc<Backlog>,
     writing: Mutex<Writing>,
+    pub(crate) past: Mutex<Arc<Past>>,
     /// `None` until the first refresh.
     last: Mutex<Option<IndexView>>,
     /// Held as long as the index is open; behind everything else, so that it is given back last.
@@ -98,6 +100,7 @@ impl Index {
             fields: Fields::new().1,
             backlog,
             writing: Mutex::new(Writing { writer: None, entries: opened.entries }),
+            past: Mutex::default(),
             last: Mutex::new(last),
             _lock: lock,
         })
@@ -128,6 +131,13 @@ impl Index {
                 Err(error)
             }
         }
+    }
+
+    /// Takes the messages of earlier commits into account from now on, in place of those given before. The newest
+    /// come first; the first 4,000 count. They are not stored: give them again after the index was opened.
+    pub fn remember(&self, commits: impl IntoIterator<Item = PastCommit>) {
+        let past = Arc::new(Past::of(commits));
+        *self.past.lock().unwrap_or_else(PoisonError::into_inner) = past;
     }
 
     fn lock_writing(&self) -> MutexGuard<'_, Writing> {

@@ -103,7 +103,6 @@ pub(crate) fn passages(text: &str, words: &Words, weights: &[f32]) -> Vec<Passag
     if mentions.is_empty() {
         return Vec::new();
     }
-    let dd=crate::env("D",DEFINITION);
     let cuts = cut(&lines);
     let length = |[first, last]: [usize; 2]| lengths.get(first..=last).unwrap_or_default().iter().sum::<usize>();
     #[expect(clippy::cast_precision_loss, reason = "counts of terms in a file of at most 1 MiB")]
@@ -114,12 +113,11 @@ pub(crate) fn passages(text: &str, words: &Words, weights: &[f32]) -> Vec<Passag
             let from = mentions.partition_point(|mention| mention.line < cut[0]);
             let to = mentions.partition_point(|mention| mention.line <= cut[1]);
             let inside = mentions.get(from..to).filter(|inside| !inside.is_empty())?;
-            let d=dd;
             let mut counts = vec![(0.0f32, 0.0f32); words.terms.len()];
             for mention in inside {
                 if let Some((count, bonus)) = counts.get_mut(mention.term) {
                     *count += 1.0;
-                    *bonus = if mention.defines { d } else { *bonus };
+                    *bonus = if mention.defines { DEFINITION } else { *bonus };
                 }
             }
             #[expect(clippy::cast_precision_loss, reason = "counts of terms in a file of at most 1 MiB")]
@@ -240,8 +238,7 @@ mod tests {
                     }
                 })
                 .collect();
-            let dd=crate::env("D",DEFINITION);
-    let cuts = cut(&lines);
+            let cuts = cut(&lines);
             for (at, _) in lines.iter().enumerate().filter(|(_, line)| !line.is_empty()) {
                 assert!(cuts.iter().any(|[first, last]| (*first..=*last).contains(&at)), "line {at} of {count}");
             }

@@ -10,7 +10,7 @@ use tantivy::schema::IndexRecordOption;
 /// Words beyond are left out: a pasted page is not a query.
 const MOST_TERMS: usize = 128;
 /// How much more a word of the path counts than one of the content.
-const NAME_WEIGHT: f32 = 2.0;
+const NAME_WEIGHT: f32 = 3.0;
 
 /// A query by its terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Words {
             let name = Term::from_field_text(fields.name, term);
             clauses.push((Occur::Should, Box::new(TermQuery::new(text, IndexRecordOption::WithFreqs))));
             let name = Box::new(TermQuery::new(name, IndexRecordOption::WithFreqs));
-            clauses.push((Occur::Should, Box::new(BoostQuery::new(name, crate::env("A",NAME_WEIGHT)))));
+            clauses.push((Occur::Should, Box::new(BoostQuery::new(name, NAME_WEIGHT))));
         }
         for phrase in &self.phrases {
             let terms: Vec<Term> =

@@ -12,12 +12,15 @@ use crate::store::Content;
 use atelier_protocol::Hash;
 use atelier_protocol::view::Hit;
 use std::path::Path;
+use std::sync::{Arc, PoisonError};
 use tantivy::collector::TopDocs;
 use tantivy::schema::Value;
 use tantivy::{Searcher, TantivyDocument, Term};
 
 /// No answer has more hits.
 const MOST_HITS: usize = 200;
+/// Files that are ranked.
+const RANKED: usize = 400;
 /// Files that are looked into beyond the number of hits asked for: a passage can lift a file.
 const SPARE: usize = 20;
 /// Passages of one file in one answer.
@@ -37,20 +40,15 @@ impl Index {
         }
         let searcher = self.reader.searcher();
         let storage = || IndexError::storage("searching the index", &self.dir);
-        let files = searcher
-            .search(&*words.over_files(self.fields), &TopDocs::with_limit(limit * 2 + SPARE).order_by_score())
-            .map_err(storage())?;
         let weights = self.rarities(&searcher, &words).map_err(storage())?;
-
         let mut hits = Vec::new();
         let mut opened = 0;
-        for (score, address) in files {
+        for (score, path) in self.ranked(&searcher, &words).map_err(storage())? {
             // Files come best first; those that are gone do not use up the answer's share.
             if opened >= limit + SPARE {
                 break;
             }
-            let document: TantivyDocument = searcher.doc(address).map_err(storage())?;
-            let Some(path) = document.get_first(self.fields.path).and_then(|value| value.as_str()) else { continue };
+            let path = &*path;
             let Some((Content::Hash(hash), text)) = folder.read(path) else { continue };
             let Some(hash) = Hash::parse(&hash) else { continue };
             opened += 1;
@@ -62,7 +60,7 @@ impl Index {
                 path: path.to_owned(),
                 lines: passage.lines.map(|line| u32::try_from(line).unwrap_or(u32::MAX)),
                 // Further passages of a file stand behind the first of others that fit as well.
-                score: if at == 0 { score + crate::env("P",1.0)*passage.score } else { score / 2.0 + passage.score },
+                score: if at == 0 { score + passage.score } else { score / 2.0 + passage.score },
                 snippet: lines_of(&text, passage.lines),
                 hash: hash.clone(),
             }));
@@ -70,6 +68,22 @@ impl Index {
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| (&a.path, a.lines).cmp(&(&b.path, b.lines))));
         hits.truncate(limit);
         Ok(hits)
+    }
+
+    /// Files that may fit, best first, with their scores: content and path, and what earlier commits say.
+    fn ranked(&self, searcher: &Searcher, words: &Words) -> tantivy::Result<Vec<(f32, String)>> {
+        let found = searcher.search(&*words.over_files(self.fields), &TopDocs::with_limit(RANKED).order_by_score())?;
+        let past = Arc::clone(&self.past.lock().unwrap_or_else(PoisonError::into_inner));
+        let past = past.scores(words);
+        let mut ranked = Vec::with_capacity(found.len());
+        for (score, address) in found {
+            let document: TantivyDocument = searcher.doc(address)?;
+            let Some(path) = document.get_first(self.fields.path).and_then(|value| value.as_str()) else { continue };
+            let past = past.get(path).copied().unwrap_or_default();
+            ranked.push((score + past, path.to_owned()));
+        }
+        ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        Ok(ranked)
     }
 
     /// How rare each term is among the files: BM25's inverse document frequency.

@@ -1,0 +1,190 @@
+//! What a user does in the window, from the first screen to commits on the branch.
+
+use crate::git;
+use crate::window::{Window, program};
+use atelier_engine::Workshop;
+use atelier_protocol::op::Op;
+use atelier_protocol::settings::Settings;
+use atelier_stage::tour;
+use atelier_tests::{World, steady};
+use fantoccini::key::Key;
+use std::path::{Path, PathBuf};
+
+/// A world whose home knows the scripted model, as if the user had set it up.
+async fn prepared(pace_ms: u64) -> World {
+    let mut script = tour::script().unwrap();
+    script.turns.iter_mut().for_each(|turn| turn.pace_ms = Some(pace_ms));
+    let world = World::playing(script).await;
+    let mut options = world.options(steady::sources(1));
+    options.providers = None;
+    let workshop = Workshop::open(options).await.unwrap();
+    workshop.initialise(&world.project()).await.unwrap();
+    let settings = Settings { providers: vec![world.server()], ..Settings::default() };
+    workshop.submit(Op::ChangeSettings { settings }).await.unwrap();
+    workshop.close().await;
+    world
+}
+
+async fn open(program: &Path, world: &World) -> Window {
+    Window::open(program, &world.home(), world.folder.path(), &[]).await
+}
+
+async fn begin(window: &Window, world: &World) {
+    window.type_into("welcome.path", &world.project().to_string_lossy()).await;
+    window.click("welcome.open").await;
+    window.part("title.project").await;
+    window.type_into("goal.text", tour::GOAL).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tour_leads_from_the_first_screen_to_commits() {
+    let Some(program) = program() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let window = Window::open(&program, &folder.path().join("home"), folder.path(), &[]).await;
+    window.part("welcome.models").await;
+    window.keep_picture("1-welcome").await;
+    window.click("welcome.tour").await;
+    assert_eq!(window.text("title.project").await, "greet");
+    let text = window.part("goal.text").await;
+    if text.prop("value").await.unwrap().unwrap_or_default().is_empty() {
+        window.type_into("goal.text", tour::GOAL).await;
+    }
+    // From here on by keys alone.
+    window.part("goal.text").await.click().await.unwrap();
+    window.press(&(Key::Control + &Key::Enter)).await;
+    window.part("run.thread").await;
+    window.until("run.state", "data-state", "running").await;
+    window.css("[data-test^='turn.']").await;
+    window.keep_picture("2-running").await;
+
+    window.until("run.state", "data-state", "waits_for_approval").await;
+    window.part("approval.card").await;
+    let card = window.text("approval.card").await;
+    for told in ["greet.sh", "README.md", "tests/run.sh"] {
+        assert!(card.contains(told), "{card}");
+    }
+    assert!(!window.accessible_name("approval.approve").await.is_empty());
+    window.keep_picture("3-approval").await;
+    let project = sample(folder.path());
+    let refs = git::refs(&project);
+    assert!(!refs.iter().any(|r| r.contains("heads/atelier")), "nothing is published before the answer: {refs:?}");
+    window.part("approval.approve").await.send_keys(&Key::Enter).await.unwrap();
+
+    window.until("run.state", "data-state", "done").await;
+    window.click("tab.changes").await;
+    window.click("changes.file.greet.sh").await;
+    let diff = window.text("changes.diff").await;
+    assert!(diff.contains("set -- world"), "{diff}");
+    window.keep_picture("4-changes").await;
+    window.click("tab.checks").await;
+    let check = window.text("checks.check.2").await;
+    assert!(check.contains("sh tests/run.sh"), "{check}");
+    window.keep_picture("5-checks").await;
+    assert_eq!(git::log(&project, "main").len(), 1, "the user's branch is as it was");
+
+    window.click("run.accept").await;
+    window.until("run.disposition", "data-disposition", "accepted").await;
+    window.keep_picture("6-accepted").await;
+    assert_eq!(git::log(&project, "main").len(), 4);
+    assert!(git::is_clean(&project));
+    assert_eq!(window.page_errors().await, serde_json::json!([]));
+    window.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_killed_in_the_middle_comes_back_and_goes_on() {
+    let Some(program) = program() else { return };
+    let world = prepared(30).await;
+    let window = open(&program, &world).await;
+    begin(&window, &world).await;
+    window.click("goal.start").await;
+    window.css("[data-test='run.step.build.1']").await;
+    let run = first_run(&window).await;
+    window.kill();
+
+    let window = open(&program, &world).await;
+    let known = window.attributes("[data-test^='welcome.known.']", "data-test").await;
+    assert_eq!(known.len(), 1, "the project is remembered: {known:?}");
+    window.click(&known[0]).await;
+    window.click(&format!("rail.run.{run}")).await;
+    window.until("run.state", "data-state", "interrupted").await;
+    assert!(window.has("run.step.specify.1").await, "what was done before is still there");
+    window.keep_picture("7-interrupted").await;
+    window.click("run.resume").await;
+    window.until("run.state", "data-state", "waits_for_approval").await;
+    window.click("approval.approve").await;
+    window.until("run.state", "data-state", "done").await;
+    window.click("run.accept").await;
+    window.until("run.disposition", "data-disposition", "accepted").await;
+    assert_eq!(git::log(&world.project(), "main").len(), 4, "the commits are there once");
+    assert_eq!(window.page_errors().await, serde_json::json!([]));
+    window.close().await;
+
+    // The history survives another restart, read by a window that only looks.
+    let window = open(&program, &world).await;
+    let known = window.attributes("[data-test^='welcome.known.']", "data-test").await;
+    window.click(&known[0]).await;
+    window.click(&format!("rail.run.{run}")).await;
+    window.until("run.disposition", "data-disposition", "accepted").await;
+    window.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn discarding_needs_two_acts_and_restores_everything() {
+    let Some(program) = program() else { return };
+    let world = prepared(0).await;
+    let before = world.user_state();
+    let window = open(&program, &world).await;
+    begin(&window, &world).await;
+    window.click("goal.start").await;
+    window.until("run.state", "data-state", "waits_for_approval").await;
+    window.click("approval.approve").await;
+    window.until("run.state", "data-state", "done").await;
+    assert_ne!(world.user_state(), before, "the branch is there");
+    window.click("run.discard").await;
+    window.part("run.discard.confirm").await;
+    assert_ne!(world.user_state(), before, "one act does not discard");
+    window.keep_picture("8-discard").await;
+    window.click("run.discard.confirm").await;
+    window.until("run.disposition", "data-disposition", "discarded").await;
+    assert_eq!(world.user_state(), before);
+    assert_eq!(window.page_errors().await, serde_json::json!([]));
+    window.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_folders_and_empty_goals_are_said_and_lose_nothing() {
+    let Some(program) = program() else { return };
+    let world = prepared(0).await;
+    let plain = world.folder.path().join("plain");
+    std::fs::create_dir(&plain).unwrap();
+    std::fs::write(plain.join("a.txt"), "a\n").unwrap();
+    let window = open(&program, &world).await;
+    window.type_into("welcome.path", &plain.to_string_lossy()).await;
+    window.click("welcome.open").await;
+    assert!(window.text("welcome.problem").await.contains("not a git repository"));
+    window.part("welcome.init").await;
+    window.keep_picture("9-no-repository").await;
+    assert!(!plain.join(".git").exists(), "nothing is made unasked");
+    window.click("welcome.init").await;
+    window.part("title.project").await;
+    assert_eq!(git::log(&plain, "HEAD").len(), 1);
+
+    window.type_into("goal.text", "   ").await;
+    window.press(&(Key::Control + &Key::Enter)).await;
+    assert!(!window.text("goal.problem").await.is_empty());
+    window.click("title.back").await;
+    window.part("welcome.path").await;
+    window.close().await;
+}
+
+/// The sample project that the window made in its temporary folder.
+fn sample(temporary: &Path) -> PathBuf {
+    let made = std::fs::read_dir(temporary).unwrap().flatten().map(|entry| entry.path().join("greet"));
+    made.into_iter().find(|folder| folder.is_dir()).expect("the tour made a sample project")
+}
+
+async fn first_run(window: &Window) -> String {
+    let runs = window.attributes("[data-test^='rail.run.']", "data-test").await;
+    runs[0].trim_start_matches("rail.run.").to_owned()
+}

@@ -1,0 +1,199 @@
+//! One window with its driver: found, clicked and typed into by the names that the page gives its parts.
+
+use fantoccini::wd::Capabilities;
+use fantoccini::elements::Element;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::json;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Longer than anything takes; reaching it is a failure, not a pace.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// How often the page is looked at.
+const LOOK: Duration = Duration::from_millis(40);
+
+/// The program to test; `None` with a printed reason where it is not given.
+pub fn program() -> Option<PathBuf> {
+    let program = std::env::var_os("ATELIER_APP").map(PathBuf::from);
+    if program.is_none() {
+        eprintln!("skipped: ATELIER_APP names no program; `cargo xtask test` builds the window and sets it");
+    }
+    program
+}
+
+/// A window under test.
+pub struct Window {
+    client: Client,
+    driver: Driver,
+}
+
+/// WebKitWebDriver and everything that it started, in a process group of its own.
+struct Driver(Child);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let group = rustix::process::Pid::from_child(&self.0);
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        let _ = self.0.wait();
+    }
+}
+
+impl Window {
+    /// Opens the window with its own home and temporary folder.
+    pub async fn open(program: &Path, home: &Path, temporary: &Path, arguments: &[&str]) -> Window {
+        use std::os::unix::process::CommandExt;
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let driver = Command::new("WebKitWebDriver")
+            .arg(format!("--port={port}"))
+            .env("TAURI_WEBVIEW_AUTOMATION", "true")
+            .env("ATELIER_HOME", home)
+            .env("TMPDIR", temporary)
+            .env_remove("OLLAMA_HOST")
+            .process_group(0)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("WebKitWebDriver is installed (`cargo xtask setup`)");
+        let driver = Driver(driver);
+        let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+        wait_until("the driver listens", listens).await;
+        let mut capabilities = Capabilities::new();
+        capabilities.insert("webkitgtk:browserOptions".to_owned(), json!({"binary": program, "args": arguments}));
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .expect("the window opens");
+        Window { client, driver }
+    }
+
+    /// Waits for the part `name` to be there and gives it.
+    pub async fn part(&self, name: &str) -> Element {
+        self.css(&format!("[data-test='{name}']")).await
+    }
+
+    /// Waits for the first element that fits a selector.
+    pub async fn css(&self, selector: &str) -> Element {
+        let begun = Instant::now();
+        loop {
+            if let Ok(element) = self.client.find(Locator::Css(selector)).await
+                && element.is_displayed().await.unwrap_or(false)
+            {
+                return element;
+            }
+            if begun.elapsed() > PATIENCE {
+                self.keep_picture("not-found").await;
+                panic!("`{selector}` did not appear; see test-artefacts/not-found.png");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Whether a part is there now.
+    pub async fn has(&self, name: &str) -> bool {
+        self.client.find(Locator::Css(&format!("[data-test='{name}']"))).await.is_ok()
+    }
+
+    /// Clicks a part. A part that is being drawn anew is looked up again.
+    pub async fn click(&self, name: &str) {
+        let begun = Instant::now();
+        while let Err(error) = self.part(name).await.click().await {
+            assert!(begun.elapsed() < PATIENCE, "`{name}` cannot be clicked: {error}");
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Types into a part.
+    pub async fn type_into(&self, name: &str, keys: &str) {
+        let part = self.part(name).await;
+        part.click().await.unwrap();
+        part.send_keys(keys).await.unwrap();
+    }
+
+    /// Presses keys in whatever has the focus.
+    pub async fn press(&self, keys: &str) {
+        self.client.active_element().await.unwrap().send_keys(keys).await.unwrap();
+    }
+
+    /// The text of a part.
+    pub async fn text(&self, name: &str) -> String {
+        self.part(name).await.text().await.unwrap()
+    }
+
+    /// Waits until an attribute of a part has a value.
+    pub async fn until(&self, name: &str, attribute: &str, value: &str) {
+        let begun = Instant::now();
+        loop {
+            let now = self.part(name).await.attr(attribute).await.ok().flatten();
+            if now.as_deref() == Some(value) {
+                return;
+            }
+            if begun.elapsed() > PATIENCE {
+                self.keep_picture("not-reached").await;
+                panic!("`{name}` has {attribute}={now:?}, not {value:?}; see test-artefacts/not-reached.png");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// The value of an attribute of every element that fits a selector.
+    pub async fn attributes(&self, selector: &str, attribute: &str) -> Vec<String> {
+        let mut values = Vec::new();
+        for element in self.client.find_all(Locator::Css(selector)).await.unwrap() {
+            values.extend(element.attr(attribute).await.unwrap());
+        }
+        values
+    }
+
+    /// The accessible name of a control: what a screen reader says.
+    pub async fn accessible_name(&self, name: &str) -> String {
+        let part = self.part(name).await;
+        match part.attr("aria-label").await.unwrap() {
+            Some(label) => label,
+            None => part.text().await.unwrap(),
+        }
+    }
+
+    /// Runs a script in the page, for looking only.
+    pub async fn look(&self, script: &str) -> serde_json::Value {
+        self.client.execute(script, Vec::new()).await.unwrap()
+    }
+
+    /// Keeps a picture, after the page has drawn two frames: the last drawn one is what a driver shows.
+    pub async fn keep_picture(&self, name: &str) {
+        let frames = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done(1)));";
+        let _ = self.client.execute_async(frames, Vec::new()).await;
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../test-artefacts");
+        std::fs::create_dir_all(&folder).unwrap();
+        if let Ok(picture) = self.client.screenshot().await {
+            std::fs::write(folder.join(format!("{name}.png")), picture).unwrap();
+        }
+    }
+
+    /// Errors that the page noted since it was opened.
+    pub async fn page_errors(&self) -> serde_json::Value {
+        self.look("return window.__atelierErrors ?? null;").await
+    }
+
+    /// Closes the window as a user does.
+    pub async fn close(self) {
+        let _ = self.client.close().await;
+        drop(self.driver);
+    }
+
+    /// Ends the window and its driver with SIGKILL.
+    pub fn kill(self) {
+        drop(self.driver);
+    }
+}
+
+async fn wait_until(what: &str, is: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is() {
+        assert!(begun.elapsed() < PATIENCE, "{what}: not in time");
+        tokio::time::sleep(LOOK).await;
+    }
+}
