@@ -42,8 +42,8 @@ pub fn main(args: &Args) -> Result<(), Failure> {
         setup::prepare(Purpose::Everything, args.has("--yes") || std::env::var_os("CI").is_some())?;
     }
     let metadata = workspace::metadata()?;
-    let home = workspace::built(&metadata, false).join("test-home");
-    let _ = std::fs::remove_dir_all(&home); // left by an earlier run
+    // Not below the target folder: a socket's path must be short.
+    let home = std::env::temp_dir().join(format!("atelier-test-{}", std::process::id()));
     let bench = Bench { offline: args.has("--offline"), home, metadata };
     let mut lines = Vec::new();
     let mut stopped = false;
@@ -65,6 +65,7 @@ pub fn main(args: &Args) -> Result<(), Failure> {
         }
         lines.push(Line { part, outcome, took: begun.elapsed() });
     }
+    let _ = std::fs::remove_dir_all(&bench.home); // there only where a test left something
     print!("\n{}", table(&lines));
     verdict(lines)
 }
