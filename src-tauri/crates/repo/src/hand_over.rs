@@ -120,8 +120,8 @@ impl UserRepo {
     /// Makes the commits in the run's private repository. The same patch, message, time and identity give the same
     /// commits, so after a crash planning again gives the same plan.
     ///
-    /// Trailers `Atelier-Run`, `Atelier-Checks` (their names, or `unchecked`) and `Atelier-Review` are added to the
-    /// message's own.
+    /// Trailers `Atelier-Run`, `Atelier-Checks` (their names, or `unchecked`) and `Atelier-Review` are added where the
+    /// message has none of that key.
     pub fn plan_hand_over(
         &self,
         tree: &RunTree,
@@ -293,7 +293,15 @@ fn apply(index: &mut Index, change: &Change) -> Result<(), git2::Error> {
 /// The message with what a later reader must know: which run, and whether anything was checked.
 fn with_evidence(message: &Message, run: &RunId, patch: &ReviewedPatch) -> Message {
     let checks = match patch.checks() {
-        Checks::Passed(all) => all.iter().map(|check| check.name.as_str()).collect::<Vec<_>>().join(", "),
+        Checks::Passed(all) => {
+            let mut names: Vec<&str> = Vec::new();
+            for check in all {
+                if !names.contains(&check.name.as_str()) {
+                    names.push(&check.name);
+                }
+            }
+            names.join(", ")
+        }
         Checks::NoneDeclared | Checks::Failed => "unchecked".to_owned(),
     };
     let review = match patch.review() {
@@ -306,7 +314,9 @@ fn with_evidence(message: &Message, run: &RunId, patch: &ReviewedPatch) -> Messa
     };
     let mut message = message.clone();
     for (key, value) in [("Atelier-Run", run.to_string()), ("Atelier-Checks", checks), ("Atelier-Review", review)] {
-        message.trailers.push((key.to_owned(), value));
+        if !message.trailers.iter().any(|(given, _)| given.eq_ignore_ascii_case(key)) {
+            message.trailers.push((key.to_owned(), value));
+        }
     }
     message
 }

@@ -1,4 +1,4 @@
-//! What a commit says, in the form of Conventional Commits 1.0.0 (https://www.conventionalcommits.org).
+//! What a commit says, in the form of Conventional Commits 1.0.0 (<https://www.conventionalcommits.org>).
 //!
 //! `type: subject` in at most 72 characters, the subject in the imperative where the given text allows it, lower-case at
 //! its start and without a full stop. Pure: the same text gives the same message.

@@ -10,7 +10,7 @@ use atelier_protocol::ids::ApprovalId;
 /// What the checks of a tree say.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Checks {
-    /// At least one check, each with exit code zero.
+    /// At least one check, each with exit code zero when it ran last; in the order they ran.
     Passed(Vec<Check>),
     /// At least one failed.
     Failed,
@@ -121,9 +121,12 @@ impl ReviewedPatch {
                     if check.tree != checkpoint.tree {
                         return Err(Unreviewed::CheckOfOtherTree { name: check.name.clone() });
                     }
-                    if !check.passed() {
-                        return Err(Unreviewed::CheckNotPassed { name: check.name.clone() });
-                    }
+                }
+                // A check that ran again counts as it ended last, as it does on screen (`RunView::checks_of`).
+                let is_last = |at: usize, name: &str| !all.iter().skip(at + 1).any(|later| later.name == name);
+                let failed = all.iter().enumerate().find(|(at, check)| !check.passed() && is_last(*at, &check.name));
+                if let Some((_, check)) = failed {
+                    return Err(Unreviewed::CheckNotPassed { name: check.name.clone() });
                 }
             }
         }

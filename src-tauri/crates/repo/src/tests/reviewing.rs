@@ -38,6 +38,8 @@ fn passed_checks_and_an_approving_review_of_the_same_tree_are_enough() {
     assert!(prove(passed(), ReviewProof::ByUser).is_ok());
     assert!(prove(passed(), ReviewProof::NotRequired { rule: "quick fix".into() }).is_ok());
     assert!(prove(Checks::NoneDeclared, ReviewProof::ByUser).is_ok());
+    let again = vec![check("test", "t", Some(1)), check("lint", "t", Some(0)), check("test", "t", Some(0))];
+    assert!(prove(Checks::Passed(again), ReviewProof::ByUser).is_ok(), "a check counts as it ended last");
 }
 
 #[test]
@@ -52,6 +54,11 @@ fn everything_else_is_refused_by_name() {
         (
             prove(Checks::Passed(vec![check("test", "t", Some(0)), check("lint", "t", Some(1))]), ReviewProof::ByUser),
             Unreviewed::CheckNotPassed { name: "lint".into() },
+            Code::ChecksFailed,
+        ),
+        (
+            prove(Checks::Passed(vec![check("test", "t", Some(0)), check("test", "t", Some(1))]), ReviewProof::ByUser),
+            Unreviewed::CheckNotPassed { name: "test".into() },
             Code::ChecksFailed,
         ),
         (
