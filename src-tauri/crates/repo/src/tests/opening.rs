@@ -162,3 +162,20 @@ fn what_will_not_happen_here_is_said_by_name() {
     Filter programs such as LFS are not run; media/.gitattributes names some.
     ");
 }
+
+#[cfg(unix)]
+#[test]
+#[expect(clippy::print_stdout, reason = "whoever reads the test's output must see what was left out")]
+fn a_repository_of_another_user_is_refused_as_git_does() {
+    let project = Project::new(&[("a", "1")]);
+    let given_away = [project.root().to_owned(), project.path(".git")]
+        .iter()
+        .all(|folder| std::os::unix::fs::chown(folder, Some(12_345), None).is_ok());
+    if !given_away {
+        println!("only root can give files away: left out");
+        return;
+    }
+    let problem = UserRepo::open(project.root()).unwrap_err().problem();
+    assert_eq!(problem.code, Code::UnsupportedRepository);
+    assert!(problem.hint.contains("safe.directory"), "{}", problem.hint);
+}
