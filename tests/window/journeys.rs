@@ -103,9 +103,7 @@ async fn a_window_killed_in_the_middle_comes_back_and_goes_on() {
     window.kill();
 
     let window = open(&program, &world).await;
-    let known = window.attributes("[data-test^='welcome.known.']", "data-test").await;
-    assert_eq!(known.len(), 1, "the project is remembered: {known:?}");
-    window.click(&known[0]).await;
+    open_known(&window).await;
     window.click(&format!("rail.run.{run}")).await;
     window.until("run.state", "data-state", "interrupted").await;
     assert!(window.has("run.step.specify.1").await, "what was done before is still there");
@@ -122,8 +120,7 @@ async fn a_window_killed_in_the_middle_comes_back_and_goes_on() {
 
     // The history survives another restart, read by a window that only looks.
     let window = open(&program, &world).await;
-    let known = window.attributes("[data-test^='welcome.known.']", "data-test").await;
-    window.click(&known[0]).await;
+    open_known(&window).await;
     window.click(&format!("rail.run.{run}")).await;
     window.until("run.disposition", "data-disposition", "accepted").await;
     window.close().await;
@@ -162,7 +159,7 @@ async fn wrong_folders_and_empty_goals_are_said_and_lose_nothing() {
     let window = open(&program, &world).await;
     window.type_into("welcome.path", &plain.to_string_lossy()).await;
     window.click("welcome.open").await;
-    assert!(window.text("welcome.problem").await.contains("not a git repository"));
+    window.until("welcome.problem", "data-code", "not_a_repository").await;
     window.part("welcome.init").await;
     window.keep_picture("9-no-repository").await;
     assert!(!plain.join(".git").exists(), "nothing is made unasked");
@@ -172,7 +169,7 @@ async fn wrong_folders_and_empty_goals_are_said_and_lose_nothing() {
 
     window.type_into("goal.text", "   ").await;
     window.press(&(Key::Control + &Key::Enter)).await;
-    assert!(!window.text("goal.problem").await.is_empty());
+    window.until("goal.problem", "data-code", "empty_goal").await;
     window.click("title.back").await;
     window.part("welcome.path").await;
     window.close().await;
@@ -182,6 +179,15 @@ async fn wrong_folders_and_empty_goals_are_said_and_lose_nothing() {
 fn sample(temporary: &Path) -> PathBuf {
     let made = std::fs::read_dir(temporary).unwrap().flatten().map(|entry| entry.path().join("greet"));
     made.into_iter().find(|folder| folder.is_dir()).expect("the tour made a sample project")
+}
+
+/// Opens the one project that the window remembers.
+async fn open_known(window: &Window) {
+    const KNOWN: &str = "button[data-test^='welcome.known.']";
+    window.css(KNOWN).await;
+    let known = window.attributes(KNOWN, "data-test").await;
+    assert_eq!(known.len(), 1, "the project is remembered: {known:?}");
+    window.click(&known[0]).await;
 }
 
 async fn first_run(window: &Window) -> String {

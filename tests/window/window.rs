@@ -79,8 +79,9 @@ impl Window {
     pub async fn css(&self, selector: &str) -> Element {
         let begun = Instant::now();
         loop {
+            // The driver's own notion of "displayed" knows no clipped text; a box with a size is what counts.
             if let Ok(element) = self.client.find(Locator::Css(selector)).await
-                && element.is_displayed().await.unwrap_or(false)
+                && element.rectangle().await.is_ok_and(|(_, _, width, height)| width > 0.0 && height > 0.0)
             {
                 return element;
             }
@@ -118,16 +119,20 @@ impl Window {
         self.client.active_element().await.unwrap().send_keys(keys).await.unwrap();
     }
 
-    /// The text of a part.
+    /// The text of a part, clipped or not.
     pub async fn text(&self, name: &str) -> String {
-        self.part(name).await.text().await.unwrap()
+        self.part(name).await.prop("textContent").await.unwrap().unwrap_or_default().trim().to_owned()
     }
 
     /// Waits until an attribute of a part has a value.
     pub async fn until(&self, name: &str, attribute: &str, value: &str) {
         let begun = Instant::now();
+        let selector = format!("[data-test='{name}']");
         loop {
-            let now = self.part(name).await.attr(attribute).await.ok().flatten();
+            let now = match self.client.find(Locator::Css(&selector)).await {
+                Ok(part) => part.attr(attribute).await.ok().flatten(),
+                Err(_) => None,
+            };
             if now.as_deref() == Some(value) {
                 return;
             }

@@ -100,7 +100,7 @@ impl Egress {
         }
         let response = match tokio::time::timeout(limits.head, building.send()).await {
             Ok(sent) => sent.map_err(|error| failure(&error, &host, limits))?,
-            Err(_) => return Err(HttpError::Timeout { host, stage: "answer", seconds: seconds(limits.head) }),
+            Err(_) => return Err(HttpError::Timeout { host, act: "answer", seconds: seconds(limits.head) }),
         };
         let header = |(name, value): (&reqwest::header::HeaderName, &reqwest::header::HeaderValue)| {
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -132,7 +132,7 @@ fn body(
             Ok(Some(Ok(chunk))) => Some((Ok(chunk), Some((chunks, host)))),
             Ok(Some(Err(error))) => Some((Err(failure(&error, &host, limits)), None)),
             Err(_) => {
-                let error = HttpError::Timeout { host, stage: "go on", seconds: seconds(limits.idle) };
+                let error = HttpError::Timeout { host, act: "go on", seconds: seconds(limits.idle) };
                 Some((Err(error), None))
             }
         }
@@ -142,7 +142,7 @@ fn body(
 fn failure(error: &reqwest::Error, host: &str, limits: HttpLimits) -> HttpError {
     let host = host.to_owned();
     if error.is_connect() && error.is_timeout() {
-        return HttpError::Timeout { host, stage: "connect", seconds: seconds(limits.connect) };
+        return HttpError::Timeout { host, act: "connect", seconds: seconds(limits.connect) };
     }
     let reason = root(error);
     if error.is_connect() {

@@ -202,7 +202,7 @@ async fn a_server_that_does_not_accept_runs_into_the_connect_limit() {
     let (egress, _) = door(true);
     let limits = HttpLimits { connect: Duration::from_millis(150), ..LIMITS };
     let failed = error(egress.send(HttpRequest { limits, ..get(format!("http://{address}/")) }).await);
-    assert_eq!(failed, HttpError::Timeout { host: address.to_string(), stage: "connect", seconds: 1 });
+    assert_eq!(failed, HttpError::Timeout { host: address.to_string(), act: "connect", seconds: 1 });
 }
 
 #[tokio::test]
@@ -211,7 +211,7 @@ async fn a_server_that_does_not_answer_runs_into_the_head_limit() {
     let (egress, _) = door(true);
     let limits = HttpLimits { head: Duration::from_millis(150), ..LIMITS };
     let (sent, (mut stream, _)) = together(egress.send(HttpRequest { limits, ..get(url) }), accept(&listener)).await;
-    assert!(matches!(error(sent), HttpError::Timeout { stage: "answer", seconds: 1, .. }));
+    assert!(matches!(error(sent), HttpError::Timeout { act: "answer", seconds: 1, .. }));
     until_hang_up(&mut stream).await;
 }
 
@@ -228,7 +228,7 @@ async fn a_body_that_does_not_go_on_runs_into_the_idle_limit_after_what_came_bef
     let (sent, mut stream) = together(egress.send(HttpRequest { limits, ..get(url) }), server).await;
     let mut body = sent.unwrap().body;
     assert_eq!(body.next().await, Some(Ok(Bytes::from_static(b"abc"))));
-    assert!(matches!(body.next().await, Some(Err(HttpError::Timeout { stage: "go on", seconds: 1, .. }))));
+    assert!(matches!(body.next().await, Some(Err(HttpError::Timeout { act: "go on", seconds: 1, .. }))));
     assert_eq!(body.next().await, None);
     until_hang_up(&mut stream).await;
 }

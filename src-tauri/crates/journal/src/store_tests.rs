@@ -1,3 +1,5 @@
+//! The store's schema, migrations and refusals, over real files.
+
 use super::*;
 use crate::chain::Link;
 use atelier_protocol::Hash;

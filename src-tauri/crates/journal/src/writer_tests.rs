@@ -1,3 +1,5 @@
+//! Appends as they are committed: order, versions, fencing, durability, full disks.
+
 use super::*;
 use crate::store;
 use atelier_protocol::{Code, Problem};

@@ -43,10 +43,10 @@ pub enum CallError {
         text: String,
     },
     /// A time limit passed.
-    #[error("the server did not {stage} within {seconds} s")]
+    #[error("the server did not {act} within {seconds} s")]
     Timeout {
         /// `connect`, `answer` or `go on`.
-        stage: &'static str,
+        act: &'static str,
         /// The limit.
         seconds: u64,
     },
@@ -96,7 +96,7 @@ impl CallError {
         match self {
             CallError::ServerError { status, .. } => matches!(status, 200 | 408 | 429 | 500 | 502 | 503 | 504 | 529),
             CallError::Incomplete { .. } => true,
-            CallError::Timeout { stage, .. } => *stage == "go on",
+            CallError::Timeout { act, .. } => *act == "go on",
             CallError::ServerDown { .. }
             | CallError::BadAddress { .. }
             | CallError::ModelMissing { .. }
@@ -163,9 +163,9 @@ impl CallError {
                 "Choose a model with a longer context, or make the goal smaller.",
             )
             .with_details([text.clone()]),
-            CallError::Timeout { stage, seconds } => Problem::new(
+            CallError::Timeout { act, seconds } => Problem::new(
                 Code::ModelTimeout,
-                format!("The model server at {at} did not {stage} within {seconds} s."),
+                format!("The model server at {at} did not {act} within {seconds} s."),
                 "The model may be too large for this machine, or busy. Resume the run, or choose a smaller model.",
             ),
             CallError::Incomplete { reason } => Problem::new(
@@ -212,7 +212,7 @@ impl From<HttpError> for CallError {
             HttpError::LocalOnly { host } => CallError::LocalOnly { host },
             HttpError::BadUrl { reason, .. } => CallError::BadAddress { reason },
             HttpError::Connect { host, reason } => CallError::ServerDown { reason: format!("{host}: {reason}") },
-            HttpError::Timeout { stage, seconds, .. } => CallError::Timeout { stage, seconds },
+            HttpError::Timeout { act, seconds, .. } => CallError::Timeout { act, seconds },
             HttpError::Broken { reason, .. } => CallError::Incomplete { reason },
         }
     }

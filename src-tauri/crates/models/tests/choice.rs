@@ -127,7 +127,7 @@ fn every_failure_has_a_message_and_a_way_on() {
         error(503),
         error(401),
         CallError::Overflow { text: text() },
-        CallError::Timeout { stage: "answer", seconds: 600 },
+        CallError::Timeout { act: "answer", seconds: 600 },
         CallError::Incomplete { reason: text() },
         CallError::MalformedCall { name: "read_file".into(), raw: "{".into() },
         CallError::Unreadable { text: text() },
@@ -165,7 +165,7 @@ fn every_failure_has_a_message_and_a_way_on() {
     model_timeout: The model server at http://127.0.0.1:11434 did not answer within 600 s. The model may be too large for this machine, or busy. Resume the run, or choose a smaller model.
     ");
     assert!(!error(401).retryable() && error(429).retryable() && !error(404).retryable());
-    assert!(CallError::Timeout { stage: "go on", seconds: 1 }.retryable());
+    assert!(CallError::Timeout { act: "go on", seconds: 1 }.retryable());
     let told = CallError::ServerError { status: 429, text: text(), retry_after: Some(Duration::from_secs(9)) };
     assert!(matches!(told, CallError::ServerError { retry_after: Some(wait), .. } if wait.as_secs() == 9));
 }

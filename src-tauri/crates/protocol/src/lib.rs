@@ -6,6 +6,7 @@
 pub mod bindings;
 pub mod error;
 pub mod event;
+mod fact;
 pub mod hash;
 pub mod ids;
 pub mod op;

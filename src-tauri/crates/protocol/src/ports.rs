@@ -95,12 +95,12 @@ pub enum HttpError {
         reason: String,
     },
     /// A time limit passed.
-    #[error("{host} did not {stage} within {seconds} s")]
+    #[error("{host} did not {act} within {seconds} s")]
     Timeout {
         /// Host and port.
         host: String,
         /// `connect`, `answer` or `go on`.
-        stage: &'static str,
+        act: &'static str,
         /// The limit.
         seconds: u64,
     },

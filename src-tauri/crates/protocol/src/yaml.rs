@@ -75,6 +75,7 @@ fn located(file: &str, error: &serde_saphyr::Error) -> YamlError {
 fn first_line(text: &str) -> String {
     let line = text.lines().next().unwrap_or(text);
     let line = line.strip_prefix("error: ").unwrap_or(line);
+    let line = line.split_once(" at line ").filter(|(_, place)| place.contains("column")).map_or(line, |(rest, _)| rest);
     match line.strip_prefix("line ").and_then(|rest| rest.split_once(": ")) {
         Some((place, rest)) if place.contains("column") => rest.to_owned(),
         _ => line.to_owned(),
@@ -104,7 +105,7 @@ mod tests {
         let text = "schema: 1\nid: x\nlimits:\n  turns: 3\n  trns: 4\n";
         let error = read::<Sample>("roles/x.yaml", text).unwrap_err();
         assert_eq!((error.file.as_str(), error.line, error.column), ("roles/x.yaml", 5, 3));
-        assert!(error.message.contains("trns"), "{}", error.message);
+        assert!(error.message.contains("trns") && !error.message.contains("line"), "{}", error.message);
         assert!(!error.message.contains('\n'));
     }
 

@@ -1,0 +1,525 @@
+//! What events tell of: routes, questions, effects, checks, reviews, commits, as plain values.
+//!
+//! Everything here is re-exported by [`crate::event`]; the split only keeps the list of events readable.
+
+use crate::error::Problem;
+use crate::event::Class;
+use crate::hash::Hash;
+use crate::ids::RoleId;
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+/// Which definition a run follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct FlowRef {
+    /// The flow's id.
+    pub id: String,
+    /// Hash of the definition's text.
+    pub hash: Hash,
+}
+
+/// The user's state a run starts from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Base {
+    /// The commit.
+    pub commit: String,
+    /// The branch that was checked out; `None` where HEAD was detached.
+    pub branch: Option<String>,
+}
+
+/// What the user granted with the start of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(default)]
+pub struct Grants {
+    /// Kinds of questions answered yes beforehand.
+    pub approve: Vec<AskKind>,
+    /// Every other question is answered no.
+    pub deny_asks: bool,
+}
+
+/// Who did it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// The user, now.
+    User,
+    /// The user, by a grant given before.
+    Grant,
+    /// Time ran out.
+    Timeout,
+    /// The owner process, by its own rules.
+    Owner,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The commits are handed over.
+    Done,
+    /// It could not be done.
+    Failed {
+        /// Why, and what to do next.
+        problem: Problem,
+    },
+    /// The user stopped or rejected it.
+    Cancelled {
+        /// Why.
+        problem: Problem,
+    },
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum StepResult {
+    /// As wanted.
+    Done,
+    /// The work goes back to an earlier step.
+    SentBack {
+        /// What that step is told.
+        reason: String,
+    },
+    /// It could not be done.
+    Failed {
+        /// Why.
+        problem: Problem,
+    },
+}
+
+/// The model chosen for one call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Route {
+    /// The provider's id.
+    pub provider: String,
+    /// The model's name.
+    pub model: String,
+    /// Whether it runs on this machine.
+    pub local: bool,
+    /// Context length asked for, in tokens.
+    pub context: Option<u32>,
+    /// Why this one.
+    pub reason: String,
+}
+
+/// What was sent to a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct PromptRecord {
+    /// Hash of the whole request's messages and tools.
+    pub hash: Hash,
+    /// What it is made of.
+    pub parts: Vec<PromptPart>,
+}
+
+/// One part of a prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct PromptPart {
+    /// What it is, such as `system`, `goal`, `file src/lib.rs`.
+    pub name: String,
+    /// Its size in bytes.
+    pub bytes: u32,
+    /// Its hash.
+    pub hash: Hash,
+}
+
+/// A tool call of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct ToolCall {
+    /// The id, from the server or made by us; unique within the run.
+    pub id: String,
+    /// The tool.
+    pub name: String,
+    /// The arguments, an object.
+    #[ts(type = "unknown")]
+    pub arguments: serde_json::Value,
+}
+
+/// Tokens and times of one call. `None` is unknown, never zero.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Usage {
+    /// Prompt tokens the server evaluated.
+    pub prompt_tokens: Option<u32>,
+    /// Tokens the server made.
+    pub output_tokens: Option<u32>,
+    /// Time to load the model, in milliseconds.
+    pub load_ms: Option<u64>,
+    /// Time until the first piece arrived, in milliseconds.
+    pub first_ms: Option<u64>,
+    /// Whole time of the call, in milliseconds.
+    pub total_ms: u64,
+}
+
+/// Why a model stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// It was finished.
+    End,
+    /// It waits for tool results.
+    Tools,
+    /// The length limit was reached.
+    Length,
+    /// The server filtered the answer.
+    Filter,
+    /// The server gave another reason or none.
+    Other,
+}
+
+/// A decision of the policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum Verdict {
+    /// Go on.
+    Allow {
+        /// The rule that allows it.
+        rule: String,
+    },
+    /// Ask the user first.
+    Ask {
+        /// The rule that asks.
+        rule: String,
+    },
+    /// Not for this role.
+    Deny {
+        /// The rule that denies it.
+        rule: String,
+    },
+}
+
+/// Output of a tool or command: what fits, and where the rest is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Output {
+    /// The text, or its first and last part with a line that says what is left out.
+    pub text: String,
+    /// Bytes of the whole.
+    pub bytes: u64,
+    /// The whole as a blob, where `text` is not all of it.
+    pub full: Option<Hash>,
+}
+
+/// A kind of question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum AskKind {
+    /// Publish the run's commits.
+    HandOver,
+    /// Run a command without confinement.
+    Command,
+    /// Perform a tool call that the role's file says must be asked.
+    Tool,
+}
+
+/// What the user is asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Ask {
+    /// May these changes be handed over as a branch?
+    HandOver {
+        /// The files changed.
+        files: Vec<FileChange>,
+        /// The checks of this tree.
+        checks: ChecksVerdict,
+        /// Whether a reviewing role approved this tree.
+        reviewed: bool,
+        /// What it cost so far.
+        cost: Cost,
+        /// The tree that is asked about.
+        tree: String,
+    },
+    /// May this command run without confinement?
+    Command {
+        /// The effect it is about; an answer counts for this one only.
+        key: String,
+        /// The check's name.
+        name: String,
+        /// Program and arguments.
+        argv: Vec<String>,
+        /// Why it is asked.
+        reason: String,
+    },
+    /// May this role make this call?
+    Tool {
+        /// The role.
+        role: RoleId,
+        /// The call.
+        call: ToolCall,
+        /// The rule that asks.
+        rule: String,
+    },
+}
+
+impl Ask {
+    /// Its kind.
+    pub fn kind(&self) -> AskKind {
+        match self {
+            Ask::HandOver { .. } => AskKind::HandOver,
+            Ask::Command { .. } => AskKind::Command,
+            Ask::Tool { .. } => AskKind::Tool,
+        }
+    }
+}
+
+/// The user's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Yes.
+    Approve,
+    /// No.
+    Reject,
+}
+
+/// What the checks say about a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum ChecksVerdict {
+    /// At least one check, all with exit code zero.
+    Passed,
+    /// At least one failed.
+    Failed,
+    /// None is declared or detected.
+    NoneDeclared,
+}
+
+/// What a run cost so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Cost {
+    /// Requests to models.
+    pub calls: u32,
+    /// Prompt tokens; `None` where a server did not say.
+    pub prompt_tokens: Option<u32>,
+    /// Output tokens; `None` where a server did not say.
+    pub output_tokens: Option<u32>,
+    /// Time on local models, in milliseconds.
+    pub local_ms: u64,
+    /// Money in millionths of the currency; `None` where a price is unknown. Local models cost time, not money.
+    pub micros: Option<u64>,
+}
+
+/// A changed file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct FileChange {
+    /// Its path in the project, with `/`.
+    pub path: String,
+    /// The path it had before, for renames.
+    pub old_path: Option<String>,
+    /// What happened to it.
+    pub status: FileStatus,
+    /// Lines added; `None` for binary files.
+    pub insertions: Option<u32>,
+    /// Lines removed; `None` for binary files.
+    pub deletions: Option<u32>,
+}
+
+/// What happened to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum FileStatus {
+    /// New.
+    Added,
+    /// Other content or mode.
+    Modified,
+    /// Gone.
+    Deleted,
+    /// Another path, perhaps other content.
+    Renamed,
+}
+
+/// Something that is done outside the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "effect", rename_all = "snake_case")]
+pub enum Effect {
+    /// Make the run's private tree.
+    MakeTree {
+        /// The commit it starts at.
+        base: String,
+    },
+    /// Write or delete a file in the run's tree.
+    WriteFile {
+        /// Its path.
+        path: String,
+        /// The content before; `None` where there is no file.
+        before: Option<Hash>,
+        /// The content after; `None` deletes it.
+        after: Option<Hash>,
+    },
+    /// Run a command in the run's tree.
+    RunCommand {
+        /// The check's name.
+        name: String,
+        /// Program and arguments.
+        argv: Vec<String>,
+        /// The tree it runs on.
+        tree: String,
+    },
+    /// Publish the commits as a branch of the user's repository.
+    HandOver {
+        /// The branch.
+        branch: String,
+        /// The commit it will be at.
+        tip: String,
+    },
+    /// Bring the commits to the user's branch.
+    Accept {
+        /// The branch; `HEAD` where it is detached.
+        branch: String,
+        /// Where it is.
+        from: String,
+        /// Where it will be.
+        to: String,
+        /// How.
+        mode: AcceptMode,
+    },
+    /// Remove the branch, the keep-ref and the tree.
+    Discard {
+        /// The branch, where it was handed over.
+        branch: Option<String>,
+        /// The commit it must be at to be removed.
+        tip: Option<String>,
+    },
+}
+
+impl Effect {
+    /// How durable its intent must be: full where the world cannot be asked afterwards.
+    pub fn class(&self) -> Class {
+        match self {
+            Effect::Accept { .. } | Effect::Discard { .. } | Effect::HandOver { .. } => Class::Full,
+            // A command is confined to the tree, which is put back to its checkpoint before a repeat.
+            Effect::MakeTree { .. } | Effect::WriteFile { .. } | Effect::RunCommand { .. } => Class::Normal,
+        }
+    }
+}
+
+/// What the world says about an effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum EffectOutcome {
+    /// It is done.
+    Landed,
+    /// It is not done.
+    NotLanded {
+        /// Why not; `None` where it was interrupted before it began.
+        problem: Option<Problem>,
+    },
+    /// It cannot be known.
+    Unknown {
+        /// What was found.
+        found: String,
+    },
+}
+
+/// The requirements made from a goal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Spec {
+    /// What is to be done, in one line.
+    pub title: String,
+    /// What it means, in a few sentences.
+    pub summary: String,
+    /// The requirements.
+    pub requirements: Vec<Requirement>,
+}
+
+/// One requirement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Requirement {
+    /// Its id, `R1`, `R2`, ...
+    pub id: String,
+    /// What must hold.
+    pub text: String,
+}
+
+/// The recorded state of a run's tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Checkpoint {
+    /// The commit in the run's private repository.
+    pub commit: String,
+    /// The tree of that commit.
+    pub tree: String,
+    /// Files that differ from the base.
+    pub files: Vec<FileChange>,
+}
+
+/// A command with its exit code and output: the evidence for "done".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Check {
+    /// Its name.
+    pub name: String,
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// The tree it ran on.
+    pub tree: String,
+    /// The exit code; `None` where a signal or the time limit ended it.
+    pub exit_code: Option<i32>,
+    /// Whether the time limit ended it.
+    pub timed_out: bool,
+    /// How long it took, in milliseconds.
+    pub ms: u64,
+    /// Standard output and error, in the order they came.
+    pub output: Output,
+    /// What confined it.
+    pub mechanism: Mechanism,
+}
+
+impl Check {
+    /// Whether it is evidence that the tree is right.
+    pub fn passed(&self) -> bool {
+        self.exit_code == Some(0) && !self.timed_out
+    }
+}
+
+/// What confines a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Mechanism {
+    /// bubblewrap: own namespaces, read-only root, no network.
+    Bubblewrap,
+    /// Landlock and seccomp: file rules and no sockets.
+    Landlock,
+    /// Nothing.
+    None,
+}
+
+/// What a reviewer said about a tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Review {
+    /// Who.
+    pub by: Reviewer,
+    /// Approve or reject.
+    pub answer: Answer,
+    /// What was found.
+    pub notes: String,
+    /// The tree that was looked at.
+    pub tree: String,
+}
+
+/// Who reviews.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum Reviewer {
+    /// A role.
+    Role {
+        /// Which.
+        role: RoleId,
+    },
+    /// The user.
+    User,
+}
+
+/// A commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Commit {
+    /// Its id.
+    pub id: String,
+    /// Its first line.
+    pub subject: String,
+}
+
+/// How commits come to the user's branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum AcceptMode {
+    /// Move the branch forward.
+    FastForward,
+    /// Make a merge commit.
+    Merge,
+}
