@@ -5,7 +5,6 @@
 //! same cut is made when indexing, searching and choosing a passage, so that the three always agree.
 
 use std::collections::VecDeque;
-use std::str::CharIndices;
 
 /// A longer word is data (a key, an embedded image), not a name.
 const LONGEST_WORD: usize = 96;
@@ -28,27 +27,32 @@ pub(crate) struct Piece {
 /// Gives the terms of a text in order.
 pub(crate) struct Terms<'a> {
     text: &'a str,
-    chars: std::iter::Peekable<CharIndices<'a>>,
+    /// Everything before is cut.
+    at: usize,
     waiting: VecDeque<Piece>,
     position: usize,
 }
 
 impl<'a> Terms<'a> {
     pub(crate) fn of(text: &'a str) -> Self {
-        Self { text, chars: text.char_indices().peekable(), waiting: VecDeque::new(), position: 0 }
+        Self { text, at: 0, waiting: VecDeque::new(), position: 0 }
     }
 
     /// The next term; `term` becomes its text.
     pub(crate) fn next_into(&mut self, term: &mut String) -> Option<Piece> {
         loop {
             if let Some(piece) = self.waiting.pop_front() {
-                term.clear();
-                for c in self.text.get(piece.from..piece.to)?.chars().filter(|c| !matches!(c, '_' | '-')) {
-                    if c.is_ascii() { term.push(c.to_ascii_lowercase()) } else { term.extend(c.to_lowercase()) }
-                }
+                write_term(self.text.get(piece.from..piece.to)?, term);
                 return Some(piece);
             }
-            let (from, to) = self.word()?;
+            let (from, to, plain) = self.word()?;
+            if plain && to - from <= LONGEST_WORD {
+                let piece = Piece { from, to, position: self.position, whole: false };
+                self.position += 1;
+                term.clear();
+                term.push_str(self.text.get(from..to)?);
+                return Some(piece);
+            }
             self.cut(from, to);
         }
     }
@@ -58,22 +62,38 @@ impl<'a> Terms<'a> {
         self.position
     }
 
-    /// The next run of letters, digits and `_`, with a `-` where it stands between letters.
-    fn word(&mut self) -> Option<(usize, usize)> {
-        let (from, mut last) = self.chars.by_ref().find(|(_, c)| in_word(*c))?;
-        let mut to = from + last.len_utf8();
-        while let Some((at, c)) = self.chars.peek().copied() {
-            let joins = c == '-'
-                && last.is_alphabetic()
-                && self.text.get(at + 1..).and_then(|rest| rest.chars().next()).is_some_and(char::is_alphabetic);
+    /// The next run of letters, digits and `_`, with a `-` where it stands between letters; and whether it is
+    /// nothing but small ASCII letters, as most are.
+    fn word(&mut self) -> Option<(usize, usize, bool)> {
+        let mut from = self.at;
+        let first = loop {
+            let c = self.char_at(from)?;
+            if in_word(c) {
+                break c;
+            }
+            from += c.len_utf8();
+        };
+        let (mut to, mut last, mut plain) = (from + first.len_utf8(), first, first.is_ascii_lowercase());
+        while let Some(c) = self.char_at(to) {
+            let joins = c == '-' && last.is_alphabetic() && self.char_at(to + 1).is_some_and(char::is_alphabetic);
             if !in_word(c) && !joins {
                 break;
             }
+            plain &= c.is_ascii_lowercase();
             last = c;
-            to = at + c.len_utf8();
-            self.chars.next();
+            to += c.len_utf8();
         }
-        Some((from, to))
+        self.at = to;
+        Some((from, to, plain))
+    }
+
+    /// The character that starts at `at`, which is the start of one or the end of the text.
+    fn char_at(&self, at: usize) -> Option<char> {
+        match self.text.as_bytes().get(at) {
+            Some(byte) if byte.is_ascii() => Some(char::from(*byte)),
+            Some(_) => self.text.get(at..)?.chars().next(),
+            None => None,
+        }
     }
 
     fn cut(&mut self, from: usize, to: usize) {
@@ -114,6 +134,17 @@ impl<'a> Terms<'a> {
             self.waiting.push_back(Piece { from: word + start, to: word + end, position: self.position, whole: false });
             self.position += 1;
         }
+    }
+}
+
+fn write_term(piece: &str, term: &mut String) {
+    term.clear();
+    if piece.is_ascii() {
+        term.push_str(piece);
+        term.make_ascii_lowercase();
+        term.retain(|c| !matches!(c, '_' | '-'));
+    } else {
+        term.extend(piece.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase));
     }
 }
 
