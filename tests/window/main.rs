@@ -2,7 +2,13 @@
 //!
 //! Needs `ATELIER_APP`, the program to test; `cargo xtask test` builds it and sets it. Screenshots are kept in
 //! `test-artefacts`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests fail loudly and say why they skip")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests fail loudly and say why they skip"
+)]
 
 #[path = "../scenarios/git.rs"]
 #[allow(dead_code, reason = "shared with the scenarios, which use all of it")]

@@ -1,7 +1,7 @@
 //! One window with its driver: found, clicked and typed into by the names that the page gives its parts.
 
-use fantoccini::wd::Capabilities;
 use fantoccini::elements::Element;
+use fantoccini::wd::Capabilities;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;

@@ -5,7 +5,7 @@
 use crate::run::{Done, Halt, Run, defect};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Answer, Ask, Check, ChecksVerdict, Effect, Event, Outcome, Reviewer, StepResult};
-use atelier_repo::{Checks, HandOver, Message, ReviewProof, ReviewedPatch};
+use atelier_repo::{Checks, HandOver, Kind, Message, ReviewProof, ReviewedPatch};
 
 impl Run {
     pub(crate) async fn ask_hand_over(&mut self) -> Done {
@@ -75,7 +75,7 @@ impl Run {
         };
         let of_tree: Vec<Check> = view.checks.iter().filter(|c| c.tree == point.tree).cloned().collect();
         let checks = match view.checks_of(&point.tree) {
-            ChecksVerdict::Passed => Checks::Passed(of_tree.clone()),
+            ChecksVerdict::Passed => Checks::Passed(of_tree),
             ChecksVerdict::Failed => Checks::Failed,
             ChecksVerdict::NoneDeclared => Checks::NoneDeclared,
         };
@@ -87,7 +87,7 @@ impl Run {
             .filter(|_| checks != Checks::NoneDeclared);
         let review = by_role.map_or(ReviewProof::ByUser, |review| ReviewProof::ByRole(review.clone()));
         let patch = ReviewedPatch::new(point, checks, review, asked.id.clone()).map_err(|e| Halt::Fail(e.problem()))?;
-        let message = self.message(&of_tree);
+        let message = self.message();
         let at_ms = self.machine.approved_at_ms.unwrap_or(view.updated_at_ms);
         let dir = self.tree_dir();
         let plan = self
@@ -100,7 +100,8 @@ impl Run {
         Ok(plan)
     }
 
-    fn message(&self, checks: &[Check]) -> Message {
+    /// What the commits say; the run, its checks and its review are added by whoever makes them.
+    fn message(&self) -> Message {
         let view = &self.machine.view;
         let subject = view.spec.as_ref().map_or(view.goal.as_str(), |spec| spec.title.as_str());
         let mut body = String::new();
@@ -110,10 +111,6 @@ impl Run {
                 body.push_str(&format!("\n- {} {}", requirement.id, requirement.text));
             }
         }
-        let mut passed: Vec<&str> = checks.iter().filter(|c| c.passed()).map(|c| c.name.as_str()).collect();
-        passed.dedup();
-        let evidence = if passed.is_empty() { "unchecked".to_owned() } else { format!("{} passed", passed.join(", ")) };
-        let trailers = vec![("Checks".to_owned(), evidence), ("Atelier-Run".to_owned(), self.id.to_string())];
-        Message { kind: None, subject: subject.to_owned(), body: body.trim().to_owned(), trailers }
+        Message { body: body.trim().to_owned(), kind: Some(Kind::of_goal(&view.goal)), ..Message::of(subject) }
     }
 }

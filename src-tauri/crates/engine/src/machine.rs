@@ -226,15 +226,11 @@ impl Machine {
                 }
             }
             Event::RunParked { .. } => self.route = None,
-            Event::RunResumed { by, .. } => {
-                // A person resumed it after mending what was wrong: it gets its attempts afresh.
-                if *by == Actor::User {
-                    self.talk(|talk| {
-                        talk.failures = 0;
-                        talk.unusable = 0;
-                    });
-                }
-            }
+            // A person resumed it after mending what was wrong: it gets its attempts afresh.
+            Event::RunResumed { by: Actor::User, .. } => self.talk(|talk| {
+                talk.failures = 0;
+                talk.unusable = 0;
+            }),
             _ => {}
         }
     }

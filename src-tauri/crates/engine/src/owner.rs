@@ -118,11 +118,16 @@ impl ProjectOwner {
         let roles = self.desk.roles()?;
         let (flow, text) = self.desk.flow(&roles)?;
         checks::declared(&self.desk.root)?;
-        let base = self.desk.with_repo(|repo| repo.base().map_err(|e| e.problem())).await?;
+        let read = |repo: &atelier_repo::UserRepo| {
+            Ok((repo.base().map_err(|e| e.problem())?, repo.left_out().map_err(|e| e.problem())?))
+        };
+        let (base, left_out) = self.desk.with_repo(read).await?;
         self.desk.journal.put_blob(text.as_bytes().to_vec()).await?;
         let run = self.desk.sources.run_id();
         let started = Event::RunStarted { goal: goal.trim().to_owned(), flow: flow.reference(), base, model, grants };
-        self.tell(&run, started).await?;
+        let notices = left_out.into_iter().map(|problem| Event::Noticed { problem });
+        let events = std::iter::once(started).chain(notices).map(|event| NewEvent::of_run(&run, None, event)).collect();
+        self.desk.append(None, events).await?;
         self.supervisor.attend(&self.desk, &run).await?;
         Ok(Reply::Run(run))
     }

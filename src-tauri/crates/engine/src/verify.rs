@@ -86,7 +86,7 @@ impl Run {
     pub(crate) async fn run_check_tool(&mut self, call: ToolCall, before: Vec<Event>) -> Done {
         let declared = checks::declared(&self.desk.root)?;
         let names: Vec<&str> = declared.iter().map(|c| c.name.as_str()).collect();
-        let wanted = call.arguments.get("name").and_then(Value::as_str).or_else(|| match names.as_slice() {
+        let wanted = call.arguments.get("name").and_then(Value::as_str).or(match names.as_slice() {
             [only] => Some(only),
             _ => None,
         });

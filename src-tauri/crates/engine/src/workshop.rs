@@ -150,8 +150,8 @@ impl Workshop {
 
     /// Makes a repository of a folder, with a first commit of what is in it. Only when the user asked for it.
     pub async fn initialise(&self, path: &Path) -> Result<(), Problem> {
-        let path = path.to_owned();
-        crate::desk::blocking(move || UserRepo::init(&path).map(|_| ()).map_err(|e| e.problem())).await
+        let (path, now) = (path.to_owned(), self.shared.options.sources.clock.now_ms());
+        crate::desk::blocking(move || UserRepo::init(&path, now).map(|_| ()).map_err(|e| e.problem())).await
     }
 
     /// Opens the project that holds `path`.

@@ -386,7 +386,7 @@ async fn a_stall_runs_into_the_limit_and_frees_the_server() {
         let limits = HttpLimits { idle: Duration::from_millis(100), ..atelier_models::CHAT_LIMITS };
         let request = ChatRequest { limits, ..question() };
         let failed = collect(server(kind, stage.url()).chat(request), |_| {}).await.unwrap_err();
-        assert_eq!(failed.error, CallError::Timeout { stage: "go on", seconds: 1 });
+        assert_eq!(failed.error, CallError::Timeout { act: "go on", seconds: 1 });
         assert_eq!(failed.partial_text, "so far");
         until_hung_up(&stage).await;
     }

@@ -75,7 +75,8 @@ fn located(file: &str, error: &serde_saphyr::Error) -> YamlError {
 fn first_line(text: &str) -> String {
     let line = text.lines().next().unwrap_or(text);
     let line = line.strip_prefix("error: ").unwrap_or(line);
-    let line = line.split_once(" at line ").filter(|(_, place)| place.contains("column")).map_or(line, |(rest, _)| rest);
+    let line =
+        line.split_once(" at line ").filter(|(_, place)| place.contains("column")).map_or(line, |(rest, _)| rest);
     match line.strip_prefix("line ").and_then(|rest| rest.split_once(": ")) {
         Some((place, rest)) if place.contains("column") => rest.to_owned(),
         _ => line.to_owned(),

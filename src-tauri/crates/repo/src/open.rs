@@ -183,12 +183,12 @@ impl UserRepo {
 
     /// Makes a repository of the folder `path`, with branch `main` and one commit of the files that `.gitignore` does
     /// not name. Only for an explicit wish of the user. Refused where the folder is in a repository already.
-    pub fn init(path: &Path) -> Result<UserRepo, OpenError> {
+    pub fn init(path: &Path, at_ms: u64) -> Result<UserRepo, OpenError> {
         let folder = folder(path)?;
         if Repository::discover_path(&folder, std::iter::empty::<&OsStr>()).is_ok() {
             return Err(OpenError::AlreadyARepository { path: folder });
         }
-        let made = first_commit(&folder);
+        let made = first_commit(&folder, at_ms);
         if let Err(fault) = made {
             let _ = fs::remove_dir_all(folder.join(".git")); // ours: a moment ago there was none
             return Err(fault.into());
@@ -323,7 +323,7 @@ fn common_dir_of(git_dir: &Path) -> Result<PathBuf, OpenError> {
     Ok(plain(fs::canonicalize(&joined).map_err(io("reading", &joined))?))
 }
 
-fn first_commit(folder: &Path) -> Result<(), Fault> {
+fn first_commit(folder: &Path, at_ms: u64) -> Result<(), Fault> {
     let doing = || git("initialising the repository");
     let mut options = git2::RepositoryInitOptions::new();
     options.initial_head("main").no_reinit(true).external_template(false);
@@ -332,9 +332,7 @@ fn first_commit(folder: &Path) -> Result<(), Fault> {
     index.add_all(["*"], git2::IndexAddOption::DEFAULT, None).map_err(doing())?;
     index.write().map_err(doing())?;
     let tree = index.write_tree().and_then(|id| repo.find_tree(id)).map_err(doing())?;
-    // The one place that reads the clock: the files are the user's of this moment, not of a run.
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let who = author(&repo, u64::try_from(now.as_millis()).unwrap_or(0))?;
+    let who = author(&repo, at_ms)?;
     repo.commit(Some("HEAD"), &who, &who, "chore: first commit\n", &tree, &[]).map_err(doing())?;
     Ok(())
 }

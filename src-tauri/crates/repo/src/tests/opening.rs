@@ -48,7 +48,7 @@ fn a_folder_without_repository_can_be_initialised_and_then_opens() {
     fs::write(dir.path().join("notes.txt"), "hello").unwrap();
     fs::write(dir.path().join(".gitignore"), "*.tmp\n").unwrap();
     fs::write(dir.path().join("scratch.tmp"), "x").unwrap();
-    let opened = UserRepo::init(dir.path()).unwrap();
+    let opened = UserRepo::init(dir.path(), 1_700_000_000_000).unwrap();
     assert_eq!(opened.base().unwrap().branch.as_deref(), Some("main"));
     let repo = Repository::open(dir.path()).unwrap();
     let commit = repo.head().unwrap().peel_to_commit().unwrap();
@@ -56,7 +56,7 @@ fn a_folder_without_repository_can_be_initialised_and_then_opens() {
     assert_eq!(names, [".gitignore", "notes.txt"]);
     assert_eq!(commit.author().email().unwrap(), "atelier@localhost");
     assert!(repo.statuses(None).unwrap().iter().all(|s| s.status().is_ignored()), "the work tree is clean");
-    assert!(matches!(UserRepo::init(dir.path()), Err(OpenError::AlreadyARepository { .. })));
+    assert!(matches!(UserRepo::init(dir.path(), 1_700_000_000_000), Err(OpenError::AlreadyARepository { .. })));
 }
 
 #[test]
