@@ -12,7 +12,7 @@ mod subscription;
 mod tour;
 
 use bench::Bench;
-use tauri::{Manager, RunEvent};
+use tauri::{AppHandle, Manager, RunEvent, WebviewWindowBuilder};
 
 fn main() -> std::process::ExitCode {
     tracing_subscriber::fmt()
@@ -27,6 +27,10 @@ fn main() -> std::process::ExitCode {
         }
     };
     start::avoid_blank_window();
+    if let Err(why) = start::display() {
+        tracing::error!("{why}");
+        return std::process::ExitCode::from(6);
+    }
     let built = tauri::Builder::default()
         .plugin(tauri_plugin_dialog::init())
         .manage(Bench::new(start))
@@ -42,6 +46,7 @@ fn main() -> std::process::ExitCode {
             commands::unsubscribe,
             commands::mark,
         ])
+        .setup(|app| open_window(app.handle()).map_err(Into::into))
         .build(tauri::generate_context!());
     let app = match built {
         Ok(app) => app,
@@ -57,4 +62,17 @@ fn main() -> std::process::ExitCode {
         }
     });
     std::process::ExitCode::SUCCESS
+}
+
+/// Opens the window as the configuration says; its title is the page's, so that a question that waits can be seen
+/// from elsewhere.
+fn open_window(app: &AppHandle) -> tauri::Result<()> {
+    for window in &app.config().app.windows {
+        WebviewWindowBuilder::from_config(app, window)?
+            .on_document_title_changed(|window, title| {
+                let _ = window.set_title(&title); // a window that is closing has no title to set
+            })
+            .build()?;
+    }
+    Ok(())
 }

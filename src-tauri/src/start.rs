@@ -46,6 +46,23 @@ pub fn avoid_blank_window() {
     }
 }
 
+/// Whether there is a display to open a window on; asked first, because the toolkit itself would only abort.
+pub fn display() -> Result<(), String> {
+    #[cfg(target_os = "linux")]
+    {
+        let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        if named("DISPLAY").is_none() && named("WAYLAND_DISPLAY").is_none() {
+            return Err(
+                "no display: neither DISPLAY nor WAYLAND_DISPLAY is set; use `atelier` on the command line".to_owned()
+            );
+        }
+        if gtk::init().is_err() {
+            return Err("the display cannot be opened; use `atelier` on the command line".to_owned());
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
