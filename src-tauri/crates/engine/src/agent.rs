@@ -2,6 +2,7 @@
 //!
 //! A turn is used whole or not at all. What arrived of a broken one is kept for the reader and never acted on.
 
+use crate::flow::Kind;
 use crate::prompt;
 use crate::role::{Deliverable, Role, Tool};
 use crate::run::{Done, Halt, Run};
@@ -42,7 +43,7 @@ impl Run {
         let offered_text = serde_json::to_string(&offered).unwrap_or_default();
         let record = prompt::record(&system, &brief, &talk.messages, &offered_text);
         let bytes: usize = record.parts.iter().map(|part| part.bytes as usize).sum();
-        let chosen = self.route(&role, bytes).await?;
+        let chosen = self.route(bytes).await?;
         let call = self.desk.sources.call_id();
         let mut request = ChatRequest::new(&chosen.model, conversation(system, brief, talk.messages));
         request.tools = offered;
@@ -232,7 +233,7 @@ impl Run {
     }
 
     /// The model for this call: the one the run already uses, else chosen anew.
-    async fn route(&self, role: &Role, prompt_bytes: usize) -> Result<Chosen, Halt> {
+    async fn route(&self, prompt_bytes: usize) -> Result<Chosen, Halt> {
         let settings = (self.desk.settings)();
         let need = prompt::estimated_tokens(prompt_bytes).saturating_add(ANSWER_TOKENS);
         if let Some(route) = &self.machine.route
@@ -250,9 +251,20 @@ impl Run {
             .find(|model| model.name == chosen.model)
             .and_then(|model| model.context);
         if chosen.route.context.is_some() {
-            chosen.route.context = Some(context_for(need.max(role.min_context), most, &chosen.route)?);
+            let fits = context_for(need, most, &chosen.route)?;
+            // What any role of the flow wants, so that the length stays the same for the whole run.
+            let wanted = self.wanted_context().min(most.unwrap_or(u32::MAX));
+            chosen.route.context = Some(fits.max(wanted));
         }
         Ok(chosen)
+    }
+
+    /// The longest of the contexts that the flow's roles say they need.
+    fn wanted_context(&self) -> u32 {
+        let in_flow = |role: &&Role| {
+            self.flow.steps.iter().any(|step| matches!(&step.kind, Kind::Agent { role: id, .. } if *id == role.id))
+        };
+        self.roles.iter().filter(in_flow).map(|role| role.min_context).max().unwrap_or(0)
     }
 }
 
