@@ -10,6 +10,7 @@
 mod bad_input;
 mod crash;
 mod git;
+mod limits;
 mod main_job;
 mod ownership;
 mod program;

@@ -6,9 +6,11 @@ use atelier_engine::Workshop;
 use atelier_protocol::op::Op;
 use atelier_protocol::settings::Settings;
 use atelier_stage::tour;
-use atelier_tests::{World, steady};
+use atelier_tests::{Cli, World, steady};
 use fantoccini::key::Key;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 /// A world whose home knows the scripted model, as if the user had set it up.
 async fn prepared(pace_ms: u64) -> World {
@@ -124,6 +126,35 @@ async fn a_window_killed_in_the_middle_comes_back_and_goes_on() {
     window.click(&format!("rail.run.{run}")).await;
     window.until("run.disposition", "data-disposition", "accepted").await;
     window.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn window_and_command_line_see_the_same_run_and_the_second_follows_the_first() {
+    let Some(program) = program() else { return };
+    let world = prepared(15).await;
+    let window = open(&program, &world).await;
+    window.type_into("welcome.path", &world.project().to_string_lossy()).await;
+    window.click("welcome.open").await;
+    window.part("goal.text").await;
+
+    // The command line is the window's guest: its run is worked on by the window and shown in both.
+    let cli = Cli::new(&world.home(), &world.project(), &world.stage.url());
+    let mut following =
+        cli.command(&["run", tour::GOAL, "--approve", "hand_over"]).stdout(Stdio::piped()).spawn().unwrap();
+    window.css("[data-test^='rail.run.']").await;
+    let run = first_run(&window).await;
+    window.click(&format!("rail.run.{run}")).await;
+    window.css("[data-test='run.step.build.1']").await;
+    window.keep_picture("10-from-the-command-line").await;
+
+    // The owner is gone; the command line takes the store over and brings the run to its end.
+    window.kill();
+    let mut said = String::new();
+    following.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(following.wait().unwrap().success(), "{said}");
+    assert!(said.contains("\"mine\":false") && said.contains("\"mine\":true"), "it was guest, then owner: {said}");
+    assert_eq!(cli.run(&["runs", "accept", "last"]).exit, 0);
+    assert_eq!(git::log(&world.project(), "main").len(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]

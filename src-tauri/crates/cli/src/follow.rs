@@ -19,7 +19,12 @@ pub async fn follow(project: &Project, run: &RunId, told: Seq, out: &Out) -> End
     let mut frames = project.follow(Seq(first.seq.0 - 1));
     let mut view: Option<RunView> = None;
     let mut live = false;
-    while let Some(frame) = frames.recv().await {
+    loop {
+        let frame = tokio::select! {
+            frame = frames.recv() => frame,
+            _ = tokio::signal::ctrl_c() => return Err(left(project, run)),
+        };
+        let Some(frame) = frame else { break };
         match frame {
             Frame::Event(event) if event.run.as_ref() == Some(run) => {
                 if event.seq > told {
@@ -55,6 +60,16 @@ pub async fn follow(project: &Project, run: &RunId, told: Seq, out: &Out) -> End
         "The project was closed while the run was followed.",
         "Run `atelier runs resume`.",
     ))
+}
+
+/// The user pressed Ctrl-C: nothing is lost, and what goes on depends on whose run it is.
+fn left(project: &Project, run: &RunId) -> Problem {
+    if project.owns() {
+        let hint = format!("Go on with `atelier runs resume {run}`, or end it with `atelier runs cancel {run}`.");
+        return Problem::new(Code::Cancelled, "Stopped. What was done so far is kept.", hint);
+    }
+    let hint = format!("Stop it with `atelier runs cancel {run}`, or look at it with `atelier runs show {run}`.");
+    Problem::new(Code::Cancelled, "No longer following; the run goes on in the window or command that owns it.", hint)
 }
 
 /// Whether a question that seems open is: one that a grant answers is asked and answered in one append, but told in

@@ -10,6 +10,9 @@ use serde_json::json;
 
 pub async fn run(args: &Args, run: &RunArgs, out: &Out) -> End {
     let (workshop, project) = session::project(args).await?;
+    if args.server.is_some() && !project.owns() {
+        out.say("note: another window or command owns this project; its model servers are used, not --server");
+    }
     let op = Op::StartRun {
         goal: run.goal.clone(),
         model: run.model.as_deref().map(|model| args.model_choice(model)),

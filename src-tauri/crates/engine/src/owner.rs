@@ -175,7 +175,12 @@ impl ProjectOwner {
                 "List the open ones with `atelier approvals list`.",
             )
         })?;
-        let settled = Event::ApprovalSettled { approval: approval.clone(), answer, by: Actor::User, note };
+        let late = asked.expires_at_ms <= self.desk.sources.clock.now_ms();
+        let (answer, by, note) = match late {
+            true => (Answer::Reject, Actor::Timeout, "nobody answered in time".to_owned()),
+            false => (answer, Actor::User, note),
+        };
+        let settled = Event::ApprovalSettled { approval: approval.clone(), answer, by, note };
         // Two doors may answer at once: the first is recorded, the second finds nothing open.
         let events = read_all(&self.desk, &asked.run, Seq::ZERO).await?;
         let version = events.len() as u64;
@@ -196,7 +201,14 @@ impl ProjectOwner {
         if self.attends {
             self.supervisor.attend(&self.desk, &asked.run).await?;
         }
-        Ok(Reply::Done)
+        match late {
+            true => Err(Problem::new(
+                Code::Rejected,
+                "The time to answer this question was over, so it counts as rejected.",
+                "Start the run again and answer in time; the settings say how long there is.",
+            )),
+            false => Ok(Reply::Done),
+        }
     }
 
     async fn list(&self) -> Result<Vec<RunSummary>, Problem> {
