@@ -80,10 +80,11 @@ fn said(output: Output) -> Said {
     }
 }
 
-/// The program, built once for all scenarios: cargo does not build another package's program for a test.
+/// The program: the one that `ATELIER_CLI` names, else built once for all scenarios, because cargo does not build
+/// another package's program for a test.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(build)
+    PROGRAM.get_or_init(|| std::env::var_os("ATELIER_CLI").map_or_else(build, PathBuf::from))
 }
 
 #[expect(clippy::expect_used, clippy::panic, reason = "a harness fails loudly")]

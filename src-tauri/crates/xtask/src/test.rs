@@ -89,6 +89,7 @@ impl Bench {
             ("page: build", Box::new(|| self.npm("build"))),
             ("clippy", Box::new(|| self.clippy())),
             ("rust tests", Box::new(|| self.rust_tests())),
+            ("sandbox", Box::new(|| self.sandbox())),
             ("licences", Box::new(|| self.licences())),
             ("window tests", Box::new(|| self.window_tests())),
         ]
@@ -140,6 +141,12 @@ impl Bench {
         }
         run::check(self.with_programs(&mut cargo)?)?;
         passed(run::check(self.whole("test").arg("--doc")))
+    }
+
+    /// Prints what confined the checks in the tests; fails where nothing does although the kernel could.
+    fn sandbox(&self) -> Result<Outcome, Failure> {
+        let example = workspace::built(&self.metadata, false).join("examples").join("mechanism");
+        passed(run::check(&mut Command::new(example)))
     }
 
     fn licences(&self) -> Result<Outcome, Failure> {
