@@ -78,7 +78,7 @@ async fn what_a_role_may_not_do_is_refused_told_and_left_undone() {
     let world = World::with_script("strays.yaml").await;
     let away = world.folder.path().join("away");
     std::fs::create_dir(&away).unwrap();
-    std::fs::write(away.join("key.txt"), "secret").unwrap();
+    std::fs::write(away.join("key.txt"), "hunter2").unwrap();
     std::os::unix::fs::symlink(&away, world.project().join("away")).unwrap();
     std::os::unix::fs::symlink("../away/key.txt", world.project().join("key.txt")).unwrap();
     let (workshop, project) = world.open().await;
@@ -94,15 +94,44 @@ async fn what_a_role_may_not_do_is_refused_told_and_left_undone() {
             format!("{} {line}: {}", if ok { "yes" } else { "no " }, first)
         })
         .collect();
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @r"
+    yes deliver the specification: delivered
+    no  write_file .git/config: not allowed: nothing in `.git` may be written
+    no  write_file docs/../.GIT/hooks/post-checkout: not allowed: `docs/../.GIT/hooks/post-checkout` leaves the project
+    no  write_file ../outside.txt: not allowed: `../outside.txt` leaves the project
+    no  write_file /etc/atelier-outside: not allowed: `/etc/atelier-outside` is not relative to the project
+    no  edit_file .atelier/project.yaml: not allowed: the role `developer` may never write `.atelier/project.yaml`
+    no  write_file ./.atelier//roles/developer.yaml: not allowed: the role `developer` may never write `.atelier/roles/developer.yaml`
+    no  write away/new.txt: `away/new.txt` goes through a link; links are not written through
+    no  edit key.txt: `key.txt` goes through a link; links are not written through
+    no  delete key.txt: `key.txt` goes through a link; links are not written through
+    no  read away/key.txt: `away/key.txt` is a link that leaves the project
+    no  read .git/config: there is no `.git/config`
+    no  list .git: there is no `.git`
+    no  submit_review: not allowed: the role `developer` does not list `submit_review`
+    no  format_disk /: not allowed: there is no tool `format_disk`
+    no  write_file: not allowed: `write_file` names no path
+    no  write_file: not allowed: `write_file` names no path
+    no  write docs/a.md: `content` must be a string, not an array
+    no  edit greet.sh: `replace` is missing
+    no  read greet.sh: `start` must be a line number from 1
+    no  run check: there is no such check; the checks are: test
+    no  search: `query` is missing
+    yes edit greet.sh: changed, now at lines 2-2
+    no  edit_file greet.sh: not allowed: the role `qa_tester` does not list `edit_file`
+    no  write_file docs/mine.md: not allowed: the role `qa_tester` does not list `write_file`
+    no  deliver the review: `verdict` must be `approve` or `reject`, not `perhaps`
+    no  deliver the review: a rejection needs `notes` that say what to mend
+    yes deliver the review: delivered
+    ");
     assert_eq!(of_the_user(&world), before);
     assert_eq!(std::fs::read_dir(&away).unwrap().count(), 1, "nothing was made through the link");
-    assert_eq!(std::fs::read_to_string(away.join("key.txt")).unwrap(), "secret");
+    assert_eq!(std::fs::read_to_string(away.join("key.txt")).unwrap(), "hunter2");
     assert!(!world.folder.path().join("outside.txt").exists() && !Path::new("/etc/atelier-outside").exists());
     let Ask::HandOver { files, .. } = &view.pending_approval().unwrap().ask else { panic!("no hand-over") };
     assert_eq!(files.iter().map(|f| f.path.as_str()).collect::<Vec<_>>(), ["greet.sh"]);
     let all: String = world.stage.chats().iter().map(|chat| chat.body.to_string()).collect();
-    assert!(!all.contains("secret"), "what lies outside reached a model");
+    assert!(!all.contains("hunter2"), "what lies outside reached a model");
     workshop.close().await;
 }
 
@@ -278,8 +307,9 @@ impl HandClock {
     fn new() -> Arc<Self> {
         Arc::new(Self(watch::Sender::new(steady::BEGIN_MS)))
     }
-    fn on(&self, hours: u64) {
-        self.0.send_modify(|now| *now += hours * 3_600_000);
+    /// So many hours after the beginning.
+    fn at(&self, hours: u64) {
+        self.0.send_replace(steady::BEGIN_MS + hours * 3_600_000);
     }
 }
 
@@ -326,10 +356,10 @@ fn settled_by(events: &[atelier_protocol::Envelope]) -> Vec<(Actor, Answer)> {
 async fn a_question_that_nobody_answers_in_time_is_rejected_by_time_out() {
     let clock = HandClock::new();
     let (world, workshop, project, view) = waiting(&clock, None).await;
-    clock.on(23);
+    clock.at(23);
     let Ok(Reply::RunView(still)) = project.submit(Op::ShowRun { run: view.id.clone() }).await else { panic!() };
     assert_eq!(still.state, RunState::WaitsForApproval);
-    clock.on(2);
+    clock.at(25);
     let (ended, events) = follow(&project, &view.id, |v| v.state.is_final()).await;
     assert_eq!((ended.state, ended.problem.unwrap().code), (RunState::Cancelled, Code::Rejected));
     assert_eq!(settled_by(&events), [(Actor::Timeout, Answer::Reject)]);
@@ -341,21 +371,23 @@ async fn a_question_that_nobody_answers_in_time_is_rejected_by_time_out() {
 async fn an_answer_that_comes_as_time_runs_out_is_the_one_that_counts() {
     let clock = HandClock::new();
     let at_hand: Arc<OnceLock<(Project, RunView)>> = Arc::new(OnceLock::new());
-    let (asked, runtime) = (at_hand.clone(), tokio::runtime::Handle::current());
+    let (asked, hand, runtime) = (at_hand.clone(), clock.clone(), tokio::runtime::Handle::current());
     let witness: atelier_engine::Witness = Arc::new(move |moment| {
         let Moment::Before(events) = moment else { return };
         let times_out = |e: &atelier_protocol::event::NewEvent| {
             matches!(e.event, Event::ApprovalSettled { by: Actor::Timeout, .. })
         };
         let Some((project, view)) = asked.get().filter(|_| events.iter().any(times_out)) else { return };
-        // The user answers in the very moment before the rejection is recorded.
-        tokio::task::block_in_place(|| {
-            let _ = runtime.block_on(settle(project, view, Answer::Approve));
-        });
+        // The user answered in time, and it is recorded in the very moment before the rejection would be.
+        hand.at(23);
+        let (project, view, runtime) = (project.clone(), view.clone(), runtime.clone());
+        let answers = move || runtime.block_on(settle(&project, &view, Answer::Approve)).is_ok();
+        tokio::task::block_in_place(|| std::thread::spawn(answers).join().unwrap());
+        hand.at(25);
     });
     let (_world, workshop, project, view) = waiting(&clock, Some(witness)).await;
     assert!(at_hand.set((project.clone(), view.clone())).is_ok());
-    clock.on(25);
+    clock.at(25);
     let (ended, events) = follow(&project, &view.id, |v| v.state.is_final()).await;
     assert_eq!(settled_by(&events), [(Actor::User, Answer::Approve)], "a question is settled once");
     assert_eq!(ended.state, RunState::Done, "{:?}", ended.problem);

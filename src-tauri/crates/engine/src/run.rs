@@ -134,24 +134,27 @@ impl Run {
     /// The same in a given step.
     pub(crate) async fn record_in(&mut self, step: Option<&StepId>, events: Vec<Event>) -> Done {
         let new: Vec<NewEvent> = events.into_iter().map(|event| NewEvent::of_run(&self.id, step, event)).collect();
-        loop {
-            match self.desk.append(Some((&self.id, self.machine.version)), new.clone()).await {
-                Ok(events) => {
-                    events.iter().for_each(|event| self.machine.apply(event));
-                    return Ok(());
-                }
-                // The user answered or stopped it meanwhile. What is recorded here happened all the same.
-                Err(AppendError::Conflict { .. }) => {
-                    self.catch_up().await?;
-                    if self.machine.view.state.is_final() {
-                        return Err(Halt::Gone);
-                    }
-                }
-                Err(AppendError::Fenced { .. } | AppendError::Closed) => return Err(Halt::Gone),
-                Err(error) => {
-                    tracing::error!(run = %self.id, %error, "the history cannot be written");
-                    return Err(Halt::Gone);
-                }
+        // The user answered or stopped it meanwhile. What is recorded here happened all the same.
+        while !self.record_unless_changed(new.clone()).await? {}
+        Ok(())
+    }
+
+    /// Records events of this run, unless others were recorded since the last look; then those are folded instead, and
+    /// the answer is false.
+    async fn record_unless_changed(&mut self, new: Vec<NewEvent>) -> Result<bool, Halt> {
+        match self.desk.append(Some((&self.id, self.machine.version)), new).await {
+            Ok(events) => {
+                events.iter().for_each(|event| self.machine.apply(event));
+                Ok(true)
+            }
+            Err(AppendError::Conflict { .. }) => {
+                self.catch_up().await?;
+                if self.machine.view.state.is_final() { Err(Halt::Gone) } else { Ok(false) }
+            }
+            Err(AppendError::Fenced { .. } | AppendError::Closed) => Err(Halt::Gone),
+            Err(error) => {
+                tracing::error!(run = %self.id, %error, "the history cannot be written");
+                Err(Halt::Gone)
             }
         }
     }
@@ -325,7 +328,10 @@ impl Run {
                 match late.map(|asked| asked.id.clone()) {
                     Some(approval) => {
                         let note = "nobody answered in time".to_owned();
-                        self.record(vec![Event::ApprovalSettled { approval, answer: Answer::Reject, by: Actor::Timeout, note }]).await
+                        let settled = Event::ApprovalSettled { approval, answer: Answer::Reject, by: Actor::Timeout, note };
+                        let step = self.machine.current.as_ref().map(|current| current.step.clone());
+                        // An answer that came in between is the one that counts.
+                        self.record_unless_changed(vec![NewEvent::of_run(&self.id, step.as_ref(), settled)]).await.map(|_| ())
                     }
                     None => Ok(()),
                 }
