@@ -2,7 +2,7 @@
 
 use crate::start::Start;
 use crate::subscription::Subscription;
-use atelier_engine::{Places, Project, Sources, Workshop, WorkshopOptions};
+use atelier_engine::{Project, Workshop, WorkshopOptions};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::ids::ProjectId;
 use atelier_stage::Stage;
@@ -37,21 +37,7 @@ impl Bench {
     /// The engine.
     pub async fn workshop(&self) -> Result<&Workshop, Problem> {
         self.workshop
-            .get_or_try_init(|| async {
-                let places = Places::of_this_user().ok_or_else(|| {
-                    Problem::new(Code::Io, "This user has no home folder.", "Set ATELIER_HOME to a folder of yours.")
-                })?;
-                let options = WorkshopOptions {
-                    places,
-                    sources: Sources::of_the_machine(),
-                    door: "window",
-                    attends: true,
-                    providers: None,
-                    sandbox: None,
-                    witness: None,
-                };
-                Workshop::open(options).await
-            })
+            .get_or_try_init(|| async { Workshop::open(WorkshopOptions::of_this_user("window", true)?).await })
             .await
     }
 

@@ -1,6 +1,6 @@
 //! Where nothing can confine a command, each one is asked for, and the answer counts once.
 
-use atelier_engine::Workshop;
+use atelier_engine::{Project, Workshop};
 use atelier_protocol::event::{Answer, Ask, Mechanism};
 use atelier_protocol::op::Op;
 use atelier_protocol::view::RunState;
@@ -11,11 +11,7 @@ use atelier_tests::{World, steady};
 #[tokio::test(flavor = "multi_thread")]
 async fn each_unconfined_command_is_asked_for() {
     let world = World::with_script("short.yaml").await;
-    let mut options = world.options(steady::sources(1));
-    options.sandbox = Some(Sandbox::with(Mechanism::None));
-    let workshop = Workshop::open(options).await.unwrap();
-    workshop.initialise(&world.project()).await.unwrap();
-    let project = workshop.open_project(&world.project()).await.unwrap();
+    let (workshop, project) = unconfined(&world).await;
     let run = start(&project, goal(false)).await;
     let mut asked = Vec::new();
     loop {
@@ -41,11 +37,7 @@ async fn each_unconfined_command_is_asked_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_command_never_runs() {
     let world = World::with_script("short.yaml").await;
-    let mut options = world.options(steady::sources(1));
-    options.sandbox = Some(Sandbox::with(Mechanism::None));
-    let workshop = Workshop::open(options).await.unwrap();
-    workshop.initialise(&world.project()).await.unwrap();
-    let project = workshop.open_project(&world.project()).await.unwrap();
+    let (workshop, project) = unconfined(&world).await;
     let run = start(&project, goal(true)).await;
     let mut refused = 0;
     loop {
@@ -63,4 +55,14 @@ async fn a_refused_command_never_runs() {
     }
     assert_eq!(refused, 2, "once for the role's own call, once for the check step");
     workshop.close().await;
+}
+
+/// The world's project where nothing confines commands.
+async fn unconfined(world: &World) -> (Workshop, Project) {
+    let mut options = world.options(steady::sources(1));
+    options.sandbox = Some(Sandbox::with(Mechanism::None));
+    let workshop = Workshop::open(options).await.unwrap();
+    workshop.initialise(&world.project()).await.unwrap();
+    let project = workshop.open_project(&world.project()).await.unwrap();
+    (workshop, project)
 }

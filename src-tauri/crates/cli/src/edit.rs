@@ -3,10 +3,11 @@
 use crate::args::EditVerb;
 use crate::out::{End, Finished, Out};
 use atelier_edit::{ChangeSet, Format, apply, parse};
+use atelier_engine::files::{self, Staged};
 use atelier_protocol::error::{Code, Problem};
 use serde_json::json;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::Path;
 
 pub fn edit(verb: &EditVerb, out: &Out) -> End {
     let EditVerb::Apply { format, root, file, dry_run } = verb;
@@ -23,7 +24,7 @@ pub fn edit(verb: &EditVerb, out: &Out) -> End {
     let text = read_edits(file.as_deref())?;
     let edits = parse(format, &text).map_err(|e| e.problem())?;
     let set = apply(|path| read(root, path), &edits).map_err(|e| e.problem())?;
-    let mut files = Vec::new();
+    let mut changed = Vec::new();
     for change in &set.files {
         let what = match (&change.before, &change.after) {
             (None, _) => "added",
@@ -32,12 +33,12 @@ pub fn edit(verb: &EditVerb, out: &Out) -> End {
         };
         let places: Vec<[u32; 2]> = change.applied.iter().map(|hunk| hunk.lines).collect();
         out.say(format!("{what} {}", change.path));
-        files.push(json!({"path": change.path, "what": what, "lines": places}));
+        changed.push(json!({"path": change.path, "what": what, "lines": places}));
     }
     if !dry_run {
         write(root, &set)?;
     }
-    Ok(Finished::done(json!({"files": files, "written": !dry_run})))
+    Ok(Finished::done(json!({"files": changed, "written": !dry_run})))
 }
 
 fn read_edits(file: Option<&Path>) -> Result<String, Problem> {
@@ -54,23 +55,8 @@ fn read_edits(file: Option<&Path>) -> Result<String, Problem> {
     }
 }
 
-fn place(root: &Path, path: &str) -> Result<PathBuf, String> {
-    let mut place = root.to_owned();
-    for part in path.split('/') {
-        place.push(part);
-        if place.symlink_metadata().is_ok_and(|meta| meta.file_type().is_symlink()) {
-            return Err("it goes through a link".to_owned());
-        }
-    }
-    Ok(place)
-}
-
 fn read(root: &Path, path: &str) -> Result<Option<Vec<u8>>, String> {
-    match std::fs::read(place(root, path)?) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(e.to_string()),
-    }
+    files::read(&files::writable(root, path)?)
 }
 
 /// Writes every new content beside its file first, so that a full disk changes nothing; then puts them in place.
@@ -81,37 +67,14 @@ fn write(root: &Path, set: &ChangeSet) -> Result<(), Problem> {
     let mut ready = Vec::new();
     for change in &set.files {
         let Some(bytes) = &change.after else { continue };
-        let io = |e: std::io::Error| failed(&change.path, e.to_string());
-        let target = place(root, &change.path).map_err(|why| failed(&change.path, why))?;
-        let folder = target.parent().unwrap_or(root);
-        std::fs::create_dir_all(folder).map_err(io)?;
-        let mut new = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-        new.write_all(bytes).map_err(io)?;
-        let permissions = match std::fs::metadata(&target) {
-            Ok(old) => Some(old.permissions()),
-            Err(_) => new_file_permissions(),
-        };
-        if let Some(permissions) = permissions {
-            new.as_file().set_permissions(permissions).map_err(io)?;
-        }
-        ready.push((change, new, target));
+        let place = files::writable(root, &change.path).map_err(|why| failed(&change.path, why))?;
+        ready.push((change, Staged::beside(&place, bytes).map_err(|e| failed(&change.path, e.to_string()))?));
     }
-    for (change, new, target) in ready {
-        new.persist(&target).map_err(|e| failed(&change.path, e.error.to_string()))?;
+    for (change, staged) in ready {
+        staged.put().map_err(|e| failed(&change.path, e.to_string()))?;
     }
     for change in set.files.iter().filter(|change| change.after.is_none()) {
         std::fs::remove_file(root.join(&change.path)).map_err(|e| failed(&change.path, e.to_string()))?;
     }
     Ok(())
-}
-
-#[cfg(unix)]
-fn new_file_permissions() -> Option<std::fs::Permissions> {
-    use std::os::unix::fs::PermissionsExt;
-    Some(std::fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn new_file_permissions() -> Option<std::fs::Permissions> {
-    None
 }

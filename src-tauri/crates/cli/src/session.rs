@@ -1,7 +1,7 @@
 //! Opens the engine for one command.
 
 use crate::args::Args;
-use atelier_engine::{Places, Project, Sources, Workshop, WorkshopOptions};
+use atelier_engine::{Project, Workshop, WorkshopOptions};
 use atelier_protocol::RunId;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::op::{Op, Reply};
@@ -14,18 +14,7 @@ pub async fn workshop(args: &Args) -> Result<Workshop, Problem> {
 
 /// The workshop with model servers of our own.
 pub async fn workshop_with(providers: Option<Vec<ProviderSettings>>) -> Result<Workshop, Problem> {
-    let places = Places::of_this_user().ok_or_else(|| {
-        Problem::new(Code::Io, "This user has no home folder.", "Set ATELIER_HOME to a folder of yours.")
-    })?;
-    let options = WorkshopOptions {
-        places,
-        sources: Sources::of_the_machine(),
-        door: "cli",
-        attends: false,
-        providers,
-        sandbox: None,
-        witness: None,
-    };
+    let options = WorkshopOptions { providers, ..WorkshopOptions::of_this_user("cli", false)? };
     Workshop::open(options).await
 }
 

@@ -4,6 +4,7 @@
 //! write is asked of the world and never done twice.
 
 use crate::agent;
+use crate::files::{self, Staged};
 use crate::policy::{self, Call};
 use crate::role::{Role, Tool};
 use crate::run::{Done, Halt, Run};
@@ -13,8 +14,6 @@ use atelier_protocol::event::{Answer as Said, Ask, Effect, Event, Output, ToolCa
 use atelier_protocol::hash::Hash;
 use atelier_repo::Tip;
 use serde_json::Value;
-use std::io::Write;
-use std::path::Path;
 
 /// Search hits that a role is shown.
 const SEARCH_HITS: u32 = 8;
@@ -147,7 +146,7 @@ impl Run {
             return self.answer(&call, before, Answer::done(line, "done"), Vec::new()).await;
         }
         let root = self.files();
-        let place = match tools::writable(&root, &path) {
+        let place = match files::writable(&root, &path) {
             Ok(place) => place,
             Err(why) => return self.answer(&call, before, Answer::refused(line, why), Vec::new()).await,
         };
@@ -155,7 +154,7 @@ impl Run {
             Ok(edit) => edit,
             Err(why) => return self.answer(&call, before, Answer::refused(line, why), Vec::new()).await,
         };
-        let changed = match atelier_edit::apply(|_| read_if_there(&place), &[edit]) {
+        let changed = match atelier_edit::apply(|_| files::read(&place), &[edit]) {
             Ok(set) => set.files.into_iter().next(),
             Err(refusal) => {
                 let problem = refusal.problem();
@@ -176,7 +175,10 @@ impl Run {
         intended.push(Event::EffectIntended { key: key.clone(), effect });
         self.record(intended).await?;
         let told = applied_text(&change);
-        let written = put(&place, change.after.as_deref());
+        let written = match &change.after {
+            Some(bytes) => Staged::beside(&place, bytes).and_then(Staged::put),
+            None => std::fs::remove_file(&place),
+        };
         let (answer, result) = match written {
             Ok(()) => (Answer::done(line, told), Ok(())),
             Err(e) => {
@@ -228,35 +230,6 @@ fn edit_of(tool: Tool, path: &str, arguments: &Value) -> Result<Edit, String> {
         Tool::DeleteFile => Edit::Delete { path },
         _ => Edit::Replace { path, blocks: vec![Block { search: text("search")?, replace: text("replace")? }] },
     })
-}
-
-fn read_if_there(place: &Path) -> Result<Option<Vec<u8>>, String> {
-    match std::fs::read(place) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(e.to_string()),
-    }
-}
-
-/// Writes or removes a file so that it is there whole or not at all; an old file's permissions are kept.
-fn put(place: &Path, bytes: Option<&[u8]>) -> std::io::Result<()> {
-    let Some(bytes) = bytes else { return std::fs::remove_file(place) };
-    let folder = place.parent().unwrap_or(place);
-    std::fs::create_dir_all(folder)?;
-    let mut new = tempfile::NamedTempFile::new_in(folder)?;
-    new.write_all(bytes)?;
-    match std::fs::metadata(place) {
-        Ok(old) => new.as_file().set_permissions(old.permissions())?,
-        #[cfg(unix)]
-        Err(_) => {
-            use std::os::unix::fs::PermissionsExt;
-            new.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-        }
-        #[cfg(not(unix))]
-        Err(_) => {}
-    }
-    new.persist(place).map_err(|e| e.error)?;
-    Ok(())
 }
 
 fn applied_text(change: &atelier_edit::FileChange) -> String {

@@ -9,6 +9,7 @@ mod agent;
 pub mod checks;
 mod deliver;
 mod desk;
+pub mod files;
 pub mod flow;
 mod hands;
 mod home;

@@ -2,8 +2,8 @@
 //!
 //! Landed or not landed is recorded and the run goes on; what cannot be known is parked, never repeated.
 
+use crate::files;
 use crate::run::{Done, Halt, Run, defect};
-use crate::tools;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Effect, EffectOutcome, Event};
 use atelier_protocol::hash::Hash;
@@ -50,14 +50,13 @@ impl Run {
     }
 
     fn settle_write(&self, path: &str, before: Option<&Hash>, after: Option<&Hash>) -> Settled {
-        let place = match tools::writable(&self.files(), path) {
+        let place = match files::writable(&self.files(), path) {
             Ok(place) => place,
             Err(why) => return Settled::Unknown(why),
         };
-        let now = match std::fs::read(&place) {
-            Ok(bytes) => Some(Hash::of(&bytes)),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
-            Err(e) => return Settled::Unknown(format!("`{path}` cannot be read: {e}")),
+        let now = match files::read(&place) {
+            Ok(bytes) => bytes.map(|bytes| Hash::of(&bytes)),
+            Err(why) => return Settled::Unknown(format!("`{path}` cannot be read: {why}")),
         };
         if now.as_ref() == after {
             Settled::Landed

@@ -3,13 +3,13 @@
 //! A tool answers with text for the model and one line for people, or with a refusal that says what to do instead.
 //! Nothing is read through a link that leaves the folder.
 
-use crate::policy;
+use crate::files::inside;
 use crate::role::{Role, Tool};
 use atelier_models::ToolSpec;
 use atelier_protocol::view::{DiffView, Hit, Side};
 use serde_json::{Value, json};
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Entries that `list_files` shows at most.
 const LIST_LIMIT: usize = 300;
@@ -132,42 +132,6 @@ fn line_argument(arguments: &Value, name: &str) -> Result<Option<usize>, String>
         Some(0) | None => Err(format!("`{name}` must be a line number from 1")),
         Some(line) => Ok(usize::try_from(line).ok()),
     }
-}
-
-/// The place of a project path under `root`, for reading. Refuses what leaves it, also through a link.
-pub fn inside(root: &Path, path: &str) -> Result<PathBuf, String> {
-    if let Some(why) = policy::leaves_project(path) {
-        return Err(why);
-    }
-    let place = root.join(policy::clean(path));
-    let real_root = root.canonicalize().map_err(|e| format!("the project's folder cannot be read: {e}"))?;
-    match place.canonicalize() {
-        Ok(real) if !real.starts_with(&real_root) => Err(format!("`{path}` is a link that leaves the project")),
-        Ok(_) => Ok(place),
-        Err(_) => Err(format!("there is no `{path}`")),
-    }
-}
-
-/// The place of a project path under `root`, for writing. No part of it may be a link.
-pub fn writable(root: &Path, path: &str) -> Result<PathBuf, String> {
-    if let Some(why) = policy::leaves_project(path) {
-        return Err(why);
-    }
-    let clean = policy::clean(path);
-    if clean.is_empty() {
-        return Err("the path is empty".to_owned());
-    }
-    let mut place = root.to_owned();
-    for part in clean.split('/') {
-        place.push(part);
-        if place.symlink_metadata().is_ok_and(|meta| meta.file_type().is_symlink()) {
-            return Err(format!("`{path}` goes through a link; links are not written through"));
-        }
-    }
-    if place.is_dir() {
-        return Err(format!("`{path}` is a folder"));
-    }
-    Ok(place)
 }
 
 /// Answers `list_files`.
@@ -330,21 +294,5 @@ mod tests {
         }
         assert_eq!(read_file(dir.path(), &json!({"path": "nope"})).text, "there is no `nope`");
         assert_eq!(read_file(dir.path(), &json!({"path": 3})).text, "`path` must be a string, not a number");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn links_that_leave_are_not_followed() {
-        let dir = project();
-        let other = tempfile::tempdir().unwrap();
-        std::fs::write(other.path().join("key"), "secret").unwrap();
-        std::os::unix::fs::symlink(other.path(), dir.path().join("out")).unwrap();
-        assert_eq!(
-            read_file(dir.path(), &json!({"path": "out/key"})).text,
-            "`out/key` is a link that leaves the project"
-        );
-        assert!(writable(dir.path(), "out/new").unwrap_err().contains("goes through a link"));
-        assert!(writable(dir.path(), "src").unwrap_err().contains("is a folder"));
-        assert_eq!(writable(dir.path(), "./src//new.rs").unwrap(), dir.path().join("src/new.rs"));
     }
 }

@@ -42,6 +42,17 @@ pub struct WorkshopOptions {
     pub witness: Option<Witness>,
 }
 
+impl WorkshopOptions {
+    /// A program of this user on this machine.
+    pub fn of_this_user(door: &'static str, attends: bool) -> Result<Self, Problem> {
+        let places = Places::of_this_user().ok_or_else(|| {
+            Problem::new(Code::Io, "This user has no home folder.", "Set ATELIER_HOME to a folder of yours.")
+        })?;
+        let sources = Sources::of_the_machine();
+        Ok(Self { places, sources, door, attends, providers: None, sandbox: None, witness: None })
+    }
+}
+
 /// One process's Atelier.
 pub struct Workshop {
     shared: Arc<Shared>,

@@ -1,0 +1,118 @@
+//! Reads and writes files of a project by their project paths.
+//!
+//! Nothing is read through a link that leaves the folder, nothing is written through a link at all, and a file is
+//! there whole or not at all.
+
+use crate::policy;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// The place of a project path under `root`, for reading. Refuses what leaves it, also through a link.
+pub fn inside(root: &Path, path: &str) -> Result<PathBuf, String> {
+    if let Some(why) = policy::leaves_project(path) {
+        return Err(why);
+    }
+    let place = root.join(policy::clean(path));
+    let real_root = root.canonicalize().map_err(|e| format!("the project's folder cannot be read: {e}"))?;
+    match place.canonicalize() {
+        Ok(real) if !real.starts_with(&real_root) => Err(format!("`{path}` is a link that leaves the project")),
+        Ok(_) => Ok(place),
+        Err(_) => Err(format!("there is no `{path}`")),
+    }
+}
+
+/// The place of a project path under `root`, for writing. No part of it may be a link.
+pub fn writable(root: &Path, path: &str) -> Result<PathBuf, String> {
+    if let Some(why) = policy::leaves_project(path) {
+        return Err(why);
+    }
+    let clean = policy::clean(path);
+    if clean.is_empty() {
+        return Err("the path is empty".to_owned());
+    }
+    let mut place = root.to_owned();
+    for part in clean.split('/') {
+        place.push(part);
+        if place.symlink_metadata().is_ok_and(|meta| meta.file_type().is_symlink()) {
+            return Err(format!("`{path}` goes through a link; links are not written through"));
+        }
+    }
+    if place.is_dir() {
+        return Err(format!("`{path}` is a folder"));
+    }
+    Ok(place)
+}
+
+/// The bytes of a file; `None` where there is none.
+pub fn read(place: &Path) -> Result<Option<Vec<u8>>, String> {
+    match std::fs::read(place) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+/// New content that lies beside its place: a full disk is found out before anything is changed.
+pub struct Staged {
+    content: NamedTempFile,
+    place: PathBuf,
+}
+
+impl Staged {
+    /// Writes `bytes` beside `place`, with the old file's permissions; a new file is readable by all.
+    pub fn beside(place: &Path, bytes: &[u8]) -> std::io::Result<Self> {
+        let folder = place.parent().unwrap_or(place);
+        std::fs::create_dir_all(folder)?;
+        let mut content = NamedTempFile::new_in(folder)?;
+        content.write_all(bytes)?;
+        match std::fs::metadata(place) {
+            Ok(old) => content.as_file().set_permissions(old.permissions())?,
+            #[cfg(unix)]
+            Err(_) => {
+                use std::os::unix::fs::PermissionsExt;
+                content.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+            }
+            #[cfg(not(unix))]
+            Err(_) => {}
+        }
+        Ok(Self { content, place: place.to_owned() })
+    }
+
+    /// Puts it in its place.
+    pub fn put(self) -> std::io::Result<()> {
+        self.content.persist(&self.place).map(|_| ()).map_err(|e| e.error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn links_that_leave_are_neither_read_nor_written_through() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::create_dir(dir.path().join("src")).unwrap();
+        std::fs::write(other.path().join("key"), "secret").unwrap();
+        std::os::unix::fs::symlink(other.path(), dir.path().join("out")).unwrap();
+        assert_eq!(inside(dir.path(), "out/key").unwrap_err(), "`out/key` is a link that leaves the project");
+        assert!(writable(dir.path(), "out/new").unwrap_err().contains("goes through a link"));
+        assert!(writable(dir.path(), "src").unwrap_err().contains("is a folder"));
+        assert_eq!(writable(dir.path(), "./src//new.rs").unwrap(), dir.path().join("src/new.rs"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn new_content_keeps_the_old_permissions() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("deep/run.sh");
+        Staged::beside(&place, b"one").unwrap().put().unwrap();
+        std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Staged::beside(&place, b"two").unwrap().put().unwrap();
+        assert_eq!(std::fs::read(&place).unwrap(), b"two");
+        assert_eq!(std::fs::metadata(&place).unwrap().permissions().mode() & 0o777, 0o755);
+        assert_eq!(std::fs::read_dir(dir.path().join("deep")).unwrap().count(), 1, "nothing is left beside it");
+    }
+}
