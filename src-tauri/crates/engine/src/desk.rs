@@ -201,6 +201,6 @@ mod tests {
     fn long_output_keeps_whole_lines_of_both_ends() {
         let text: String = (0..100).map(|n| format!("line {n} é\n")).collect();
         let cut = head_and_tail(&text, 60);
-        assert_eq!(cut, "line 0 é\nline 1 é\n[... 1060 bytes left out ...]\nline 98 é\nline 99 é\n");
+        assert_eq!(cut, "line 0 é\nline 1 é\nline 2 é\n[... 1038 bytes left out ...]\nline 98 é\nline 99 é\n");
     }
 }

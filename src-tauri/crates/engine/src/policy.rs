@@ -81,7 +81,12 @@ mod tests {
     use crate::role;
     use proptest::prelude::*;
 
-    fn roles() -> Vec<Role> {
+    fn roles() -> &'static [Role] {
+        static ROLES: std::sync::LazyLock<Vec<Role>> = std::sync::LazyLock::new(read_roles);
+        &ROLES
+    }
+
+    fn read_roles() -> Vec<Role> {
         [
             include_str!("../../../../roles/business_analyst.yaml"),
             include_str!("../../../../roles/architect.yaml"),
