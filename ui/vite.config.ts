@@ -32,6 +32,9 @@ export default defineConfig(({ mode, command }) => {
       include: ['tests/**/*.test.ts'],
       setupFiles: ['tests/setup.ts'],
       restoreMocks: true,
+      // one page for all files: making one costs more than most tests; each test clears what it left
+      pool: 'threads',
+      isolate: false,
       testTimeout: 30_000, // a loaded machine is slow, not wrong
     },
   };

@@ -1,11 +1,9 @@
 // The approval card: it says what follows before it is pressed, and sends exactly the answer that was given.
 
-import userEvent from '@testing-library/user-event';
 import { describe, expect, it } from 'vitest';
 import type { Envelope } from '../src/ipc/bindings';
-import { at, bench, HandPort, maybe, problem, recording, runIn, settle, text, upTo } from './bench';
+import { at, bench, HandPort, maybe, problem, recording, runIn, settle, text, upTo, user } from './bench';
 
-const user = userEvent.setup();
 const tape = recording('wrap-job');
 const asking = upTo(tape.events, 'approval_requested');
 const asked = asking.at(-1) as Extract<Envelope, { kind: 'approval_requested' }>;
@@ -23,7 +21,7 @@ describe('a question about hand-over', () => {
     expect(text('approval.cost')).toMatch(/^10 calls; 16k tokens read, \d+ written; 1 min 0\d s on local models; money none$/);
     expect(text('approval.consequence')).toContain(`atelier/${asked.run}`);
     expect(card).toContain('Without an answer it counts as rejected');
-    expect(document.title).toMatch(/^Waits for you/);
+    expect(document.title).toMatch(/^● waits for you — textkit — Atelier$/);
   });
 
   it('is approved by its key and Enter, with the word that was written', async () => {

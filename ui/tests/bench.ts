@@ -1,6 +1,7 @@
 // The bench of the tests: recordings from the shared fixtures, and a port that a test drives by hand.
 
 import { render } from '@testing-library/svelte';
+import userEvent from '@testing-library/user-event';
 import { readdirSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { tick } from 'svelte';
@@ -10,6 +11,9 @@ import type { Mark, Port, StartInfo } from '../src/ipc/port';
 import { parseRecording, type Recording } from '../src/ipc/recording';
 import { Atelier } from '../src/state/atelier.svelte';
 import type { Desk } from '../src/state/desk.svelte';
+
+/** Hands on keys and mouse. Nothing here has a size or a style, so whether a press gets through is not asked. */
+export const user = userEvent.setup({ pointerEventsCheck: 0 });
 
 export const FIXTURES = resolve(import.meta.dirname, '../../tests/fixtures/journal');
 

@@ -1,10 +1,8 @@
 // The diff: every line with its numbers, walked by key.
 
-import userEvent from '@testing-library/user-event';
 import { expect, it } from 'vitest';
-import { at, bench, HandPort, maybe, problem, recording, runIn, settle, text, upTo } from './bench';
+import { at, bench, HandPort, maybe, problem, recording, runIn, settle, text, upTo, user } from './bench';
 
-const user = userEvent.setup();
 const tape = recording('wrap-job');
 const finished = upTo(tape.events, 'run_finished');
 

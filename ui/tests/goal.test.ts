@@ -1,11 +1,9 @@
 // The goal box: what is typed is never lost before it has become a run.
 
-import userEvent from '@testing-library/user-event';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Reply } from '../src/ipc/bindings';
-import { at, bench, HandPort, maybe, problem, recording, settle, text, upTo } from './bench';
+import { at, bench, HandPort, maybe, problem, recording, settle, text, upTo, user } from './bench';
 
-const user = userEvent.setup();
 const tape = recording('wrap-job');
 const owner = tape.events.slice(0, 1);
 const goal = (): HTMLTextAreaElement => at('goal.text') as HTMLTextAreaElement;
@@ -67,4 +65,24 @@ it('a run takes the model that was chosen for it', async () => {
   await user.click(at('goal.start'));
   expect(port.ops('start_run')[0]?.model).toEqual({ provider: 'ollama', model: 'granite4:3b' });
   expect(maybe('goal.nomodel')).toBeNull();
+});
+
+describe('the models on offer', () => {
+  it('are those of the project', async () => {
+    const port = new HandPort(tape);
+    await bench(owner, port);
+    const asked = port.asked.filter(({ op }) => op.op === 'list_models').map(({ project }) => project);
+    expect(asked).toEqual([null, tape.project.id]);
+  });
+
+  it('are looked for again on demand where none answers', async () => {
+    const port = new HandPort(tape);
+    port.answers.list_models = { reply: 'models', value: [] };
+    await bench(owner, port);
+    expect(text('goal.nomodel')).toBe('No model answers on this machine.');
+    port.answers.list_models = { reply: 'models', value: tape.models };
+    await user.click(at('goal.look'));
+    expect(maybe('goal.nomodel')).toBeNull();
+    expect(at('goal.model')).not.toBeNull();
+  });
 });

@@ -1,12 +1,10 @@
 // The thread of a run in each of its states, and the acts that end one.
 
-import userEvent from '@testing-library/user-event';
 import { describe, expect, it } from 'vitest';
 import type { RunView } from '../src/ipc/bindings';
 import { runWord } from '../src/state/words';
-import { at, bench, HandPort, maybe, problem, recording, runIn, settle, text, upTo } from './bench';
+import { at, bench, HandPort, maybe, problem, recording, runIn, settle, text, upTo, user } from './bench';
 
-const user = userEvent.setup();
 const every = recording('every-state');
 const tape = recording('wrap-job');
 const finished = upTo(tape.events, 'run_finished');

@@ -1,10 +1,8 @@
 // The settings: saved as they are chosen, refused without losing what was.
 
-import userEvent from '@testing-library/user-event';
 import { describe, expect, it } from 'vitest';
-import { at, HandPort, maybe, problem, recording, text, welcome } from './bench';
+import { at, HandPort, maybe, problem, recording, text, user, welcome } from './bench';
 
-const user = userEvent.setup();
 const tape = recording('wrap-job');
 
 async function open(port = new HandPort(tape)): Promise<HandPort> {

@@ -1,10 +1,11 @@
 // The first screen: opening a folder, what goes wrong with it, the servers found, the tour.
 
-import userEvent from '@testing-library/user-event';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { at, HandPort, maybe, problem, recording, settle, text, welcome } from './bench';
+import { TOUR_GOAL } from '../src/state/desk.svelte';
+import { at, HandPort, maybe, problem, recording, settle, text, user, welcome } from './bench';
 
-const user = userEvent.setup();
 const tape = recording('wrap-job');
 
 describe('opening a folder', () => {
@@ -88,7 +89,8 @@ describe('model servers', () => {
     port.answers.list_models = { reply: 'models', value: [running, { ...down, id: 'second', kind: 'ollama' }] };
     await welcome(port);
     expect(text('welcome.models.provider.ollama')).toMatch(/ollama found this machine .*qwen3:8b/);
-    expect(text('welcome.models.provider.second')).toMatch(/not running.*run ollama serve in a terminal/);
+    expect(text('welcome.models.provider.second')).toBe(`second not running ${down.local ? 'this machine' : 'another machine'} ${down.problem?.message} ${down.problem?.hint}`.replaceAll('`', ''));
+    expect(maybe('welcome.models.tour')).toBeNull();
     expect(port.asked.find(({ op }) => op.op === 'list_models')?.project).toBeNull();
   });
 
@@ -103,12 +105,54 @@ describe('model servers', () => {
   });
 });
 
-it('the tour opens a fresh sample project', async () => {
-  const { port } = await welcome();
-  await user.click(at('welcome.tour'));
-  await settle();
-  expect(port.opened).toEqual([{ path: '/tmp/tour', init: false }]);
-  expect(maybe('bench')).not.toBeNull();
+describe('the tour', () => {
+  /** A port whose project has the one scripted model. */
+  function scripted(): HandPort {
+    const port = new HandPort(tape);
+    const server = tape.models[0];
+    const model = server?.models[0];
+    if (server === undefined || model === undefined) throw new Error('the recording changed');
+    port.answers.list_models = { reply: 'models', value: [{ ...server, id: 'tour', models: [{ ...model, name: 'tour:latest' }] }] };
+    return port;
+  }
+
+  it('opens a fresh sample project with its goal written, so that one key starts it', async () => {
+    const port = scripted();
+    await welcome(port);
+    await user.click(at('welcome.tour'));
+    await settle();
+    expect(port.opened).toEqual([{ path: '/tmp/tour', init: false }]);
+    await port.play(tape.events.slice(0, 1));
+    expect(document.activeElement).toBe(at('goal.text'));
+    expect(text('goal.only')).toBe('tour:latest, a model scripted for this goal');
+    port.answers.start_run = { reply: 'run', value: 'x' };
+    await user.keyboard('{Control>}{Enter}{/Control}');
+    expect(port.ops('start_run')[0]).toMatchObject({ goal: TOUR_GOAL, model: { provider: 'tour', model: 'tour:latest' } });
+  });
+
+  it('begins at once where the window was started for it', async () => {
+    const port = scripted();
+    port.info = { version: '1', project: null, tour: true };
+    await welcome(port);
+    expect((at('goal.text') as HTMLTextAreaElement).value).toBe(TOUR_GOAL);
+    expect(document.activeElement).toBe(at('goal.text'));
+  });
+
+  it('has the goal that its script answers', () => {
+    const source = readFileSync(resolve(import.meta.dirname, '../../src-tauri/crates/stage/src/tour.rs'), 'utf8');
+    expect(/pub const GOAL: &str = "(.*)";/.exec(source)?.[1]).toBe(TOUR_GOAL);
+  });
+
+  it('is the one thing to do where nothing was opened before, until a folder is named', async () => {
+    const port = new HandPort(tape);
+    port.answers.list_models = { reply: 'models', value: tape.models.slice(1) };
+    await welcome(port);
+    const brass = (): (string | undefined)[] => [...document.querySelectorAll<HTMLElement>('.brass')].map((one) => one.dataset.test);
+    expect(brass()).toEqual(['welcome.tour']);
+    expect(text('welcome.models.tour')).toBe('The tour works without a model server.');
+    await user.type(at('welcome.path'), '/home');
+    expect(brass()).toEqual(['welcome.open']);
+  });
 });
 
 it('going back leaves the project and its subscription', async () => {

@@ -58,7 +58,7 @@ export class Atelier {
     this.problem = null;
     try {
       const path = await this.port.startTour();
-      await this.#open(path, false);
+      await this.#open(path, false, true);
     } catch (reason) {
       this.problem = asProblem(reason);
     }
@@ -94,6 +94,7 @@ export class Atelier {
     }
   }
 
+  /** Looks for the model servers of this machine; a project's own are its desk's. */
   async loadModels(): Promise<void> {
     if (this.models.at !== 'ready') this.models = { at: 'loading' };
     try {
@@ -121,6 +122,7 @@ export class Atelier {
       this.#take(reply.reply === 'settings' ? reply.value : settings);
       if (before.at !== 'ready' || before.value.providers !== settings.providers || before.value.local_only !== settings.local_only) {
         void this.loadModels();
+        void this.desk?.loadModels();
       }
       return true;
     } catch (reason) {
@@ -141,13 +143,14 @@ export class Atelier {
     wear(settings.theme);
   }
 
-  async #open(path: string, init: boolean): Promise<void> {
+  async #open(path: string, init: boolean, tour = false): Promise<void> {
     this.problem = null;
     this.path = path;
     try {
       const project = await this.port.openProject(path, init);
-      const desk = new Desk(this.port, project);
+      const desk = new Desk(this.port, project, tour);
       await desk.open();
+      void desk.loadModels();
       this.desk?.close();
       this.desk = desk;
       this.overlay = null;

@@ -3,7 +3,9 @@
 // Rule: the state comes only from the subscription; an act asks the owner and then waits for the journal to say
 // what happened. Nothing is shown as done because it was asked for.
 
-import type { AcceptMode, DiffView, ExportFormat, Hash, ModelChoice, Op, Problem, ProjectView, Reply, RunId, RunView } from '../ipc/bindings';
+import type {
+  AcceptMode, DiffView, ExportFormat, Hash, ModelChoice, Op, Problem, ProjectView, ProviderView, Reply, RunId, RunView,
+} from '../ipc/bindings';
 import { asProblem, expectReply, type Port } from '../ipc/port';
 import { FIRST, move, type DiffPlace } from './diff';
 import { firstLine } from './format';
@@ -22,10 +24,17 @@ export interface Confirm {
 export type Primary = 'approve' | 'waiting' | 'accept' | 'resume' | 'start' | null;
 export type Loaded<T> = { at: 'loading' } | { at: 'ready'; value: T } | { at: 'error'; problem: Problem };
 
+/** The goal that the tour's scripted model answers. */
+export const TOUR_GOAL = 'Greet several people in one line';
+
 export class Desk {
   readonly port: Port;
+  /** Whether the project is the tour's sample, whose model is scripted. */
+  readonly tour: boolean;
   project: ProjectView;
   state: ProjectState = $state.raw(NOTHING);
+  /** The model servers that this project's runs can use. */
+  models: Loaded<ProviderView[]> = $state.raw({ at: 'loading' });
   selected: RunId | null = $state(null);
   tab: Tab = $state('changes');
   pane: Pane = $state('thread');
@@ -50,6 +59,12 @@ export class Desk {
   #closed = false;
   #confirmTimer: ReturnType<typeof setTimeout> | undefined;
 
+  /** The models that a run of this project can take. */
+  readonly choices: ModelChoice[] = $derived.by(() => {
+    if (this.models.at !== 'ready') return [];
+    const usable = this.models.value.filter((server) => server.problem === null);
+    return usable.flatMap((server) => server.models.map((model) => ({ provider: server.id, model: model.name })));
+  });
   readonly runs = $derived(runsOf(this.state));
   readonly run: RunView | null = $derived(this.selected === null ? null : (this.state.runs[this.selected] ?? null));
   readonly waiting = $derived(this.runs.filter((run) => run.state === 'waits_for_approval'));
@@ -67,10 +82,11 @@ export class Desk {
     return this.run?.state === 'running' ? null : 'start';
   });
 
-  constructor(port: Port, project: ProjectView) {
+  constructor(port: Port, project: ProjectView, tour = false) {
     this.port = port;
+    this.tour = tour;
     this.project = $state.raw(project);
-    this.goal = recall(this.#goalKey()) ?? '';
+    this.goal = recall(this.#goalKey()) ?? (tour ? TOUR_GOAL : '');
   }
 
   /** Begins to follow the project; resolves when the first frames can arrive. */
@@ -86,6 +102,16 @@ export class Desk {
       else this.#close = close;
     } catch (reason) {
       this.state = { ...this.state, lost: asProblem(reason) };
+    }
+  }
+
+  /** Looks for the model servers; those known stay on screen meanwhile. */
+  async loadModels(): Promise<void> {
+    try {
+      const reply = await this.port.submit(this.project.id, { op: 'list_models' });
+      this.models = { at: 'ready', value: expectReply(reply, 'models').value };
+    } catch (reason) {
+      this.models = { at: 'error', problem: asProblem(reason) };
     }
   }
 
