@@ -1,11 +1,9 @@
 // The palette and the keys: everything can be done without a mouse.
 
-import userEvent from '@testing-library/user-event';
 import { describe, expect, it } from 'vitest';
 import { layout } from '../src/state/layout.svelte';
-import { at, bench, HandPort, maybe, recording, settle, text, upTo, welcome } from './bench';
+import { at, bench, HandPort, maybe, recording, settle, text, upTo, user, welcome } from './bench';
 
-const user = userEvent.setup();
 const tape = recording('wrap-job');
 const finished = upTo(tape.events, 'run_finished');
 
@@ -116,7 +114,7 @@ describe('tabs', () => {
     try {
       const { desk } = await bench(finished, new HandPort(tape));
       expect(maybe('run.thread')).not.toBeNull();
-      expect(maybe('rail')).toBeNull();
+      expect(at('rail').closest('[hidden]')).not.toBeNull();
       await user.click(at('tab.runs'));
       await user.click(at(`rail.run.${desk.selected}`));
       expect(maybe('run.thread')).not.toBeNull();

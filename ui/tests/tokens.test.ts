@@ -59,6 +59,8 @@ describe.each(['dark', 'light'])('the %s look', (look) => {
     ['--text', '--diff-del'],
     ['--text', '--diff-add-gutter'],
     ['--text', '--diff-del-gutter'],
+    ['--text', '--diff-add-word'],
+    ['--text', '--diff-del-word'],
     ['--text-muted', '--diff-add'],
     ['--text-muted', '--diff-del'],
   ])('%s reads on %s', (one, ground) => {
@@ -94,7 +96,7 @@ it('only the tokens name colours, sizes and durations', () => {
 });
 
 it('every token that is used exists', () => {
-  const own = new Set([...Object.keys(dark), '--hue', '--rail-width', '--side-width']);
+  const own = new Set([...Object.keys(dark), '--hue', '--digits', '--rail-width', '--side-width']);
   const used = sheets.flatMap((name) =>
     [...readFileSync(`${SRC}/${name}`, 'utf8').matchAll(/var\((--[\w-]+)/g)].map((match) => match[1] ?? ''),
   );

@@ -14,25 +14,31 @@ export interface Stick {
 
 /** Watches a scrolling box and its growing content. `moved` says whether the reader is at the end. */
 export function stick(box: HTMLElement, content: HTMLElement, place: string, moved: (atEnd: boolean) => void): Stick {
-  let held = true;
   const left = places.get(place);
+  let held = left === undefined;
   const end = (): void => {
+    if (box.clientHeight === 0) return; // not shown
     box.scrollTop = box.scrollHeight;
   };
   const look = (): void => {
+    if (box.clientHeight === 0) return;
     held = box.scrollHeight - box.scrollTop - box.clientHeight <= NEAR;
     if (held) places.delete(place);
     else places.set(place, box.scrollTop);
     moved(held);
   };
-  if (left === undefined) end();
-  else {
-    held = false;
-    box.scrollTop = left;
-  }
+  let placed = false;
+  /** The first time that it has a size; a box that is not shown has none. */
+  const put = (): void => {
+    if (placed || box.clientHeight === 0) return;
+    placed = true;
+    if (left !== undefined) box.scrollTop = left;
+    else end();
+  };
+  put();
   moved(held);
   box.addEventListener('scroll', look, { passive: true });
-  const watcher = typeof ResizeObserver === 'function' ? new ResizeObserver(() => (held ? end() : look())) : null;
+  const watcher = typeof ResizeObserver === 'function' ? new ResizeObserver(() => (placed ? (held ? end() : look()) : put())) : null;
   watcher?.observe(content);
   watcher?.observe(box);
   return {
