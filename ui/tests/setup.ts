@@ -4,6 +4,7 @@ import { afterEach, beforeEach, expect, vi } from 'vitest';
 
 beforeEach(() => {
   localStorage.clear();
+  document.documentElement.lang = 'en'; // as the page's file says
   document.documentElement.removeAttribute('data-theme');
   vi.spyOn(console, 'error');
   vi.spyOn(console, 'warn');

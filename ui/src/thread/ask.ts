@@ -9,6 +9,7 @@ export interface AskWords {
   title: string;
   /** The same, for one line of a list. */
   short: string;
+  /** Code in it stands between back-ticks. */
   approve: string;
   reject: string;
 }
@@ -19,7 +20,7 @@ export function askWords(ask: Ask, run: RunView, project: ProjectView): AskWords
       return {
         title: `Hand over ${count(ask.files.length, 'changed file')}`,
         short: `hand-over of ${count(ask.files.length, 'file')}`,
-        approve: `Approve puts the commits on branch ${run.branch ?? `atelier/${run.id}`}. Your checkout and your files stay as they are until you accept.`,
+        approve: `Approve puts the commits on branch \`${run.branch ?? `atelier/${run.id}`}\`. Your checkout and your files stay as they are until you accept.`,
         reject: 'Reject stops the run; nothing reaches your repository.',
       };
     case 'command':
