@@ -32,6 +32,9 @@ async fn a_folder_that_is_no_repository_is_named_and_left_alone() {
     assert_eq!((said.exit, said.code()), (2, "not_a_repository"));
     assert!(said.text.contains("→"), "{}", said.text);
     assert_eq!(std::fs::read_dir(&plain).unwrap().count(), 1, "nothing was made in it");
+    let asked = cli.at(&plain).run(&["run", "  ", "--init"]);
+    assert_eq!(asked.code(), "empty_goal", "with the word of the user it becomes a repository");
+    assert_eq!(git::log(&plain, "HEAD"), ["chore: first commit"]);
     let missing = cli.at(Path::new("/no/such/folder")).run(&GOAL);
     assert_eq!((missing.exit, missing.code()), (2, "no_folder"));
 }

@@ -113,6 +113,9 @@ pub struct RunArgs {
     /// Answer every other question no.
     #[arg(long)]
     pub deny_asks: bool,
+    /// Make a repository of the project's folder first, with a commit of the files as they are, where it is none.
+    #[arg(long)]
+    pub init: bool,
     /// Do not wait: print the run's id and leave it to the window or command that owns the project.
     #[arg(long)]
     pub detach: bool,

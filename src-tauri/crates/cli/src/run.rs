@@ -9,7 +9,8 @@ use atelier_protocol::op::{Op, Reply};
 use serde_json::json;
 
 pub async fn run(args: &Args, run: &RunArgs, out: &Out) -> End {
-    let (workshop, project) = session::project(args).await?;
+    let opened = if run.init { session::project_initialised(args).await } else { session::project(args).await };
+    let (workshop, project) = opened?;
     if args.server.is_some() && !project.owns() {
         out.say("note: another window or command owns this project; its model servers are used, not --server");
     }

@@ -30,6 +30,25 @@ pub async fn project(args: &Args) -> Result<(Workshop, Project), Problem> {
     }
 }
 
+/// The same, after a folder that is no repository was made one; only when the user asked for it.
+pub async fn project_initialised(args: &Args) -> Result<(Workshop, Project), Problem> {
+    let workshop = workshop(args).await?;
+    let mut opened = workshop.open_project(&args.project).await;
+    if opened.as_ref().is_err_and(|problem| problem.code == Code::NotARepository) {
+        opened = match workshop.initialise(&args.project).await {
+            Ok(()) => workshop.open_project(&args.project).await,
+            Err(problem) => Err(problem),
+        };
+    }
+    match opened {
+        Ok(project) => Ok((workshop, project)),
+        Err(problem) => {
+            workshop.close().await;
+            Err(problem)
+        }
+    }
+}
+
 /// Performs one op on the project and leaves it.
 pub async fn ask(args: &Args, op: Op) -> Result<Reply, Problem> {
     let (workshop, project) = project(args).await?;

@@ -158,7 +158,8 @@ pub fn summary(view: &RunView) -> String {
     }
     for step in &view.steps {
         let how = match &step.result {
-            None => "under way",
+            None if view.state == RunState::Running => "under way",
+            None => "not finished",
             Some(StepResult::Done) => "done",
             Some(StepResult::SentBack { .. }) => "sent back",
             Some(StepResult::Failed { .. }) => "failed",
