@@ -7,6 +7,7 @@
     reason = "tests fail loudly and say why they skip"
 )]
 
+mod answers;
 mod bad_input;
 mod crash;
 mod git;

@@ -44,10 +44,11 @@ pub fn writable(root: &Path, path: &str) -> Result<PathBuf, String> {
     Ok(place)
 }
 
-/// The bytes of a file; `None` where there is none.
+/// The bytes of a file; `None` where there is none. A pipe or a device may never end and is not read.
 pub fn read(place: &Path) -> Result<Option<Vec<u8>>, String> {
-    match std::fs::read(place) {
-        Ok(bytes) => Ok(Some(bytes)),
+    match std::fs::metadata(place).and_then(|meta| meta.is_file().then(|| std::fs::read(place)).transpose()) {
+        Ok(None) => Err("it is not a file".to_owned()),
+        Ok(bytes) => Ok(bytes),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e.to_string()),
     }

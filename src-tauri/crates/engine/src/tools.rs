@@ -3,7 +3,7 @@
 //! A tool answers with text for the model and one line for people, or with a refusal that says what to do instead.
 //! Nothing is read through a link that leaves the folder.
 
-use crate::files::inside;
+use crate::files::{self, inside};
 use crate::role::{Role, Tool};
 use atelier_models::ToolSpec;
 use atelier_protocol::view::{DiffView, Hit, Side};
@@ -180,7 +180,8 @@ pub fn read_file(root: &Path, arguments: &Value) -> Answer {
         Ok(range) => range,
         Err(why) => return Answer::refused(format!("read {path}"), why),
     };
-    let bytes = match inside(root, path).and_then(|place| std::fs::read(place).map_err(|e| format!("`{path}`: {e}"))) {
+    let found = inside(root, path).and_then(|place| files::read(&place).map_err(|why| format!("`{path}`: {why}")));
+    let bytes = match found.and_then(|bytes| bytes.ok_or_else(|| format!("there is no `{path}`"))) {
         Ok(bytes) => bytes,
         Err(why) => return Answer::refused(format!("read {path}"), why),
     };
@@ -193,7 +194,13 @@ pub fn read_file(root: &Path, arguments: &Value) -> Answer {
     let mut shown = String::new();
     let mut last = first.saturating_sub(1);
     for piece in lines.iter().skip(first - 1).take((wanted + 1 - first).min(READ_LINES)) {
-        if shown.len() + piece.len() > ANSWER_BYTES && !shown.is_empty() {
+        if shown.len() + piece.len() > ANSWER_BYTES {
+            if shown.is_empty() {
+                last += 1;
+                let end = piece.floor_char_boundary(ANSWER_BYTES);
+                let _ =
+                    write!(shown, "{}\n(line {last} is cut: {end} of {} bytes are shown)", &piece[..end], piece.len());
+            }
             break;
         }
         shown.push_str(piece);
