@@ -16,4 +16,5 @@ mod main_job;
 mod ownership;
 mod program;
 mod recording;
+mod repository;
 mod unconfined;

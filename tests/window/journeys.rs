@@ -41,8 +41,9 @@ async fn begin(window: &Window, world: &World) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tour_leads_from_the_first_screen_to_commits() {
     let Some(program) = program() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let window = Window::open(&program, &folder.path().join("home"), folder.path(), &[]).await;
+    // The settings name a server of ours: a model server that the user runs is never asked by a test.
+    let world = prepared(0).await;
+    let window = open(&program, &world).await;
     window.part("welcome.models").await;
     window.keep_picture("1-welcome").await;
     window.click("welcome.tour").await;
@@ -67,7 +68,7 @@ async fn the_tour_leads_from_the_first_screen_to_commits() {
     }
     assert!(!window.accessible_name("approval.approve").await.is_empty());
     window.keep_picture("3-approval").await;
-    let project = sample(folder.path());
+    let project = sample(world.folder.path());
     let refs = git::refs(&project);
     assert!(!refs.iter().any(|r| r.contains("heads/atelier")), "nothing is published before the answer: {refs:?}");
     window.part("approval.approve").await.send_keys(&Key::Enter).await.unwrap();

@@ -145,6 +145,7 @@ impl Bench {
 
     /// Prints what confined the checks in the tests; fails where nothing does although the kernel could.
     fn sandbox(&self) -> Result<Outcome, Failure> {
+        run::check(self.whole("build").args(["--example", "mechanism"]))?;
         let example = workspace::built(&self.metadata, false).join("examples").join("mechanism");
         passed(run::check(&mut Command::new(example)))
     }
