@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import type { Reply } from '../src/ipc/bindings';
-import { at, bench, HandPort, maybe, problem, recording, settle, text, upTo, user } from './bench';
+import { at, bench, HandPort, maybe, problem, recording, runIn, settle, text, upTo, user } from './bench';
 
 const tape = recording('wrap-job');
 const owner = tape.events.slice(0, 1);
@@ -85,4 +85,25 @@ describe('the models on offer', () => {
     expect(maybe('goal.nomodel')).toBeNull();
     expect(at('goal.model')).not.toBeNull();
   });
+});
+
+it('the goal of a run that failed is used again, and nothing that was typed is lost', async () => {
+  const every = recording('every-state');
+  const { desk } = await bench(every.events, new HandPort(every));
+  const failed = runIn(every, (view) => view.state === 'failed');
+  desk.select(failed.id);
+  await user.type(goal(), 'Half a thought');
+  await user.click(at('run.again'));
+  expect(goal().value).toBe(`${failed.goal}\n\nHalf a thought`);
+  expect(document.activeElement).toBe(goal());
+});
+
+it('a very long goal is shown as a beginning that opens', async () => {
+  const started = owner.concat(upTo(tape.events, 'run_started').slice(owner.length)).map((event) =>
+    event.kind === 'run_started' ? { ...event, payload: { ...event.payload, goal: 'Make it better. '.repeat(40) } } : event,
+  );
+  await bench(started, new HandPort(tape));
+  expect(at('run.goal').classList.contains('clamped')).toBe(true);
+  await user.click(at('run.goal.whole'));
+  expect(at('run.goal').classList.contains('clamped')).toBe(false);
 });

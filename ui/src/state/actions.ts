@@ -84,6 +84,7 @@ function ofRun(desk: Desk, hands: Hands, add: Add): void {
     }
     if (run.state === 'parked' || run.state === 'interrupted') add('resume', 'Resume the run', () => void desk.resume(run.id));
     if (run.state === 'done' && pending) add('accept', 'Accept the result', () => void desk.accept(run.id));
+    if (isOver(run.state) && run.state !== 'done' && pending) add('again', 'Use the goal again', () => desk.again(run));
     if (isOver(run.state) && pending) {
       add('discard', 'Discard the result (asks once more)', () => {
         desk.show('thread');

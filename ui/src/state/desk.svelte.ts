@@ -51,6 +51,8 @@ export class Desk {
   /** The last change of state, in words, for those who listen. */
   said = $state('');
   goal = $state('');
+  /** Counts the times that something brought a goal into the box, to be read and started there. */
+  goalAsked = $state(0);
   goalProblem: Problem | null = $state.raw(null);
   /** A short word about something done, such as where a file was written. */
   notice = $state('');
@@ -143,6 +145,13 @@ export class Desk {
   keepGoal(text: string): void {
     this.goal = text;
     remember(this.#goalKey(), text);
+  }
+
+  /** Brings the goal of a run into the box again; what was typed there stays below it. */
+  again(run: RunView): void {
+    if (this.goal.trim() !== run.goal.trim()) this.keepGoal([run.goal.trim(), this.goal.trim()].filter((part) => part !== '').join('\n\n'));
+    this.show('thread');
+    this.goalAsked += 1;
   }
 
   /** Starts a run for the goal. The text stays until the run has begun. */

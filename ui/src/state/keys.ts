@@ -3,7 +3,7 @@
 // Rule: a key is named here once; tooltips, the palette and the listener all read this table.
 
 export type ActionId =
-  | 'palette' | 'settings' | 'back' | 'goal' | 'start' | 'waiting' | 'approve' | 'reject' | 'stop' | 'resume' | 'accept' | 'discard'
+  | 'palette' | 'settings' | 'back' | 'goal' | 'start' | 'waiting' | 'approve' | 'reject' | 'stop' | 'resume' | 'accept' | 'discard' | 'again'
   | 'changes' | 'checks' | 'context' | 'files' | 'thread' | 'runs' | 'next_run' | 'previous_run'
   | 'next_hunk' | 'previous_hunk' | 'next_file' | 'previous_file' | 'theme' | 'latest' | 'export_zip' | 'export_bundle';
 
@@ -21,6 +21,7 @@ export const KEYS: Readonly<Record<ActionId, string>> = {
   resume: 'Mod+Shift+E',
   accept: 'Mod+Shift+A',
   discard: 'Mod+Shift+D',
+  again: 'Mod+Shift+G',
   changes: 'Mod+1',
   checks: 'Mod+2',
   context: 'Mod+3',
