@@ -153,6 +153,7 @@ export class Atelier {
       void desk.loadModels();
       this.desk?.close();
       this.desk = desk;
+      this.path = '';
       this.overlay = null;
     } catch (reason) {
       this.problem = asProblem(reason);
