@@ -7,16 +7,18 @@
 
 use crate::git;
 use crate::limits::{of_the_user, put, settle};
-use atelier_engine::{Project, Workshop};
-use atelier_protocol::RunId;
+use atelier_engine::{Moment, Project, Witness, Workshop};
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{AcceptMode, Answer, AskKind};
+use atelier_protocol::event::{AcceptMode, Answer, AskKind, Effect, Event};
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::view::{Disposition, RunState, RunView};
-use atelier_tests::world::{follow, goal, rests, start};
+use atelier_protocol::{Envelope, RunId};
+use atelier_tests::world::{follow, goal, kinds, rests, start};
 use atelier_tests::{World, steady};
 use git2::{Repository, Signature};
 use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 /// Commits a file as the user does.
 fn commit(project: &Path, path: &str, text: &str, subject: &str) -> String {
@@ -200,11 +202,15 @@ async fn two_runs_at_the_same_time_are_both_accepted_one_after_the_other() {
         start(&project, Op::StartRun { goal, model: None, approve: vec![AskKind::HandOver], deny_asks: false })
     };
     let (one, two) = tokio::join!(begin("one"), begin("two"));
-    let ((first, _), (second, _)) = tokio::join!(
-        follow(&project, &one, |v| v.state.is_final()),
-        follow(&project, &two, |v| v.state.is_final())
+    let ((first, _), (second, _)) =
+        tokio::join!(follow(&project, &one, |v| v.state.is_final()), follow(&project, &two, |v| v.state.is_final()));
+    assert_eq!(
+        (first.state, second.state),
+        (RunState::Done, RunState::Done),
+        "{:?} {:?}",
+        first.problem,
+        second.problem
     );
-    assert_eq!((first.state, second.state), (RunState::Done, RunState::Done), "{:?} {:?}", first.problem, second.problem);
     assert_eq!(accept(&project, &two).await.unwrap().2, AcceptMode::FastForward);
     assert_eq!(accept(&project, &one).await.unwrap().2, AcceptMode::Merge);
     for (page, text) in [("docs/one.md", "One.\n"), ("docs/two.md", "Two.\n")] {
@@ -214,61 +220,66 @@ async fn two_runs_at_the_same_time_are_both_accepted_one_after_the_other() {
     workshop.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_accept_that_is_asked_for_twice_at_once_happens_once() {
-    let world = World::with_script("short.yaml").await;
-    let (workshop, project) = world.open().await;
-    for round in 0..8 {
-        let run = start(&project, goal(true)).await;
-        let (view, _) = follow(&project, &run, |v| v.state.is_final()).await;
-        assert_eq!(view.state, RunState::Done, "{:?}", view.problem);
-        let (a, b) = tokio::join!(accept(&project, &run), accept(&project, &run));
-        let (done, refused) = match (a, b) {
-            (Ok(done), Err(problem)) | (Err(problem), Ok(done)) => (done, problem),
-            other => panic!("round {round}: {other:?}"),
-        };
-        assert_eq!(refused.code, Code::WrongState, "{refused:?}");
-        let (view, _) = follow(&project, &run, |v| v.disposition != Disposition::Pending).await;
-        assert_eq!(view.disposition, Disposition::Accepted { commit: done.1.clone() });
-        assert_eq!(head(&world.project()).1, done.1);
-        assert!(git::is_clean(&world.project()));
-        // The next round begins where this one did.
-        let repo = Repository::open(world.project()).unwrap();
-        let base = repo.find_commit(view.base.commit.parse().unwrap()).unwrap();
-        repo.reset(base.as_object(), git2::ResetType::Hard, None).unwrap();
-    }
-    workshop.close().await;
+/// A second door that asks for `op` while the first one's accept is between its intent and its deed.
+struct SecondDoor {
+    asks: OnceLock<(Project, Op)>,
+    answer: Mutex<Option<std::thread::JoinHandle<Result<Reply, Problem>>>>,
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_accept_and_a_discard_at_once_leave_one_of_them() {
-    let world = World::with_script("short.yaml").await;
-    let (workshop, project) = world.open().await;
-    for round in 0..8 {
+impl SecondDoor {
+    fn witness(self: &Arc<Self>) -> Witness {
+        let (door, runtime) = (self.clone(), tokio::runtime::Handle::current());
+        Arc::new(move |moment| {
+            let Moment::After(events) = moment else { return };
+            let begins = |e: &Envelope| matches!(&e.event, Event::EffectIntended { effect: Effect::Accept { .. }, .. });
+            let mut answer = door.answer.lock().unwrap();
+            if answer.is_some() || !events.iter().any(begins) {
+                return;
+            }
+            let (runtime, (project, op)) = (runtime.clone(), door.asks.get().unwrap().clone());
+            let asking = std::thread::spawn(move || runtime.block_on(project.submit(op)));
+            // It is answered now, or waits until the first is done; no longer than this either way.
+            let began = Instant::now();
+            while !asking.is_finished() && began.elapsed() < Duration::from_millis(300) {
+                std::thread::yield_now();
+            }
+            *answer = Some(asking);
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn while_an_accept_is_under_way_no_other_door_accepts_or_discards() {
+    for discards in [false, true] {
+        let world = World::with_script("short.yaml").await;
+        let door = Arc::new(SecondDoor { asks: OnceLock::new(), answer: Mutex::new(None) });
+        let mut options = world.options(steady::sources(1));
+        options.witness = Some(door.witness());
+        let workshop = Workshop::open(options).await.unwrap();
+        workshop.initialise(&world.project()).await.unwrap();
+        let project = workshop.open_project(&world.project()).await.unwrap();
         let run = start(&project, goal(true)).await;
         let (view, _) = follow(&project, &run, |v| v.state.is_final()).await;
         assert_eq!(view.state, RunState::Done, "{:?}", view.problem);
-        let (accepted, discarded) =
-            tokio::join!(accept(&project, &run), project.submit(Op::DiscardRun { run: run.clone() }));
-        let (view, _) = follow(&project, &run, |v| v.disposition != Disposition::Pending).await;
-        let moved = head(&world.project()).1 != view.base.commit;
-        match (accepted, discarded) {
-            (Ok((_, commit, _)), Err(problem)) => {
-                assert_eq!(problem.code, Code::WrongState, "round {round}: {problem:?}");
-                assert_eq!((view.disposition, moved), (Disposition::Accepted { commit }, true));
-            }
-            (Err(problem), Ok(_)) => {
-                assert_eq!(problem.code, Code::WrongState, "round {round}: {problem:?}");
-                assert_eq!((view.disposition, moved), (Disposition::Discarded, false));
-            }
-            other => panic!("round {round}: {other:?}"),
-        }
-        assert!(git::is_clean(&world.project()), "round {round}");
-        let repo = Repository::open(world.project()).unwrap();
-        let base = repo.find_commit(view.base.commit.parse().unwrap()).unwrap();
-        repo.reset(base.as_object(), git2::ResetType::Hard, None).unwrap();
+        let op = match discards {
+            true => Op::DiscardRun { run: run.clone() },
+            false => Op::AcceptRun { run: run.clone() },
+        };
+        assert!(door.asks.set((project.clone(), op)).is_ok());
+
+        let (_, commit, _) = accept(&project, &run).await.unwrap();
+        let asking = door.answer.lock().unwrap().take().unwrap();
+        let second = tokio::task::spawn_blocking(move || asking.join().unwrap()).await.unwrap();
+        assert_eq!(second.unwrap_err().code, Code::WrongState, "discards: {discards}");
+        let (view, events) = follow(&project, &run, |v| v.disposition != Disposition::Pending).await;
+        assert_eq!(view.disposition, Disposition::Accepted { commit: commit.clone() });
+        assert_eq!(head(&world.project()).1, commit);
+        assert!(git::is_clean(&world.project()));
+        let told = kinds(&events);
+        assert_eq!(told.iter().filter(|kind| *kind == "run_accepted").count(), 1);
+        assert!(!told.contains(&"run_discarded".to_owned()));
+        workshop.close().await;
     }
-    workshop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

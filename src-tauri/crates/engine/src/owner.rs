@@ -15,6 +15,7 @@ use atelier_protocol::settings::ModelChoice;
 use atelier_protocol::view::{ApprovalView, Disposition, ProjectView, RunState, RunSummary, RunView};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// Events that one answer holds at most.
 const MOST_EVENTS: u32 = 10_000;
@@ -34,12 +35,14 @@ pub(crate) struct ProjectOwner {
     supervisor: Supervisor,
     /// Whether this process stays to look after waiting runs, or goes after one command.
     attends: bool,
+    /// One accept or discard at a time: what is open when another looks is then left over from a crash, never at work.
+    deciding: Mutex<()>,
 }
 
 impl ProjectOwner {
     /// Takes over a project: settles what was left open, and marks or resumes what was at work.
     pub(crate) async fn take_over(desk: Arc<Desk>, recovery: Recovery, attends: bool) -> Result<Self, Problem> {
-        let owner = Self { desk, supervisor: Supervisor::default(), attends };
+        let owner = Self { desk, supervisor: Supervisor::default(), attends, deciding: Mutex::default() };
         for run in owner.desk.journal.runs().await? {
             let view = owner.view(&run).await?;
             if view.state.is_final() {
@@ -77,8 +80,14 @@ impl ProjectOwner {
             Op::ResumeRun { run } => self.resume(run).await,
             Op::CancelRun { run } => self.cancel(&run).await,
             Op::SettleApproval { approval, answer, note } => self.settle(&approval, answer, note).await,
-            Op::AcceptRun { run } => accept::accept(&self.desk, &run).await,
-            Op::DiscardRun { run } => accept::discard(&self.desk, &run).await,
+            Op::AcceptRun { run } => {
+                let _alone = self.deciding.lock().await;
+                accept::accept(&self.desk, &run).await
+            }
+            Op::DiscardRun { run } => {
+                let _alone = self.deciding.lock().await;
+                accept::discard(&self.desk, &run).await
+            }
             Op::ListRuns => Ok(Reply::Runs(self.list().await?)),
             Op::ShowRun { run } => Ok(Reply::RunView(Box::new(self.view(&run).await?))),
             Op::ReadEvents { run, after, limit } => {
