@@ -89,7 +89,7 @@ impl OpenError {
             OpenError::NoFolder { .. } => (Code::NoFolder, "Choose a folder that exists and that you may read.".into()),
             OpenError::NotARepository { .. } => (
                 Code::NotARepository,
-                "Initialise one, in the window or with `atelier run --init` (it commits the files as they are), or choose another folder."
+                "To initialise one, use the window or `atelier run --init` (it commits the files as they are); or choose another folder."
                     .into(),
             ),
             OpenError::AlreadyARepository { .. } => {
