@@ -75,8 +75,13 @@ impl Run {
     }
 
     async fn judge(&mut self, tree: &str) -> Done {
-        let of_tree: Vec<&Check> = self.machine.view.checks.iter().filter(|c| c.tree == tree).collect();
-        let failed: Vec<String> = of_tree.iter().filter(|c| !c.passed()).map(|c| told(c)).collect();
+        // A check counts as it ended last: one that a role ran again is judged by that.
+        let mut latest: Vec<&Check> = Vec::new();
+        for check in self.machine.view.checks.iter().filter(|c| c.tree == tree) {
+            latest.retain(|earlier| earlier.name != check.name);
+            latest.push(check);
+        }
+        let failed: Vec<String> = latest.iter().filter(|c| !c.passed()).map(|c| told(c)).collect();
         let result =
             if failed.is_empty() { StepResult::Done } else { StepResult::SentBack { reason: failed.join("\n\n") } };
         self.end_step(Vec::new(), result).await
