@@ -35,7 +35,8 @@ pub(crate) struct ProjectOwner {
     supervisor: Supervisor,
     /// Whether this process stays to look after waiting runs, or goes after one command.
     attends: bool,
-    /// One accept or discard at a time: what is open when another looks is then left over from a crash, never at work.
+    /// One accept, discard or resume at a time: what is open when another looks is then left over from a crash, never
+    /// at work.
     deciding: Mutex<()>,
 }
 
@@ -142,6 +143,7 @@ impl ProjectOwner {
     }
 
     async fn resume(&self, run: RunId) -> Result<Reply, Problem> {
+        let _alone = self.deciding.lock().await;
         let view = self.view(&run).await?;
         if view.state.is_final() {
             return Err(Problem::new(
@@ -151,7 +153,10 @@ impl ProjectOwner {
             ));
         }
         if self.supervisor.is_live(&run) {
-            return Ok(Reply::Run(run));
+            if !matches!(view.state, RunState::Parked | RunState::Interrupted) {
+                return Ok(Reply::Run(run));
+            }
+            self.supervisor.forget(&run); // that it rests was the last thing its task had to record
         }
         let epoch = self.desk.journal.epoch();
         self.tell(&run, Event::RunResumed { by: Actor::User, epoch }).await?;
@@ -168,7 +173,9 @@ impl ProjectOwner {
                 "Accept or discard its result.",
             ));
         }
-        if !self.supervisor.stop(run).await {
+        self.supervisor.stop(run).await;
+        // Nobody worked on it, or it came to rest before it heard of the stop.
+        if !self.view(run).await?.state.is_final() {
             let problem =
                 Problem::new(Code::Cancelled, "The run was stopped.", "Its tree is kept until it is discarded.");
             self.tell(run, Event::RunFinished { outcome: Outcome::Cancelled { problem } }).await?;

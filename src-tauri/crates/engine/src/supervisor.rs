@@ -53,13 +53,18 @@ impl Supervisor {
         }
     }
 
-    /// Stops a run and waits until its end is recorded. False where this process does not work on it.
-    pub(crate) async fn stop(&self, run: &RunId) -> bool {
+    /// Stops a run and waits until work on it is over. Nothing happens where this process does not work on it.
+    pub(crate) async fn stop(&self, run: &RunId) {
         let taken = self.live.lock().unwrap_or_else(PoisonError::into_inner).remove(run);
-        let Some(live) = taken.filter(|live| !live.task.is_finished()) else { return false };
-        live.stop.cancel();
-        let _ = live.task.await;
-        true
+        if let Some(live) = taken {
+            live.stop.cancel();
+            let _ = live.task.await;
+        }
+    }
+
+    /// Lets go of a run that has come to rest and whose task is about to end.
+    pub(crate) fn forget(&self, run: &RunId) {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).remove(run);
     }
 
     /// Drops all work without recording anything, as a killed process would.
