@@ -5,16 +5,18 @@
 //! more and then parked with its code; a call's id is ours, so that two of the same name do not get mixed up.
 //! Turns red, for example, when `Run::take` keeps the server's ids of tool calls, or uses a turn that was cut off.
 
-use crate::limits::{answers, played, put, short_with};
-use atelier_engine::{Project, Workshop};
+use crate::limits::{answers, played, put, settle, short_with};
+use atelier_engine::{Moment, Project, Workshop};
 use atelier_protocol::error::Code;
-use atelier_protocol::event::Event;
+use atelier_protocol::event::{Answer, Event};
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::settings::ProviderKind;
 use atelier_protocol::view::{Item, RunState, RunView};
 use atelier_stage::{Dialect, tour};
 use atelier_tests::world::{follow, goal, rests, start};
 use atelier_tests::{World, steady};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 /// A short run whose developer answers so first, played to its end.
 async fn with_developer(say: &str) -> (World, RunView) {
@@ -254,5 +256,85 @@ async fn a_pipe_in_the_folder_does_not_hold_up_the_run() {
     let (view, _) = follow(&project, &run, rests).await;
     assert_eq!(view.state, RunState::Done, "{:?}", view.problem);
     assert_eq!(answers(&view)[0].2, "`pipe`: it is not a file");
+    workshop.close().await;
+}
+
+/// A server that refuses the first question, so that the run is parked, and then plays the short run.
+const REFUSED_ONCE: &str = "  - when: {role: business_analyst, turn: 0, not_contains: asked again}\n    say:\n      - fault: {kind: refuse, status: 401, error: not yet, times: 1}\n      - tool: {name: submit_spec, arguments: {title: Greet politely, requirements: [a]}}";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_asked_of_a_run_in_the_moment_it_parks_is_done() {
+    for cancels in [false, true] {
+        let world = World::playing(short_with(REFUSED_ONCE)).await;
+        let (asks, runtime) = (Arc::new(OnceLock::<Project>::new()), tokio::runtime::Handle::current());
+        let (door, answer) = (asks.clone(), Arc::new(Mutex::new(None)));
+        let kept = answer.clone();
+        let mut options = world.options(steady::sources(1));
+        options.witness = Some(Arc::new(move |moment| {
+            let Moment::After(events) = moment else { return };
+            let Some(parked) = events.iter().find(|e| matches!(e.event, Event::RunParked { .. })) else { return };
+            let (project, run) = (door.get().unwrap().clone(), parked.run.clone().unwrap());
+            let op = if cancels { Op::CancelRun { run } } else { Op::ResumeRun { run } };
+            let runtime = runtime.clone();
+            let asking = std::thread::spawn(move || runtime.block_on(project.submit(op)));
+            let began = Instant::now();
+            while !asking.is_finished() && began.elapsed() < Duration::from_millis(300) {
+                std::thread::yield_now();
+            }
+            *kept.lock().unwrap() = Some(asking);
+        }));
+        let workshop = Workshop::open(options).await.unwrap();
+        workshop.initialise(&world.project()).await.unwrap();
+        let project = workshop.open_project(&world.project()).await.unwrap();
+        assert!(asks.set(project.clone()).is_ok());
+        let run = start(&project, goal(true)).await;
+        let (view, _) = follow(&project, &run, |v| v.state.is_final()).await;
+        assert_eq!(view.state, if cancels { RunState::Cancelled } else { RunState::Done }, "{:?}", view.problem);
+        let asking = answer.lock().unwrap().take().unwrap();
+        assert!(asking.join().unwrap().is_ok());
+        workshop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_roles_cannot_be_read_stays_parked_and_goes_on_once_they_can() {
+    let world = World::playing(short_with(REFUSED_ONCE)).await;
+    let (workshop, project) = world.open().await;
+    let run = start(&project, goal(true)).await;
+    let (view, _) = follow(&project, &run, rests).await;
+    assert_eq!(view.problem.unwrap().code, Code::ModelServerError);
+    put(&world, ".atelier/roles/developer.yaml", "schema: 1\nid: developer\nwhatever: 1\n");
+    let refused = project.submit(Op::ResumeRun { run: run.clone() }).await.unwrap_err();
+    assert_eq!(refused.code, Code::RoleInvalid);
+    let Ok(Reply::RunView(view)) = project.submit(Op::ShowRun { run: run.clone() }).await else { panic!("no view") };
+    assert_eq!((view.state, view.problem), (RunState::Parked, Some(refused)), "nobody works on it, and it says so");
+    std::fs::remove_file(world.project().join(".atelier/roles/developer.yaml")).unwrap();
+    project.submit(Op::ResumeRun { run: run.clone() }).await.unwrap();
+    let (view, _) = follow(&project, &run, |v| v.state.is_final()).await;
+    assert_eq!(view.state, RunState::Done, "{:?}", view.problem);
+    workshop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_opens_although_one_of_its_runs_cannot_be_taken_up() {
+    let world = World::with_script("short.yaml").await;
+    let (workshop, project) = world.open().await;
+    let run = start(&project, goal(false)).await;
+    let (view, _) = follow(&project, &run, rests).await;
+    assert_eq!(view.state, RunState::WaitsForApproval, "{:?}", view.problem);
+    workshop.close().await;
+    put(&world, ".atelier/roles/developer.yaml", "schema: 1\nid: developer\nwhatever: 1\n");
+    let mut options = world.options(steady::sources(100));
+    options.attends = true;
+    let workshop = Workshop::open(options).await.unwrap();
+    let project = workshop.open_project(&world.project()).await.unwrap();
+    let Ok(Reply::RunView(view)) = project.submit(Op::ShowRun { run: run.clone() }).await else { panic!("no view") };
+    assert_eq!((view.state, view.problem.unwrap().code), (RunState::Parked, Code::RoleInvalid));
+    std::fs::remove_file(world.project().join(".atelier/roles/developer.yaml")).unwrap();
+    project.submit(Op::ResumeRun { run: run.clone() }).await.unwrap();
+    let (view, _) = follow(&project, &run, rests).await;
+    settle(&project, &view, Answer::Approve).await.unwrap();
+    let (view, _) = follow(&project, &run, |v| v.state.is_final()).await;
+    assert_eq!(view.state, RunState::Done, "{:?}", view.problem);
     workshop.close().await;
 }

@@ -66,8 +66,8 @@ impl ProjectOwner {
                 RunState::Running | RunState::Interrupted => recovery == Recovery::Resume,
                 _ => false,
             };
-            if goes_on {
-                owner.supervisor.attend(&owner.desk, &run).await?;
+            if goes_on && let Err(problem) = owner.attend(&run).await {
+                tracing::warn!(%run, %problem, "a run could not be taken up");
             }
         }
         Ok(owner)
@@ -138,8 +138,17 @@ impl ProjectOwner {
         let notices = left_out.into_iter().map(|problem| Event::Noticed { problem });
         let events = std::iter::once(started).chain(notices).map(|event| NewEvent::of_run(&run, None, event)).collect();
         self.desk.append(None, events).await?;
-        self.supervisor.attend(&self.desk, &run).await?;
+        self.attend(&run).await?;
         Ok(Reply::Run(run))
+    }
+
+    /// Works on a run. One that cannot be taken up, such as for a role file that is wrong now, is parked with the reason.
+    async fn attend(&self, run: &RunId) -> Result<(), Problem> {
+        let attended = self.supervisor.attend(&self.desk, run).await;
+        if let Err(problem) = &attended {
+            self.tell(run, Event::RunParked { problem: problem.clone() }).await?;
+        }
+        attended
     }
 
     async fn resume(&self, run: RunId) -> Result<Reply, Problem> {
@@ -160,7 +169,7 @@ impl ProjectOwner {
         }
         let epoch = self.desk.journal.epoch();
         self.tell(&run, Event::RunResumed { by: Actor::User, epoch }).await?;
-        self.supervisor.attend(&self.desk, &run).await?;
+        self.attend(&run).await?;
         Ok(Reply::Run(run))
     }
 
@@ -215,7 +224,7 @@ impl ProjectOwner {
         self.desk.append(Some((&asked.run, version)), vec![event]).await?;
         self.supervisor.wake(&asked.run);
         if self.attends {
-            self.supervisor.attend(&self.desk, &asked.run).await?;
+            self.attend(&asked.run).await?;
         }
         match late {
             true => Err(Problem::new(
