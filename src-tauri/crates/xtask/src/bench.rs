@@ -2,8 +2,9 @@
 
 mod build;
 mod memory;
-mod record;
+pub mod record;
 mod size;
+mod table;
 mod window;
 
 use crate::args::Args;
@@ -16,6 +17,7 @@ cargo xtask bench NAME [RUNS]
   memory   memory of the idle window with all its processes, and of an empty window               (default 3 runs)
   build    time of a cold build of the command line program and of the window
   size     sizes of the release programs
+  table    puts the figures of target/bench/*.json into src-tauri/ARCHITECTURE.md
 
 Each writes target/bench/NAME.json: commit, machine, baseline, figures. `window` and `memory` build release programs
 first and use a virtual display where there is none.
@@ -36,6 +38,7 @@ pub fn main(args: &Args) -> Result<(), Failure> {
         "memory" => memory::main(runs(3)?, args.has(INSIDE)),
         "build" => build::main(),
         "size" => size::main(),
-        _ => Err(Failure::Usage("say what to measure: window, memory, build or size".to_owned())),
+        "table" => table::main(),
+        _ => Err(Failure::Usage("say what to measure: window, memory, build or size; or table".to_owned())),
     }
 }

@@ -1,6 +1,7 @@
 //! Runs every check there is, in an order that fails early, and sums them up.
 
 use crate::args::Args;
+use crate::bench::record;
 use crate::run::{self, Failure};
 use crate::setup::{self, Purpose};
 use crate::{node, tidy, workspace};
@@ -67,6 +68,9 @@ pub fn main(args: &Args) -> Result<(), Failure> {
     }
     let _ = std::fs::remove_dir_all(&bench.home); // there only where a test left something
     print!("\n{}", table(&lines));
+    let seconds: serde_json::Map<String, Value> =
+        lines.iter().map(|line| (format!("{}, s", line.part), line.took.as_secs_f64().into())).collect();
+    record::keep("test", &Value::Null, &Value::Object(seconds))?;
     verdict(lines)
 }
 

@@ -8,6 +8,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Writes `target/bench/NAME.json` and prints the figures. `baseline` is what to compare with, or null.
 pub fn write(name: &str, baseline: &Value, figures: &Value) -> Result<(), Failure> {
+    keep(name, baseline, figures)?;
+    println!("\nbaseline {baseline:#}\nfigures {figures:#}\n\nwrote target/bench/{name}.json");
+    Ok(())
+}
+
+/// Writes `target/bench/NAME.json`.
+pub fn keep(name: &str, baseline: &Value, figures: &Value) -> Result<(), Failure> {
     let record = json!({
         "bench": name,
         "commit": commit(),
@@ -21,9 +28,7 @@ pub fn write(name: &str, baseline: &Value, figures: &Value) -> Result<(), Failur
     let text = serde_json::to_string_pretty(&record).unwrap_or_default() + "\n";
     std::fs::create_dir_all(&folder)
         .and_then(|()| std::fs::write(&file, text))
-        .map_err(|error| Failure::Work(format!("{} cannot be written: {error}", file.display())))?;
-    println!("\nbaseline {baseline:#}\nfigures {figures:#}\n\nwrote target/bench/{name}.json");
-    Ok(())
+        .map_err(|error| Failure::Work(format!("{} cannot be written: {error}", file.display())))
 }
 
 /// The commit, with `+` where files differ from it.

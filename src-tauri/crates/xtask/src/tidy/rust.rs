@@ -154,8 +154,6 @@ mod tests {
         assert_eq!(engine("#[cfg(test)]\nmod tests;\n// the stage\n"), [3]);
         assert_eq!(stage(&file("src-tauri/crates/cli/src/a.rs", "stage")), []);
         assert_eq!(stage(&file("src-tauri/crates/engine/src/run_tests.rs", "stage")), []);
-        let error = |text: &str| lines(&stage(&file("src-tauri/crates/models/src/error.rs", text)));
-        assert_eq!(error("Timeout { stage, .. }\nlet stage = 1;\n"), [2]);
     }
 
     #[test]

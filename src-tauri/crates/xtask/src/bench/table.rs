@@ -1,0 +1,123 @@
+//! Puts what was measured into `src-tauri/ARCHITECTURE.md`, from the JSON of the last run of each bench.
+//!
+//! Nothing is typed by hand: a figure that is not in a file is not in the table.
+
+use crate::run::Failure;
+use crate::workspace;
+use serde_json::Value;
+use std::fmt::Write;
+
+const BEGIN: &str = "<!-- figures: written by `cargo xtask bench table` -->\n";
+const END: &str = "<!-- end of figures -->\n";
+
+pub fn main() -> Result<(), Failure> {
+    let folder = workspace::root().join("target/bench");
+    let mut records = Vec::new();
+    for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|end| end == "json") {
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let record = serde_json::from_str(&text)
+                .map_err(|error| Failure::Work(format!("{} cannot be read: {error}", path.display())))?;
+            records.push(record);
+        }
+    }
+    if records.is_empty() {
+        return Err(Failure::Work("nothing was measured yet; run `cargo xtask bench NAME` first".to_owned()));
+    }
+    records.sort_by_key(|record: &Value| record["bench"].as_str().unwrap_or_default().to_owned());
+    let page = workspace::root().join("src-tauri/ARCHITECTURE.md");
+    let text = std::fs::read_to_string(&page).map_err(|error| Failure::Work(error.to_string()))?;
+    let changed = replaced(&text, &table(&records))
+        .ok_or_else(|| Failure::Work(format!("{} has no place for figures", page.display())))?;
+    std::fs::write(&page, changed).map_err(|error| Failure::Work(error.to_string()))?;
+    println!("wrote {} measurements into src-tauri/ARCHITECTURE.md", records.len());
+    Ok(())
+}
+
+/// The page with `table` in the place of the old one; `None` where it has no such place.
+fn replaced(page: &str, table: &str) -> Option<String> {
+    let (before, rest) = page.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}{table}{END}{after}"))
+}
+
+fn table(records: &[Value]) -> String {
+    let mut text = String::from("| bench | figure | value | at commit |\n|---|---|---|---|\n");
+    for record in records {
+        let name = record["bench"].as_str().unwrap_or("?");
+        let commit = record["commit"].as_str().unwrap_or("?");
+        let mut rows = Vec::new();
+        flatten("", &record["figures"], &mut rows);
+        flatten("", &record["baseline"], &mut rows);
+        for (figure, value) in rows {
+            let _ = writeln!(text, "| {name} | {figure} | {value} | {commit} |");
+        }
+    }
+    if let Some(machine) = records.last().map(|record| &record["machine"]) {
+        let part = |name: &str| machine[name].as_str().unwrap_or("?").to_owned();
+        let _ = writeln!(
+            text,
+            "\nMeasured on {} cores ({}), {}, Linux {}, {}.",
+            machine["cores"],
+            part("cpu"),
+            part("memory"),
+            part("kernel"),
+            part("rustc")
+        );
+    }
+    text
+}
+
+/// The numbers in a value, each with the names that lead to it.
+fn flatten(path: &str, value: &Value, rows: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(fields) if fields.contains_key("median") => {
+            let number = |name: &str| fields.get(name).map(rounded).unwrap_or_default();
+            let runs = fields.get("runs").cloned().unwrap_or_default();
+            rows.push((
+                path.to_owned(),
+                format!("{} (of {runs} runs: {} to {})", number("median"), number("least"), number("most")),
+            ));
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let longer = if path.is_empty() { name.clone() } else { format!("{path}, {name}") };
+                flatten(&longer, field, rows);
+            }
+        }
+        Value::Number(_) => rows.push((path.to_owned(), rounded(value))),
+        Value::String(text) => rows.push((path.to_owned(), text.clone())),
+        Value::Null | Value::Bool(_) | Value::Array(_) => {}
+    }
+}
+
+fn rounded(value: &Value) -> String {
+    match value.as_f64() {
+        Some(number) if number >= 100.0 || number.fract() == 0.0 => format!("{number:.0}"),
+        Some(number) => format!("{number:.1}"),
+        None => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn figures_and_baselines_become_rows_and_take_the_old_ones_place() {
+        let record = json!({
+            "bench": "window", "commit": "abc", "machine": {"cores": 2},
+            "baseline": {"empty_ms": {"median": 300.25, "least": 290.0, "most": 310.0, "runs": 3}},
+            "figures": {"usable_ms": {"median": 512.0, "least": 500.0, "most": 530.0, "runs": 3}, "size": {"mb": 1.26}},
+        });
+        let table = table(&[record]);
+        assert!(table.contains("| window | usable_ms | 512 (of 3 runs: 500 to 530) | abc |"), "{table}");
+        assert!(table.contains("| window | size, mb | 1.3 | abc |"), "{table}");
+        assert!(table.contains("| window | empty_ms | 300 (of 3 runs: 290 to 310) | abc |"), "{table}");
+        let page = format!("a\n{BEGIN}old\n{END}b\n");
+        assert_eq!(replaced(&page, "new\n"), Some(format!("a\n{BEGIN}new\n{END}b\n")));
+        assert_eq!(replaced("no place", "new"), None);
+    }
+}
