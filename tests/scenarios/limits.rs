@@ -79,6 +79,7 @@ async fn what_a_role_may_not_do_is_refused_told_and_left_undone() {
     let away = world.folder.path().join("away");
     std::fs::create_dir(&away).unwrap();
     std::fs::write(away.join("key.txt"), "hunter2").unwrap();
+    std::os::unix::fs::symlink(".git/config", world.project().join("within.txt")).unwrap();
     std::os::unix::fs::symlink(&away, world.project().join("away")).unwrap();
     std::os::unix::fs::symlink("../away/key.txt", world.project().join("key.txt")).unwrap();
     let (workshop, project) = world.open().await;
@@ -95,8 +96,11 @@ async fn what_a_role_may_not_do_is_refused_told_and_left_undone() {
         })
         .collect();
     insta::assert_snapshot!(told.join("\n"), @r"
+    no  read_file .git/config: not allowed: `.git` is not part of the project's files
+    no  list_files .git: not allowed: `.git` is not part of the project's files
+    no  read within.txt: `within.txt` is a link into `.git`
     yes deliver the specification: delivered
-    no  write_file .git/config: not allowed: nothing in `.git` may be written
+    no  write_file .git/config: not allowed: `.git` is not part of the project's files
     no  write_file docs/../.GIT/hooks/post-checkout: not allowed: `docs/../.GIT/hooks/post-checkout` leaves the project
     no  write_file ../outside.txt: not allowed: `../outside.txt` leaves the project
     no  write_file /etc/atelier-outside: not allowed: `/etc/atelier-outside` is not relative to the project
@@ -106,8 +110,6 @@ async fn what_a_role_may_not_do_is_refused_told_and_left_undone() {
     no  edit key.txt: `key.txt` goes through a link; links are not written through
     no  delete key.txt: `key.txt` goes through a link; links are not written through
     no  read away/key.txt: `away/key.txt` is a link that leaves the project
-    no  read .git/config: there is no `.git/config`
-    no  list .git: there is no `.git`
     no  submit_review: not allowed: the role `developer` does not list `submit_review`
     no  format_disk /: not allowed: there is no tool `format_disk`
     no  write_file: not allowed: `write_file` names no path

@@ -15,10 +15,11 @@ pub fn inside(root: &Path, path: &str) -> Result<PathBuf, String> {
     }
     let place = root.join(policy::clean(path));
     let real_root = root.canonicalize().map_err(|e| format!("the project's folder cannot be read: {e}"))?;
-    match place.canonicalize() {
-        Ok(real) if !real.starts_with(&real_root) => Err(format!("`{path}` is a link that leaves the project")),
+    let Ok(real) = place.canonicalize() else { return Err(format!("there is no `{path}`")) };
+    match real.strip_prefix(&real_root) {
+        Err(_) => Err(format!("`{path}` is a link that leaves the project")),
+        Ok(within) if policy::is_git(&within.to_string_lossy()) => Err(format!("`{path}` is a link into `.git`")),
         Ok(_) => Ok(place),
-        Err(_) => Err(format!("there is no `{path}`")),
     }
 }
 

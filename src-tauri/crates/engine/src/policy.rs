@@ -29,14 +29,14 @@ pub fn decide(role: &Role, call: &Call<'_>) -> Verdict {
     {
         return deny(why);
     }
+    if call.path.is_some_and(is_git) {
+        return deny("`.git` is not part of the project's files".to_owned());
+    }
     if tool.writes() {
         let Some(path) = call.path else {
             return deny(format!("`{}` names no path", tool.name()));
         };
         let path = clean(path);
-        if is_git(&path) {
-            return deny("nothing in `.git` may be written".to_owned());
-        }
         if role.never.is_match(&path) {
             return deny(format!("the role `{}` may never write `{path}`", role.id));
         }
@@ -70,8 +70,9 @@ pub fn clean(path: &str) -> String {
     path.split('/').filter(|part| !part.is_empty() && *part != ".").collect::<Vec<_>>().join("/")
 }
 
-/// Whether any part of the path is a git directory, in any letter case: some file systems do not tell them apart.
-fn is_git(path: &str) -> bool {
+/// Whether any part of the path is a git directory, in any letter case: some file systems do not tell them apart. Nothing
+/// in it is written, and nothing read: its config may hold the token of a remote.
+pub fn is_git(path: &str) -> bool {
     path.split(['/', '\\']).any(|part| part.trim_end_matches(['.', ' ']).eq_ignore_ascii_case(".git"))
 }
 
@@ -109,6 +110,7 @@ mod tests {
             [".git/config", "./.git/config", "a/.GIT/hooks/x", ".git", ".git./config", "sub//.Git/x", ".git /config"]
         {
             assert!(!allowed(developer, "write_file", Some(path)), "{path}");
+            assert!(!allowed(developer, "read_file", Some(path)), "{path}");
         }
         assert!(allowed(developer, "write_file", Some(".gitignore")));
         assert!(allowed(developer, "write_file", Some("src/.github/x")));
