@@ -14,6 +14,8 @@ pub mod flow;
 mod hands;
 mod home;
 pub mod machine;
+#[cfg(test)]
+mod machine_tests;
 mod owner;
 pub mod places;
 pub mod policy;

@@ -1,0 +1,140 @@
+//! The machine held against a recorded run: whatever part of its events there is, the fold and the decision are total,
+//! and folding in one go or bit by bit is the same.
+//!
+//! Guards: a run is a fold of its events, so any owner can go on from any point.
+//! Turns red, for example, when `Machine::apply` counts only some events as the run's version, or when `next` looks for
+//! something to do before it settles an effect that is open.
+
+use crate::flow::{self, Flow};
+use crate::machine::{Action, Machine};
+use crate::sources::FLOW;
+use atelier_protocol::Envelope;
+use atelier_protocol::event::{Event, Outcome};
+use atelier_protocol::ids::{RoleId, RunId};
+use atelier_protocol::view::{RunState, RunView};
+use proptest::prelude::*;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+#[derive(Deserialize)]
+struct Recording {
+    events: Vec<Envelope>,
+    views: BTreeMap<RunId, RunView>,
+}
+
+static RUNS: LazyLock<Vec<(Vec<Envelope>, RunView)>> = LazyLock::new(|| {
+    let texts = [
+        include_str!("../../../../tests/fixtures/journal/main-job.json"),
+        include_str!("../../../../tests/fixtures/journal/every-state.json"),
+    ];
+    let recordings = texts.map(|text| serde_json::from_str::<Recording>(text).unwrap());
+    let runs = recordings.into_iter().flat_map(|recording| {
+        let Recording { events, views } = recording;
+        views.into_iter().map(move |(run, view)| {
+            (events.iter().filter(|e| e.run.as_ref() == Some(&run)).cloned().collect::<Vec<_>>(), view)
+        })
+    });
+    runs.collect()
+});
+
+fn shipped() -> Flow {
+    let roles: Vec<RoleId> = ["business_analyst", "developer", "qa_tester"].map(RoleId::from).to_vec();
+    flow::read(FLOW.0, FLOW.1, &roles).unwrap()
+}
+
+fn open_effect(machine: &Machine) -> bool {
+    machine.effects.values().any(|tried| tried.outcome.is_none())
+}
+
+#[test]
+fn every_beginning_of_a_run_is_a_state_to_go_on_from() {
+    let flow = shipped();
+    let mut asked = Vec::new();
+    for (events, view) in RUNS.iter() {
+        for count in 1..=events.len() {
+            let machine = Machine::of(&events[..count]).unwrap();
+            assert_eq!(machine.version, count as u64);
+            assert_eq!(machine.last_seq(), events[count - 1].seq);
+            let action = machine.next(&flow);
+            assert_eq!(machine.next(&flow), action, "the same state, the same action");
+            match machine.view.state {
+                RunState::Done | RunState::Failed | RunState::Cancelled => assert_eq!(action, Action::Stop),
+                RunState::Parked | RunState::Interrupted => assert_eq!(action, Action::Rest),
+                RunState::WaitsForApproval => assert!(matches!(action, Action::Wait { .. }), "{action:?}"),
+                RunState::Running => assert_eq!(matches!(action, Action::Settle { .. }), open_effect(&machine)),
+            }
+            asked.push(std::mem::discriminant(&action));
+        }
+        assert_eq!(Machine::of(events).unwrap().view, *view);
+    }
+    asked.sort_by_key(|kind| format!("{kind:?}"));
+    asked.dedup();
+    assert!(asked.len() >= 12, "the recordings meet only {} kinds of action", asked.len());
+}
+
+#[test]
+fn a_run_that_went_well_never_ends_early() {
+    let flow = shipped();
+    let (events, _) = RUNS.iter().find(|(_, view)| view.state == RunState::Done).unwrap();
+    let finished = events.iter().position(|e| matches!(e.event, Event::RunFinished { .. })).unwrap();
+    for count in 1..=events.len() {
+        let action = Machine::of(&events[..count]).unwrap().next(&flow);
+        match action {
+            Action::Stop => assert!(count > finished, "after {count} events"),
+            Action::Finish { outcome } => assert_eq!((outcome, count), (Outcome::Done, finished)),
+            _ => assert!(count < finished, "after {count} events: {action:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_does_not_begin_with_a_start_is_no_run() {
+    let (events, _) = &RUNS[0];
+    assert!(Machine::of(&events[1..]).is_none());
+    assert!(Machine::of(&[]).is_none());
+}
+
+/// One of the recorded runs and places to cut it at.
+fn cut() -> impl Strategy<Value = (usize, prop::sample::Index, prop::sample::Index)> {
+    (0..RUNS.len(), any::<prop::sample::Index>(), any::<prop::sample::Index>())
+}
+
+proptest! {
+    #[test]
+    fn a_fold_in_two_parts_is_the_whole_fold((run, at, _) in cut()) {
+        let (events, view) = &RUNS[run];
+        let count = 1 + at.index(events.len());
+        let mut folded = RunView::of(&events[..count]).unwrap();
+        let mut machine = Machine::of(&events[..count]).unwrap();
+        for event in &events[count..] {
+            folded.apply(event);
+            machine.apply(event);
+        }
+        prop_assert_eq!(&folded, view);
+        prop_assert_eq!(&machine.view, view);
+        let whole = Machine::of(events).unwrap();
+        prop_assert_eq!(format!("{machine:?}"), format!("{whole:?}"));
+    }
+
+    /// No event the machine did not expect makes it panic: a history may be of another build.
+    #[test]
+    fn any_history_has_a_next_action((run, at, other) in cut(), order in any::<u64>()) {
+        let (events, _) = &RUNS[run];
+        let mut rest: Vec<Envelope> = events[1..].to_vec();
+        let (from, to) = (at.index(rest.len()), other.index(rest.len()));
+        rest.swap(from, to);
+        if order % 2 == 0 {
+            rest.remove(from);
+        } else {
+            rest.insert(to, rest[from].clone());
+        }
+        let history = || std::iter::once(&events[0]).chain(&rest);
+        let machine = Machine::of(history()).unwrap();
+        prop_assert_eq!(machine.version, 1 + rest.len() as u64);
+        let view = RunView::of(history()).unwrap();
+        prop_assert_eq!(&machine.view, &view);
+        let flow = shipped();
+        prop_assert_eq!(machine.next(&flow), machine.next(&flow));
+    }
+}
