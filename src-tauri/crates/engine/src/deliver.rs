@@ -73,7 +73,7 @@ impl Run {
         else {
             return Err(Halt::Fail(defect("a hand-over was begun without a checkpoint and a question")));
         };
-        let of_tree: Vec<Check> = view.checks.iter().filter(|c| c.tree == point.tree).cloned().collect();
+        let of_tree: Vec<Check> = view.latest_checks(&point.tree).into_iter().cloned().collect();
         let checks = match view.checks_of(&point.tree) {
             ChecksVerdict::Passed => Checks::Passed(of_tree),
             ChecksVerdict::Failed => Checks::Failed,

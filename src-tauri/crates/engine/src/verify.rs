@@ -76,11 +76,7 @@ impl Run {
 
     async fn judge(&mut self, tree: &str) -> Done {
         // A check counts as it ended last: one that a role ran again is judged by that.
-        let mut latest: Vec<&Check> = Vec::new();
-        for check in self.machine.view.checks.iter().filter(|c| c.tree == tree) {
-            latest.retain(|earlier| earlier.name != check.name);
-            latest.push(check);
-        }
+        let latest = self.machine.view.latest_checks(tree);
         let failed: Vec<String> = latest.iter().filter(|c| !c.passed()).map(|c| told(c)).collect();
         let result =
             if failed.is_empty() { StepResult::Done } else { StepResult::SentBack { reason: failed.join("\n\n") } };

@@ -584,14 +584,19 @@ impl RunView {
         self.approvals.iter().find(|a| a.answer.is_none())
     }
 
-    /// What the checks recorded on `tree` say.
-    pub fn checks_of(&self, tree: &str) -> ChecksVerdict {
+    /// The checks recorded on `tree`, each as it ended last.
+    pub fn latest_checks(&self, tree: &str) -> Vec<&Check> {
         let mut latest: Vec<&Check> = Vec::new();
         for check in self.checks.iter().filter(|c| c.tree == tree) {
             latest.retain(|c| c.name != check.name);
             latest.push(check);
         }
-        match latest.as_slice() {
+        latest
+    }
+
+    /// What the checks recorded on `tree` say.
+    pub fn checks_of(&self, tree: &str) -> ChecksVerdict {
+        match self.latest_checks(tree).as_slice() {
             [] => ChecksVerdict::NoneDeclared,
             all if all.iter().all(|c| c.passed()) => ChecksVerdict::Passed,
             _ => ChecksVerdict::Failed,
