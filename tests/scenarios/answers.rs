@@ -7,6 +7,7 @@
 
 use crate::limits::{answers, played, put, settle, short_with};
 use atelier_engine::{Moment, Project, Workshop};
+use atelier_protocol::Envelope;
 use atelier_protocol::error::Code;
 use atelier_protocol::event::{Answer, Event};
 use atelier_protocol::op::{Op, Reply};
@@ -15,6 +16,7 @@ use atelier_protocol::view::{Item, RunState, RunView};
 use atelier_stage::{Dialect, tour};
 use atelier_tests::world::{follow, goal, rests, start};
 use atelier_tests::{World, steady};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -183,33 +185,34 @@ async fn a_call_with_unreadable_arguments_is_never_performed_and_the_model_is_to
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_to_which_the_server_gave_the_same_id_are_answered_each() {
+async fn calls_to_which_the_server_gave_the_same_id_are_decided_and_answered_each() {
     let call = |index: usize, path: &str| {
         let arguments = serde_json::json!({"path": path, "content": "x\n"}).to_string();
         let delta = serde_json::json!({"tool_calls": [{"index": index, "id": "call_1", "type": "function",
             "function": {"name": "write_file", "arguments": arguments}}]});
         format!("data: {}\n\n", serde_json::json!({"choices": [{"index": 0, "delta": delta, "finish_reason": null}]}))
     };
-    let raw = serde_json::to_string(&(call(0, "docs/a.md") + &call(1, "docs/b.md"))).unwrap();
-    let turns = format!(
-        "  - when: {{role: developer, turn: 0}}\n    say: [{{fault: {{kind: raw, raw: {raw}}}}}]\n  - when: {{role: developer}}\n    say: [{{text: Both are there.}}]"
-    );
+    let says = |turn: usize, calls: String| {
+        let raw = serde_json::to_string(&calls).unwrap();
+        format!("  - when: {{role: developer, turn: {turn}}}\n    say: [{{fault: {{kind: raw, raw: {raw}}}}}]\n")
+    };
+    let turns = says(0, call(0, "docs/a.md") + &call(1, "docs/b.md"))
+        + &says(1, call(0, ".atelier/project.yaml"))
+        + "  - when: {role: developer}\n    say: [{text: Both are there.}]";
     let world = World::playing(short_with(&turns)).await;
     let (workshop, project) = open_as_openai(&world).await;
     let run = start(&project, goal(true)).await;
     let (view, events) = follow(&project, &run, rests).await;
     assert_eq!(view.state, RunState::Done, "{:?}", view.problem);
-    assert_eq!(lines(&view, "build.1"), ["write docs/a.md", "write docs/b.md"]);
-    let mut ids: Vec<String> = events
-        .iter()
-        .filter_map(|e| match &e.event {
-            Event::ToolReturned { id, .. } => Some(id.clone()),
-            _ => None,
-        })
-        .collect();
-    let all = ids.len();
-    ids.dedup();
-    assert_eq!((ids.len(), all), (4, 4), "the spec, two files and the review");
+    let told: Vec<(String, bool)> = answers(&view).into_iter().map(|(line, ok, _)| (line, ok)).collect();
+    let wanted = [("write docs/a.md", true), ("write docs/b.md", true), ("write_file .atelier/project.yaml", false)];
+    assert_eq!(told[1..4], wanted.map(|(line, ok)| (line.to_owned(), ok)));
+    let returned = |e: &Envelope| match &e.event {
+        Event::ToolReturned { id, .. } => Some(id.clone()),
+        _ => None,
+    };
+    let ids: BTreeSet<String> = events.iter().filter_map(returned).collect();
+    assert_eq!(ids.len(), told.len(), "each call has an id of its own: {ids:?}");
     workshop.close().await;
 }
 

@@ -131,13 +131,8 @@ impl Run {
         }
         let first = self.machine.tool_calls;
         // Servers number calls as they like; ours are unique in the run and the same on a repeat.
-        let tool_calls: Vec<ToolCall> = (first + 1..)
-            .zip(turn.tool_calls)
-            .map(|(n, c)| {
-                let _ = n;
-                ToolCall { ..c }
-            })
-            .collect();
+        let tool_calls: Vec<ToolCall> =
+            (first + 1..).zip(turn.tool_calls).map(|(n, c)| ToolCall { id: format!("t{n}"), ..c }).collect();
         let finished = Event::CallFinished {
             call,
             text: turn.text,
