@@ -341,3 +341,16 @@ async fn a_project_opens_although_one_of_its_runs_cannot_be_taken_up() {
     assert_eq!(view.state, RunState::Done, "{:?}", view.problem);
     workshop.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_passed_when_it_was_run_again_has_passed() {
+    let turns = "  - when: {role: developer, last_tool: run_check, tool_result_contains: failed with exit code}\n    say: [{tool: {name: run_check}}]";
+    let world = World::playing(short_with(turns)).await;
+    put(&world, "cold.sh", "[ -e \"$XDG_CACHE_HOME/warm\" ] || { touch \"$XDG_CACHE_HOME/warm\"; exit 1; }\n");
+    put(&world, ".atelier/project.yaml", "schema: 1\nchecks:\n  - {name: test, argv: [sh, cold.sh]}\n");
+    let (workshop, _, view) = played(&world).await;
+    assert_eq!(view.state, RunState::Done, "{:?}", view.problem);
+    assert_eq!(view.checks.iter().map(|c| c.exit_code).collect::<Vec<_>>(), [Some(1), Some(0)]);
+    assert!(view.steps.iter().all(|step| step.id.round() == 1), "nothing was sent back");
+    workshop.close().await;
+}

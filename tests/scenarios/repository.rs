@@ -3,7 +3,7 @@
 //!
 //! Guards: only an accept writes where the user works, it writes only what the run changed, and it happens once, however
 //! often and from wherever it is asked for.
-//! Turns red, for example, when `plan_accept` does not look for a merge in progress, or when two accepts may go on at once.
+//! Turns red, for example, when `ProjectOwner` lets two accepts go on at once.
 
 use crate::git;
 use crate::limits::{of_the_user, put, settle};
