@@ -44,6 +44,12 @@ pub fn decide(role: &Role, call: &Call<'_>) -> Verdict {
             return deny(format!("`{path}` is not among the paths the role `{}` may write", role.id));
         }
     }
+    if let Some(shipped) = &role.within {
+        match decide(shipped, call) {
+            Verdict::Allow { .. } => {}
+            narrower => return narrower,
+        }
+    }
     if role.ask.contains(&tool) {
         return Verdict::Ask { rule: format!("the role `{}` asks before each `{}`", role.id, tool.name()) };
     }

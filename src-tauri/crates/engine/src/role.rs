@@ -41,6 +41,8 @@ pub struct Role {
     pub never: GlobSet,
     /// Tools that must be asked each time.
     pub ask: Vec<Tool>,
+    /// The shipped role that a project's file of the same id rewords or narrows: what it denies stays denied.
+    pub within: Option<Box<Role>>,
 }
 
 macro_rules! tools {
@@ -193,6 +195,7 @@ pub fn read(file: &str, text: &str) -> Result<Role, YamlError> {
         write: globs(&parsed.limits.write).map_err(|(glob, why)| wrong(&glob, why))?,
         never: globs(&parsed.limits.never).map_err(|(glob, why)| wrong(&glob, why))?,
         ask: parsed.limits.ask,
+        within: None,
     };
     for example in &parsed.examples {
         check_example(&role, example).map_err(|(needle, message)| wrong(&needle, message))?;
@@ -251,7 +254,7 @@ pub fn load(shipped: &[(&str, &str)], project: Option<&Path>) -> Result<Vec<Role
                     "Give it another id, or leave the tool out.",
                 ));
             }
-            *own = role;
+            *own = Role { within: Some(Box::new(own.clone())), ..role };
         } else {
             roles.push(role);
         }
@@ -341,5 +344,19 @@ mod tests {
         let problem = load(&shipped, Some(project.path())).unwrap_err();
         assert_eq!(problem.code, Code::RoleInvalid);
         assert!(problem.message.contains("may not gain the tool `write_file`"), "{problem}");
+    }
+
+    #[test]
+    fn a_projects_role_file_stays_within_the_shipped_one() {
+        let project = tempfile::tempdir().unwrap();
+        let folder = project.path().join(".atelier/roles");
+        std::fs::create_dir_all(&folder).unwrap();
+        let open = GOOD.replace("  never: [\".git/**\", \".atelier/**\"]\n", "");
+        std::fs::write(folder.join("developer.yaml"), open.split("examples:").next().unwrap()).unwrap();
+        let roles = load(&[("developer.yaml", GOOD)], Some(project.path())).unwrap();
+        let verdict = policy::decide(&roles[0], &Call { tool: "write_file", path: Some(".atelier/project.yaml") });
+        assert!(matches!(verdict, Verdict::Deny { .. }), "{verdict:?}");
+        let verdict = policy::decide(&roles[0], &Call { tool: "write_file", path: Some("src/lib.rs") });
+        assert!(matches!(verdict, Verdict::Allow { .. }), "{verdict:?}");
     }
 }

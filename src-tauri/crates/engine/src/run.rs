@@ -152,6 +152,7 @@ impl Run {
                 if self.machine.view.state.is_final() { Err(Halt::Gone) } else { Ok(false) }
             }
             Err(AppendError::Fenced { .. } | AppendError::Closed) => Err(Halt::Gone),
+            Err(error @ AppendError::TooLarge { .. }) => Err(Halt::Park(error.into())),
             Err(error) => {
                 tracing::error!(run = %self.id, %error, "the history cannot be written");
                 Err(Halt::Gone)
@@ -317,6 +318,12 @@ impl Run {
     }
 
     async fn wait(&mut self, expires_at_ms: u64) -> Done {
+        // An answer that came before anybody could wake this task.
+        let known = self.machine.version;
+        self.catch_up().await?;
+        if self.machine.version != known {
+            return Ok(());
+        }
         let left = expires_at_ms.saturating_sub(self.desk.sources.clock.now_ms());
         let expired = self.desk.sources.clock.sleep(Duration::from_millis(left));
         tokio::select! {
