@@ -6,7 +6,7 @@ use crate::flow::Kind;
 use crate::prompt;
 use crate::role::{Deliverable, Role, Tool};
 use crate::run::{Done, Halt, Run};
-use crate::{tools, workshop};
+use crate::{servers, tools};
 use atelier_models::{CallError, ChatRequest, Chosen, Message, ModelEvent, Turn};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Event, Requirement, Review, Reviewer, Route, Spec, StepResult, Stop, ToolCall};
@@ -242,7 +242,7 @@ impl Run {
         {
             return Ok(Chosen { provider: provider.clone(), model: route.model.clone(), route: route.clone() });
         }
-        let views = workshop::describe(&settings, &self.desk.http, &self.desk.sources.clock).await;
+        let views = servers::describe(&settings, &self.desk.http, &self.desk.sources.clock).await;
         let mut chosen = atelier_models::choose(&views, self.machine.model.as_ref(), &settings)?;
         let most = views
             .iter()

@@ -24,6 +24,7 @@ mod prompt;
 pub mod role;
 mod run;
 mod seat;
+mod servers;
 mod settle;
 pub mod sources;
 mod supervisor;

@@ -4,7 +4,7 @@ use crate::desk::Desk;
 use crate::machine::Machine;
 use crate::run::{read_all, unknown};
 use crate::supervisor::Supervisor;
-use crate::{accept, checks, role, workshop};
+use crate::{accept, checks, role, servers};
 use atelier_journal::OpHandler;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Actor, Answer, Event, Grants, NewEvent, Outcome};
@@ -105,7 +105,7 @@ impl ProjectOwner {
             Op::ShowSettings => Ok(Reply::Settings((self.desk.settings)())),
             Op::ListModels => {
                 let (http, clock) = (&self.desk.http, &self.desk.sources.clock);
-                Ok(Reply::Models(workshop::describe(&(self.desk.settings)(), http, clock).await))
+                Ok(Reply::Models(servers::describe(&(self.desk.settings)(), http, clock).await))
             }
             Op::ChangeSettings { .. } | Op::EnrolProject { .. } | Op::ListProjects | Op::RecordEgress { .. } => {
                 Err(Problem::new(

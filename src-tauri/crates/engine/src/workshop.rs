@@ -6,6 +6,7 @@ use crate::owner::{ProjectOwner, Recovery};
 use crate::places::Places;
 use crate::project::Project;
 use crate::seat::{FrameStream, MakeOwner, Seat};
+use crate::servers;
 use crate::sources::Sources;
 use atelier_egress::{Egress, EgressPolicy};
 use atelier_journal::{OpHandler, StoreConfig};
@@ -13,7 +14,7 @@ use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::Event;
 use atelier_protocol::ids::{ProjectId, Seq, StoreId};
 use atelier_protocol::op::{Frame, Op, Reply};
-use atelier_protocol::ports::{Clock, Http};
+use atelier_protocol::ports::Http;
 use atelier_protocol::settings::{ProviderSettings, Settings};
 use atelier_protocol::view::{KnownProject, ProviderView};
 use atelier_repo::UserRepo;
@@ -142,7 +143,7 @@ impl Workshop {
 
     /// Asks every model server what it has.
     pub async fn models(&self) -> Vec<ProviderView> {
-        describe(&self.settings(), &self.shared.http, &self.shared.options.sources.clock).await
+        servers::describe(&self.settings(), &self.shared.http, &self.shared.options.sources.clock).await
     }
 
     /// Uses these model servers for the project in `root`, in this process only.
@@ -291,15 +292,6 @@ fn config(options: &WorkshopOptions, store: StoreId) -> StoreConfig {
         door: options.door.to_owned(),
         clock: options.sources.clock.clone(),
     }
-}
-
-/// Asks every model server of the settings what it has, all at once.
-pub(crate) async fn describe(settings: &Settings, http: &Arc<dyn Http>, clock: &Arc<dyn Clock>) -> Vec<ProviderView> {
-    let asked = settings.providers.iter().map(|provider| {
-        let server = atelier_models::provider(provider, http.clone(), clock.clone());
-        async move { server.describe().await }
-    });
-    futures_util::future::join_all(asked).await
 }
 
 /// Takes over settings that another door changed.
