@@ -1,13 +1,13 @@
 //! Sizes of the release programs.
 
-use super::record;
+use super::{record, window};
 use crate::run::{self, Failure};
 use crate::{node, workspace};
 use serde_json::{Map, Value, json};
 
 pub fn main() -> Result<(), Failure> {
     run::check(node::npm().args(["run", "build"]))?;
-    run::check(workspace::cargo().args(["build", "--release", "--locked", "--workspace", "--bins"]))?;
+    window::release_programs()?;
     let metadata = workspace::metadata()?;
     let mut figures = Map::new();
     for package in ["atelier-app", "atelier-cli"] {

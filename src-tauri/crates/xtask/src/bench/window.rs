@@ -48,9 +48,7 @@ pub fn main(runs: usize, inside: bool) -> Result<(), Failure> {
 pub fn prepare(bench: &str, runs: usize, inside: bool) -> Result<Option<Programs>, Failure> {
     if !inside {
         run::check(node::npm().args(["run", "build"]))?;
-        // In one go: an example brings in what only tests need, which would build half of the rest a second time.
-        let release = ["build", "--release", "--locked", "--workspace", "--bins", "--example", "empty"];
-        run::check(workspace::cargo().args(release))?;
+        release_programs()?;
         let display = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
         if cfg!(target_os = "linux") && !display {
             let own = std::env::current_exe().map_err(|error| Failure::Environment(error.to_string()))?;
@@ -62,6 +60,13 @@ pub fn prepare(bench: &str, runs: usize, inside: bool) -> Result<Option<Programs
     let metadata = workspace::metadata()?;
     let empty = workspace::built(&metadata, true).join("examples/empty");
     Ok(Some(Programs { app: workspace::program(&metadata, "atelier-app", true)?, empty }))
+}
+
+/// Builds every release program and the empty window in one go: apart, the example brings in what only tests need and
+/// half of the rest would be built a second time.
+pub fn release_programs() -> Result<(), Failure> {
+    let release = ["build", "--release", "--locked", "--workspace", "--bins", "--example", "empty"];
+    run::check(workspace::cargo().args(release))
 }
 
 /// A data folder with nothing in it.
