@@ -157,6 +157,9 @@ pub fn goal(approve: bool) -> Op {
         model: None,
         approve: if approve { vec![AskKind::HandOver] } else { Vec::new() },
         deny_asks: false,
+        flow: None,
+        priority: atelier_protocol::event::Priority::Normal,
+        budget_tokens: None,
     }
 }
 
@@ -176,8 +179,10 @@ pub async fn follow(project: &Project, run: &RunId, until: impl Fn(&RunView) -> 
             }
             let Some(view) = RunView::of(&events).filter(|view| live && until(view)) else { continue };
             // A question that a grant answers is asked and answered in one append, but told in two frames.
-            let Ok(Reply::RunView(now)) = project.submit(Op::ShowRun { run: run.clone() }).await else { return };
-            if view.state != RunState::WaitsForApproval || now.state == RunState::WaitsForApproval {
+            let Ok(Reply::RunView(now)) = project.submit(Op::ShowRun { run: run.clone(), at: None }).await else {
+                return;
+            };
+            if !view.state.waits_for_user() || now.state.waits_for_user() {
                 return;
             }
         }
@@ -191,7 +196,8 @@ pub async fn follow(project: &Project, run: &RunId, until: impl Fn(&RunView) -> 
 
 /// Whether a run neither goes on by itself nor can be expected to.
 pub fn rests(view: &RunView) -> bool {
-    view.state != RunState::Running && view.state != RunState::Interrupted
+    !view.state.is_at_work()
+        && !matches!(view.state, RunState::Interrupted | RunState::WaitsForSlot | RunState::WaitsForChild)
 }
 
 /// The kinds of events, in order: a story that can be read at a glance.

@@ -309,7 +309,9 @@ async fn a_run_whose_roles_cannot_be_read_stays_parked_and_goes_on_once_they_can
     put(&world, ".atelier/roles/developer.yaml", "schema: 1\nid: developer\nwhatever: 1\n");
     let refused = project.submit(Op::ResumeRun { run: run.clone() }).await.unwrap_err();
     assert_eq!(refused.code, Code::RoleInvalid);
-    let Ok(Reply::RunView(view)) = project.submit(Op::ShowRun { run: run.clone() }).await else { panic!("no view") };
+    let Ok(Reply::RunView(view)) = project.submit(Op::ShowRun { run: run.clone(), at: None }).await else {
+        panic!("no view")
+    };
     assert_eq!((view.state, view.problem), (RunState::Parked, Some(refused)), "nobody works on it, and it says so");
     std::fs::remove_file(world.project().join(".atelier/roles/developer.yaml")).unwrap();
     project.submit(Op::ResumeRun { run: run.clone() }).await.unwrap();
@@ -331,7 +333,9 @@ async fn a_project_opens_although_one_of_its_runs_cannot_be_taken_up() {
     options.attends = true;
     let workshop = Workshop::open(options).await.unwrap();
     let project = workshop.open_project(&world.project()).await.unwrap();
-    let Ok(Reply::RunView(view)) = project.submit(Op::ShowRun { run: run.clone() }).await else { panic!("no view") };
+    let Ok(Reply::RunView(view)) = project.submit(Op::ShowRun { run: run.clone(), at: None }).await else {
+        panic!("no view")
+    };
     assert_eq!((view.state, view.problem.unwrap().code), (RunState::Parked, Code::RoleInvalid));
     std::fs::remove_file(world.project().join(".atelier/roles/developer.yaml")).unwrap();
     project.submit(Op::ResumeRun { run: run.clone() }).await.unwrap();

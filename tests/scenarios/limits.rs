@@ -359,7 +359,9 @@ async fn a_question_that_nobody_answers_in_time_is_rejected_by_time_out() {
     let clock = HandClock::new();
     let (world, workshop, project, view) = waiting(&clock, None).await;
     clock.at(23);
-    let Ok(Reply::RunView(still)) = project.submit(Op::ShowRun { run: view.id.clone() }).await else { panic!() };
+    let Ok(Reply::RunView(still)) = project.submit(Op::ShowRun { run: view.id.clone(), at: None }).await else {
+        panic!()
+    };
     assert_eq!(still.state, RunState::WaitsForApproval);
     clock.at(25);
     let (ended, events) = follow(&project, &view.id, |v| v.state.is_final()).await;

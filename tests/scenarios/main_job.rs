@@ -187,6 +187,7 @@ fn story(view: &atelier_protocol::view::RunView) -> String {
                 }
                 Item::Asked { .. } => text.push_str("\n  asked"),
                 Item::Corrected { .. } => text.push_str("\n  corrected"),
+                Item::Called { .. } => text.push_str("\n  called"),
                 Item::Resumed { .. } => text.push_str("\n  resumed"),
             }
         }

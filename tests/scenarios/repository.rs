@@ -199,7 +199,18 @@ async fn two_runs_at_the_same_time_are_both_accepted_one_after_the_other() {
     let (workshop, project) = world.open().await;
     let begin = |text: &str| {
         let goal = format!("Write page {text}");
-        start(&project, Op::StartRun { goal, model: None, approve: vec![AskKind::HandOver], deny_asks: false })
+        start(
+            &project,
+            Op::StartRun {
+                goal,
+                model: None,
+                approve: vec![AskKind::HandOver],
+                deny_asks: false,
+                flow: None,
+                priority: atelier_protocol::event::Priority::Normal,
+                budget_tokens: None,
+            },
+        )
     };
     let (one, two) = tokio::join!(begin("one"), begin("two"));
     let ((first, _), (second, _)) =

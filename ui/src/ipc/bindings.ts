@@ -18,7 +18,7 @@ export type Seq = number;
 
 export type Hash = string;
 
-export type Code = "checks_failed" | "review_rejected" | "nothing_changed" | "wrong_state" | "accept_conflict" | "accept_dirty" | "turn_limit" | "looping" | "empty_goal" | "bad_argument" | "no_folder" | "not_a_repository" | "no_commit" | "unsupported_repository" | "repository_busy" | "role_invalid" | "flow_invalid" | "script_invalid" | "project_file_invalid" | "unknown_run" | "unknown_approval" | "edit_unreadable" | "edit_not_found" | "edit_ambiguous" | "query_invalid" | "needs_approval" | "budget_reached" | "cancelled" | "rejected" | "model_server_down" | "model_missing" | "no_model" | "model_server_error" | "model_timeout" | "context_overflow" | "not_confined" | "program_missing" | "store_failed" | "store_newer" | "owner_lost" | "io" | "git_failed" | "interrupted" | "indeterminate" | "internal" | "answer_empty" | "answer_invalid" | "answer_incomplete" | "denied" | "local_only" | "outside_project";
+export type Code = "checks_failed" | "review_rejected" | "nothing_changed" | "wrong_state" | "accept_conflict" | "accept_dirty" | "turn_limit" | "looping" | "empty_goal" | "bad_argument" | "no_folder" | "not_a_repository" | "no_commit" | "unsupported_repository" | "repository_busy" | "role_invalid" | "flow_invalid" | "script_invalid" | "project_file_invalid" | "unknown_run" | "unknown_approval" | "edit_unreadable" | "edit_not_found" | "edit_ambiguous" | "unknown_message" | "guarantee_weaker" | "unknown_job" | "object_invalid" | "object_changed" | "object_cycle" | "fork_point" | "too_deep" | "child_failed" | "stopped" | "query_invalid" | "needs_approval" | "budget_reached" | "cancelled" | "rejected" | "model_server_down" | "model_missing" | "no_model" | "model_server_error" | "model_timeout" | "context_overflow" | "not_confined" | "program_missing" | "store_failed" | "disk_full" | "store_damaged" | "store_newer" | "owner_lost" | "io" | "git_failed" | "interrupted" | "indeterminate" | "internal" | "answer_empty" | "answer_invalid" | "answer_incomplete" | "denied" | "local_only" | "outside_project";
 
 export type ExitClass = "done" | "work_not_done" | "usage" | "needs_answer" | "budget" | "cancelled" | "environment" | "bad_answer" | "refused";
 
@@ -202,7 +202,67 @@ model: ModelChoice | null,
 /**
  * Grants given with the start.
  */
-grants: Grants, } } | { "kind": "run_interrupted", "payload": { 
+grants: Grants, 
+/**
+ * The run it works for; `None` for one the user started.
+ */
+parent: Parent | null, 
+/**
+ * The run it continues another way.
+ */
+forked: Fork | null, 
+/**
+ * How urgent it is.
+ */
+priority: Priority, 
+/**
+ * Tokens it may use before it asks for more; `None` is no limit.
+ */
+budget_tokens: number | null, } } | { "kind": "slot_awaited", "payload": { 
+/**
+ * Runs before it in the queue.
+ */
+ahead: number, } } | { "kind": "slot_given", "payload": Record<symbol, never> } | { "kind": "child_started", "payload": { 
+/**
+ * The child.
+ */
+child: RunId, 
+/**
+ * What it was told to do.
+ */
+goal: string, } } | { "kind": "child_ended", "payload": { 
+/**
+ * The child.
+ */
+child: RunId, 
+/**
+ * How it ended.
+ */
+outcome: Outcome, } } | { "kind": "stall_noticed", "payload": { 
+/**
+ * Model turns since the last accepted artefact.
+ */
+turns: number, 
+/**
+ * Time since then, in milliseconds.
+ */
+ms: number, 
+/**
+ * What the last accepted artefact was.
+ */
+last: string, } } | { "kind": "compensation_started", "payload": { 
+/**
+ * Why it failed; reported again when everything is undone.
+ */
+problem: Problem, } } | { "kind": "step_undone", "payload": { 
+/**
+ * The step.
+ */
+undone: StepId, 
+/**
+ * How, in a few words.
+ */
+how: string, } } | { "kind": "run_interrupted", "payload": { 
 /**
  * The epoch of the owner that noticed.
  */
@@ -234,7 +294,15 @@ title: string,
 /**
  * What the role is told at the start, whole; empty for steps without a role.
  */
-brief: string, } } | { "kind": "step_finished", "payload": { 
+brief: string, 
+/**
+ * Whether it plans or works.
+ */
+phase: StepPhase, 
+/**
+ * How what it does is undone when a later step fails; `None` where that is not declared.
+ */
+undo: string | null, } } | { "kind": "step_finished", "payload": { 
 /**
  * How.
  */
@@ -418,7 +486,155 @@ mode: AcceptMode, } } | { "kind": "run_discarded", "payload": Record<symbol, nev
 /**
  * What.
  */
-problem: Problem, } });
+problem: Problem, } } | { "kind": "message_posted", "payload": { 
+/**
+ * The message.
+ */
+message: Message, } } | { "kind": "message_dead", "payload": { 
+/**
+ * The consumer.
+ */
+consumer: string, 
+/**
+ * The message's number.
+ */
+message: Seq, 
+/**
+ * Why.
+ */
+reason: string, 
+/**
+ * How often it was tried.
+ */
+attempts: number, } } | { "kind": "dead_replayed", "payload": { 
+/**
+ * The consumer.
+ */
+consumer: string, 
+/**
+ * The message's number.
+ */
+message: Seq, } } | { "kind": "barrier_opened", "payload": { 
+/**
+ * The barrier.
+ */
+barrier: string, 
+/**
+ * What is about to happen.
+ */
+act: string, 
+/**
+ * Who must vote.
+ */
+voters: Array<string>, 
+/**
+ * Silence until then stops the act, milliseconds since 1970 UTC.
+ */
+until_ms: number, } } | { "kind": "vote_cast", "payload": { 
+/**
+ * The barrier.
+ */
+barrier: string, 
+/**
+ * Who.
+ */
+voter: string, 
+/**
+ * The vote.
+ */
+vote: Vote, } } | { "kind": "barrier_closed", "payload": { 
+/**
+ * The barrier.
+ */
+barrier: string, 
+/**
+ * Which of both.
+ */
+verdict: BarrierVerdict, } } | { "kind": "job_queued", "payload": { 
+/**
+ * The work.
+ */
+job: Job, } } | { "kind": "job_leased", "payload": { 
+/**
+ * The job's id.
+ */
+job: string, 
+/**
+ * Who took it.
+ */
+worker: string, 
+/**
+ * After this it is free again, milliseconds since 1970 UTC.
+ */
+until_ms: number, 
+/**
+ * Which attempt, from 1.
+ */
+attempt: number, } } | { "kind": "job_ended", "payload": { 
+/**
+ * The job's id.
+ */
+job: string, 
+/**
+ * Which attempt, from 1; 0 where it was taken back before the first.
+ */
+attempt: number, 
+/**
+ * How.
+ */
+end: JobEnd, } } | { "kind": "object_made", "payload": { 
+/**
+ * The object, as `kind/name`.
+ */
+object: string, 
+/**
+ * Hash of the template's text.
+ */
+template: Hash, 
+/**
+ * Version of the state's schema.
+ */
+schema: number, 
+/**
+ * Its first state.
+ */
+state: unknown, } } | { "kind": "object_changed", "payload": { 
+/**
+ * The object, as `kind/name`.
+ */
+object: string, 
+/**
+ * Its version after it, from 2.
+ */
+version: number, 
+/**
+ * The handler that ran.
+ */
+handler: string, 
+/**
+ * Who asked: a door, a role, another object.
+ */
+by: string, 
+/**
+ * Hash of the template's text.
+ */
+template: Hash, 
+/**
+ * Version of the state's schema.
+ */
+schema: number, 
+/**
+ * Its state now.
+ */
+state: unknown, } } | { "kind": "object_passed", "payload": { 
+/**
+ * The object, as `kind/name`.
+ */
+object: string, 
+/**
+ * The stage.
+ */
+stage: Lifecycle, } });
 
 export type Event = { "kind": "owner_changed", "payload": { 
 /**
@@ -492,7 +708,67 @@ model: ModelChoice | null,
 /**
  * Grants given with the start.
  */
-grants: Grants, } } | { "kind": "run_interrupted", "payload": { 
+grants: Grants, 
+/**
+ * The run it works for; `None` for one the user started.
+ */
+parent: Parent | null, 
+/**
+ * The run it continues another way.
+ */
+forked: Fork | null, 
+/**
+ * How urgent it is.
+ */
+priority: Priority, 
+/**
+ * Tokens it may use before it asks for more; `None` is no limit.
+ */
+budget_tokens: number | null, } } | { "kind": "slot_awaited", "payload": { 
+/**
+ * Runs before it in the queue.
+ */
+ahead: number, } } | { "kind": "slot_given", "payload": Record<symbol, never> } | { "kind": "child_started", "payload": { 
+/**
+ * The child.
+ */
+child: RunId, 
+/**
+ * What it was told to do.
+ */
+goal: string, } } | { "kind": "child_ended", "payload": { 
+/**
+ * The child.
+ */
+child: RunId, 
+/**
+ * How it ended.
+ */
+outcome: Outcome, } } | { "kind": "stall_noticed", "payload": { 
+/**
+ * Model turns since the last accepted artefact.
+ */
+turns: number, 
+/**
+ * Time since then, in milliseconds.
+ */
+ms: number, 
+/**
+ * What the last accepted artefact was.
+ */
+last: string, } } | { "kind": "compensation_started", "payload": { 
+/**
+ * Why it failed; reported again when everything is undone.
+ */
+problem: Problem, } } | { "kind": "step_undone", "payload": { 
+/**
+ * The step.
+ */
+undone: StepId, 
+/**
+ * How, in a few words.
+ */
+how: string, } } | { "kind": "run_interrupted", "payload": { 
 /**
  * The epoch of the owner that noticed.
  */
@@ -524,7 +800,15 @@ title: string,
 /**
  * What the role is told at the start, whole; empty for steps without a role.
  */
-brief: string, } } | { "kind": "step_finished", "payload": { 
+brief: string, 
+/**
+ * Whether it plans or works.
+ */
+phase: StepPhase, 
+/**
+ * How what it does is undone when a later step fails; `None` where that is not declared.
+ */
+undo: string | null, } } | { "kind": "step_finished", "payload": { 
 /**
  * How.
  */
@@ -708,7 +992,155 @@ mode: AcceptMode, } } | { "kind": "run_discarded", "payload": Record<symbol, nev
 /**
  * What.
  */
-problem: Problem, } };
+problem: Problem, } } | { "kind": "message_posted", "payload": { 
+/**
+ * The message.
+ */
+message: Message, } } | { "kind": "message_dead", "payload": { 
+/**
+ * The consumer.
+ */
+consumer: string, 
+/**
+ * The message's number.
+ */
+message: Seq, 
+/**
+ * Why.
+ */
+reason: string, 
+/**
+ * How often it was tried.
+ */
+attempts: number, } } | { "kind": "dead_replayed", "payload": { 
+/**
+ * The consumer.
+ */
+consumer: string, 
+/**
+ * The message's number.
+ */
+message: Seq, } } | { "kind": "barrier_opened", "payload": { 
+/**
+ * The barrier.
+ */
+barrier: string, 
+/**
+ * What is about to happen.
+ */
+act: string, 
+/**
+ * Who must vote.
+ */
+voters: Array<string>, 
+/**
+ * Silence until then stops the act, milliseconds since 1970 UTC.
+ */
+until_ms: number, } } | { "kind": "vote_cast", "payload": { 
+/**
+ * The barrier.
+ */
+barrier: string, 
+/**
+ * Who.
+ */
+voter: string, 
+/**
+ * The vote.
+ */
+vote: Vote, } } | { "kind": "barrier_closed", "payload": { 
+/**
+ * The barrier.
+ */
+barrier: string, 
+/**
+ * Which of both.
+ */
+verdict: BarrierVerdict, } } | { "kind": "job_queued", "payload": { 
+/**
+ * The work.
+ */
+job: Job, } } | { "kind": "job_leased", "payload": { 
+/**
+ * The job's id.
+ */
+job: string, 
+/**
+ * Who took it.
+ */
+worker: string, 
+/**
+ * After this it is free again, milliseconds since 1970 UTC.
+ */
+until_ms: number, 
+/**
+ * Which attempt, from 1.
+ */
+attempt: number, } } | { "kind": "job_ended", "payload": { 
+/**
+ * The job's id.
+ */
+job: string, 
+/**
+ * Which attempt, from 1; 0 where it was taken back before the first.
+ */
+attempt: number, 
+/**
+ * How.
+ */
+end: JobEnd, } } | { "kind": "object_made", "payload": { 
+/**
+ * The object, as `kind/name`.
+ */
+object: string, 
+/**
+ * Hash of the template's text.
+ */
+template: Hash, 
+/**
+ * Version of the state's schema.
+ */
+schema: number, 
+/**
+ * Its first state.
+ */
+state: unknown, } } | { "kind": "object_changed", "payload": { 
+/**
+ * The object, as `kind/name`.
+ */
+object: string, 
+/**
+ * Its version after it, from 2.
+ */
+version: number, 
+/**
+ * The handler that ran.
+ */
+handler: string, 
+/**
+ * Who asked: a door, a role, another object.
+ */
+by: string, 
+/**
+ * Hash of the template's text.
+ */
+template: Hash, 
+/**
+ * Version of the state's schema.
+ */
+schema: number, 
+/**
+ * Its state now.
+ */
+state: unknown, } } | { "kind": "object_passed", "payload": { 
+/**
+ * The object, as `kind/name`.
+ */
+object: string, 
+/**
+ * The stage.
+ */
+stage: Lifecycle, } };
 
 export type FlowRef = { 
 /**
@@ -874,7 +1306,7 @@ bytes: number,
  */
 full: Hash | null, };
 
-export type AskKind = "hand_over" | "command" | "tool";
+export type AskKind = "hand_over" | "command" | "tool" | "question" | "budget";
 
 export type Ask = { "ask": "hand_over", 
 /**
@@ -924,7 +1356,27 @@ call: ToolCall,
 /**
  * The rule that asks.
  */
-rule: string, };
+rule: string, } | { "ask": "question", 
+/**
+ * The question.
+ */
+question: string, 
+/**
+ * What is taken where nobody answers.
+ */
+default: string, } | { "ask": "budget", 
+/**
+ * Tokens used so far.
+ */
+spent: number, 
+/**
+ * What it was given so far.
+ */
+limit: number, 
+/**
+ * What it would be given more.
+ */
+more: number, };
 
 export type Answer = "approve" | "reject";
 
@@ -1036,7 +1488,39 @@ branch: string | null,
 /**
  * The commit it must be at to be removed.
  */
-tip: string | null, };
+tip: string | null, } | { "effect": "restore_tree", 
+/**
+ * The checkpoint's commit.
+ */
+commit: string, } | { "effect": "remove_branch", 
+/**
+ * The branch.
+ */
+branch: string, 
+/**
+ * The commit it must be at to be removed.
+ */
+tip: string, } | { "effect": "start_process", 
+/**
+ * Its name in the flow.
+ */
+name: string, 
+/**
+ * Program and arguments.
+ */
+argv: Array<string>, } | { "effect": "end_process", 
+/**
+ * Its name in the flow.
+ */
+name: string, } | { "effect": "fork_tree", 
+/**
+ * The run it is taken from.
+ */
+from: RunId, 
+/**
+ * The checkpoint's commit in that run's tree.
+ */
+commit: string, };
 
 export type EffectOutcome = { "outcome": "landed" } | { "outcome": "not_landed", 
 /**
@@ -1158,7 +1642,137 @@ subject: string, };
 
 export type AcceptMode = "fast_forward" | "merge";
 
-export type RunState = "running" | "waits_for_approval" | "parked" | "interrupted" | "done" | "failed" | "cancelled";
+export type Parent = { 
+/**
+ * The run that waits for it.
+ */
+run: RunId, 
+/**
+ * The step that called it.
+ */
+step: StepId, 
+/**
+ * The run at the top, whose tree all of them work in.
+ */
+root: RunId, 
+/**
+ * How deep it is: 1 for a child of a run that the user started.
+ */
+depth: number, };
+
+export type Fork = { 
+/**
+ * The run.
+ */
+run: RunId, 
+/**
+ * The last event that both have in common.
+ */
+at: Seq, };
+
+export type StepPhase = "planning" | "working";
+
+export type Guarantee = "at_most_once" | "at_least_once" | "exactly_once";
+
+export type Message = { 
+/**
+ * The topic, such as `run/failed`: names separated by `/`.
+ */
+topic: string, 
+/**
+ * What the topic promises.
+ */
+guarantee: Guarantee, 
+/**
+ * The sender: a role, a door, an object.
+ */
+from: string, 
+/**
+ * The only receiver meant; `None` is everyone who listens.
+ */
+to: string | null, 
+/**
+ * Messages with the same key and topic are the same message, posted once.
+ */
+key: string | null, 
+/**
+ * The message it answers.
+ */
+reply_to: Seq | null, 
+/**
+ * Ties a question and its answers together.
+ */
+correlation: string | null, 
+/**
+ * What it says.
+ */
+body: unknown, };
+
+export type Priority = "low" | "normal" | "high";
+
+export type Job = { 
+/**
+ * Its id.
+ */
+id: string, 
+/**
+ * The queue, which says who works on it.
+ */
+queue: string, 
+/**
+ * How urgent it is.
+ */
+priority: Priority, 
+/**
+ * Not before this time, milliseconds since 1970 UTC.
+ */
+due_ms: number, 
+/**
+ * Queued again so long after each end; `None` is once.
+ */
+every_ms: number | null, 
+/**
+ * Attempts before it is laid aside as dead.
+ */
+most_attempts: number, 
+/**
+ * What is to be done.
+ */
+body: unknown, };
+
+export type JobEnd = { "end": "done" } | { "end": "again", 
+/**
+ * Why not.
+ */
+reason: string, 
+/**
+ * When, milliseconds since 1970 UTC.
+ */
+due_ms: number, } | { "end": "dead", 
+/**
+ * Why.
+ */
+reason: string, } | { "end": "cancelled" };
+
+export type Vote = { "vote": "clear" } | { "vote": "alarm", 
+/**
+ * Why.
+ */
+reason: string, };
+
+export type BarrierVerdict = { "verdict": "open" } | { "verdict": "stopped", 
+/**
+ * By whom, or by whose silence.
+ */
+by: string, 
+/**
+ * Why.
+ */
+reason: string, };
+
+export type Lifecycle = "created" | "initialising" | "active" | "idle" | "hibernating" | "waking" | "updating" | "terminating";
+
+export type RunState = "created" | "planning" | "running" | "waits_for_approval" | "waits_for_answer" | "waits_for_budget" | "waits_for_slot" | "waits_for_child" | "indeterminate" | "parked" | "interrupted" | "compensating" | "done" | "failed" | "cancelled";
 
 export type Disposition = { "disposition": "pending" } | { "disposition": "accepted", 
 /**
@@ -1184,6 +1798,18 @@ flow: FlowRef,
  */
 base: Base, 
 /**
+ * The run it works for.
+ */
+parent: Parent | null, 
+/**
+ * The run it continues another way.
+ */
+forked: Fork | null, 
+/**
+ * How urgent it is.
+ */
+priority: Priority, 
+/**
  * Where it is.
  */
 state: RunState, 
@@ -1203,6 +1829,18 @@ updated_at_ms: number,
  * The number of its last event.
  */
 last_seq: Seq, 
+/**
+ * Runs that work or worked for it, in the order they began.
+ */
+children: Array<ChildView>, 
+/**
+ * Since when nothing it made was accepted, where that was noticed.
+ */
+stalled: Stall | null, 
+/**
+ * Why it failed, while what its steps did is being undone.
+ */
+compensating: Problem | null, 
 /**
  * The requirements.
  */
@@ -1269,6 +1907,18 @@ title: string,
  * What the role is told at the start.
  */
 brief: string, 
+/**
+ * Whether it plans or works.
+ */
+phase: StepPhase, 
+/**
+ * How what it does is undone when a later step fails.
+ */
+undo: string | null, 
+/**
+ * How it was undone.
+ */
+undone: string | null, 
 /**
  * How it ended; `None` while it is under way.
  */
@@ -1354,7 +2004,11 @@ approval: ApprovalId, } | { "item": "checked",
 /**
  * Its place in `checks`.
  */
-index: number, } | { "item": "resumed", 
+index: number, } | { "item": "called", 
+/**
+ * The child.
+ */
+run: RunId, } | { "item": "resumed", 
 /**
  * When.
  */
@@ -1420,7 +2074,19 @@ updated_at_ms: number,
 /**
  * Files changed so far.
  */
-files: number, };
+files: number, 
+/**
+ * The run it works for.
+ */
+parent: RunId | null, 
+/**
+ * How urgent it is.
+ */
+priority: Priority, 
+/**
+ * Questions that wait for the user.
+ */
+questions: number, };
 
 export type DiffView = { 
 /**
@@ -1676,6 +2342,188 @@ path: string,
  */
 name: string, };
 
+export type ChildView = { 
+/**
+ * The child.
+ */
+run: RunId, 
+/**
+ * The step it works for.
+ */
+step: StepId, 
+/**
+ * What it was told to do.
+ */
+goal: string, 
+/**
+ * How it ended; `None` while it is open.
+ */
+outcome: Outcome | null, };
+
+export type Stall = { 
+/**
+ * Model turns since the last accepted artefact.
+ */
+turns: number, 
+/**
+ * Time since then, in milliseconds, when it was noticed.
+ */
+ms: number, 
+/**
+ * What the last accepted artefact was.
+ */
+last: string, };
+
+export type StateView = { 
+/**
+ * The last event they contain.
+ */
+seq: Seq, 
+/**
+ * Hash over the hashes of all of them.
+ */
+hash: Hash, 
+/**
+ * Each of them.
+ */
+projections: Array<ProjectionView>, };
+
+export type ProjectionView = { 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * The version of its fold.
+ */
+version: number, 
+/**
+ * Its rows.
+ */
+rows: number, 
+/**
+ * Hash over its rows, in order of their keys.
+ */
+hash: Hash, };
+
+export type StoreCheck = { 
+/**
+ * Events whose chain, payloads and blobs are as they were written.
+ */
+events: number, 
+/**
+ * Blobs kept, and their size in bytes.
+ */
+blobs: number, 
+/**
+ * Size of the blobs.
+ */
+blob_bytes: number, 
+/**
+ * Size of the database.
+ */
+bytes: number, 
+/**
+ * What is wrong, in words; empty for a sound store.
+ */
+findings: Array<string>, };
+
+export type MessageView = { 
+/**
+ * Its number.
+ */
+seq: Seq, 
+/**
+ * When it was posted.
+ */
+at_ms: number, 
+/**
+ * The message.
+ */
+message: Message, };
+
+export type TopicView = { 
+/**
+ * Its pattern, such as `run/*`.
+ */
+topic: string, 
+/**
+ * What it promises.
+ */
+guarantee: Guarantee, 
+/**
+ * Who listens, with the number each has come to.
+ */
+consumers: Array<[string, Seq]>, };
+
+export type DeadView = { 
+/**
+ * The consumer that could not handle it.
+ */
+consumer: string, 
+/**
+ * Why.
+ */
+reason: string, 
+/**
+ * How often it was tried.
+ */
+attempts: number, 
+/**
+ * The message.
+ */
+message: MessageView, };
+
+export type JobState = "waiting" | "leased" | "done" | "dead" | "cancelled";
+
+export type JobView = { 
+/**
+ * The job; `due_ms` is when it is tried next.
+ */
+job: Job, 
+/**
+ * Where it is.
+ */
+state: JobState, 
+/**
+ * Attempts begun.
+ */
+attempts: number, 
+/**
+ * Times it came to an end, for one that repeats.
+ */
+ends: number, 
+/**
+ * Why the last attempt failed.
+ */
+reason: string | null, };
+
+export type ObjectView = { 
+/**
+ * The object, as `kind/name`.
+ */
+object: string, 
+/**
+ * Raised by one with each change; 1 for one that was only made.
+ */
+version: number, 
+/**
+ * Version of the state's schema.
+ */
+schema: number, 
+/**
+ * Where it is in its life.
+ */
+stage: Lifecycle, 
+/**
+ * Its state.
+ */
+state: unknown, 
+/**
+ * What the last message to it answered.
+ */
+answer: unknown, };
+
 export type Op = { "op": "start_run", 
 /**
  * What the user typed.
@@ -1692,7 +2540,27 @@ approve: Array<AskKind>,
 /**
  * Answer every other question no.
  */
-deny_asks: boolean, } | { "op": "resume_run", 
+deny_asks: boolean, 
+/**
+ * The flow to follow, by id; `None` is the project's, or `feature`.
+ */
+flow: string | null, 
+/**
+ * How urgent it is.
+ */
+priority: Priority, 
+/**
+ * Tokens it may use before it asks for more; `None` is no limit.
+ */
+budget_tokens: number | null, } | { "op": "fork_run", 
+/**
+ * The run.
+ */
+run: RunId, 
+/**
+ * The last event of it that is kept; `None` is the last of all.
+ */
+at: Seq | null, } | { "op": "resume_run", 
 /**
  * The run.
  */
@@ -1724,7 +2592,11 @@ run: RunId, } | { "op": "list_runs" } | { "op": "show_run",
 /**
  * The run.
  */
-run: RunId, } | { "op": "read_events", 
+run: RunId, 
+/**
+ * As it was after this event; `None` is now.
+ */
+at: Seq | null, } | { "op": "read_events", 
 /**
  * Only of this run.
  */
@@ -1784,7 +2656,71 @@ common_dir: string,
 /**
  * The first commit of the history.
  */
-root_commit: string | null, } | { "op": "list_projects" } | { "op": "record_egress", 
+root_commit: string | null, } | { "op": "list_projects" } | { "op": "hash_state", 
+/**
+ * Make them anew from the first event on first.
+ */
+rebuild: boolean, } | { "op": "check_store" } | { "op": "back_up_store", 
+/**
+ * The folder.
+ */
+to: string, } | { "op": "prune_store" } | { "op": "post_message", 
+/**
+ * The message; its guarantee must be the topic's.
+ */
+message: Message, } | { "op": "read_messages", 
+/**
+ * The pattern, such as `run/*`.
+ */
+topic: string, 
+/**
+ * Only after this number.
+ */
+after: Seq, 
+/**
+ * At most so many.
+ */
+limit: number, } | { "op": "list_topics" } | { "op": "list_dead" } | { "op": "replay_dead", 
+/**
+ * The consumer.
+ */
+consumer: string, 
+/**
+ * The message's number.
+ */
+message: Seq, } | { "op": "queue_job", 
+/**
+ * The work.
+ */
+job: Job, } | { "op": "list_jobs" } | { "op": "cancel_job", 
+/**
+ * Its id.
+ */
+job: string, } | { "op": "tell_object", 
+/**
+ * The object, as `kind/name`.
+ */
+object: string, 
+/**
+ * The handler.
+ */
+handler: string, 
+/**
+ * What it is told.
+ */
+arguments: unknown, 
+/**
+ * Only where the object has this version; `None` is any.
+ */
+version: number | null, } | { "op": "show_object", 
+/**
+ * The object, as `kind/name`.
+ */
+object: string, 
+/**
+ * As it was after this event; `None` is now.
+ */
+at: Seq | null, } | { "op": "list_objects" } | { "op": "record_egress", 
 /**
  * Why it was made.
  */
@@ -1822,7 +2758,7 @@ commit: string,
 /**
  * How.
  */
-mode: AcceptMode, } } | { "reply": "models", "value": Array<ProviderView> } | { "reply": "project", "value": ProjectView } | { "reply": "settings", "value": Settings } | { "reply": "enrolled", "value": ProjectId } | { "reply": "projects", "value": Array<KnownProject> };
+mode: AcceptMode, } } | { "reply": "models", "value": Array<ProviderView> } | { "reply": "project", "value": ProjectView } | { "reply": "settings", "value": Settings } | { "reply": "state", "value": StateView } | { "reply": "store_checked", "value": StoreCheck } | { "reply": "posted", "value": Seq } | { "reply": "messages", "value": Array<MessageView> } | { "reply": "topics", "value": Array<TopicView> } | { "reply": "dead", "value": Array<DeadView> } | { "reply": "jobs", "value": Array<JobView> } | { "reply": "object", "value": ObjectView } | { "reply": "objects", "value": Array<ObjectView> } | { "reply": "enrolled", "value": ProjectId } | { "reply": "projects", "value": Array<KnownProject> };
 
 export type ExportFormat = "zip" | "bundle";
 

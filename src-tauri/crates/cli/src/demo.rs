@@ -6,7 +6,7 @@ use crate::out::{End, Finished, Out, environment, unexpected};
 use crate::{session, story};
 use atelier_engine::{Project, Workshop};
 use atelier_protocol::error::{Code, ExitClass, Problem};
-use atelier_protocol::event::AskKind;
+use atelier_protocol::event::{AskKind, Priority};
 use atelier_protocol::ids::Seq;
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::settings::{ModelChoice, ProviderKind, ProviderSettings};
@@ -57,7 +57,15 @@ async fn play(workshop: &Workshop, folder: &std::path::Path, demo: &DemoArgs, sc
     }
     let approve = if demo.ask { Vec::new() } else { vec![AskKind::HandOver] };
     let model = scripted.then(|| ModelChoice { provider: SERVER.to_owned(), model: "tour:latest".to_owned() });
-    let op = Op::StartRun { goal: tour::GOAL.to_owned(), model, approve, deny_asks: false };
+    let op = Op::StartRun {
+        goal: tour::GOAL.to_owned(),
+        model,
+        approve,
+        deny_asks: false,
+        flow: None,
+        priority: Priority::Normal,
+        budget_tokens: None,
+    };
     let Reply::Run(run) = project.submit(op).await? else { return Err(unexpected()) };
     let finished = follow(&project, &run, Seq::ZERO, out).await?;
     if finished.class != ExitClass::Done {
@@ -70,7 +78,7 @@ async fn accept(project: &Project, run: atelier_protocol::RunId, folder: &std::p
     let Reply::Accepted { branch, commit, .. } = project.submit(Op::AcceptRun { run: run.clone() }).await? else {
         return Err(unexpected());
     };
-    let Reply::RunView(view) = project.submit(Op::ShowRun { run }).await? else { return Err(unexpected()) };
+    let Reply::RunView(view) = project.submit(Op::ShowRun { run, at: None }).await? else { return Err(unexpected()) };
     out.say(format!("accepted: {branch} is at {}\n\nthe result is in {}", story::short(&commit), folder.display()));
     for file in view.checkpoint.iter().flat_map(|point| &point.files) {
         out.say(format!("  {}", story::changed(file)));

@@ -75,11 +75,11 @@ fn left(project: &Project, run: &RunId) -> Problem {
 /// Whether a question that seems open is: one that a grant answers is asked and answered in one append, but told in
 /// two frames.
 async fn settled(project: &Project, view: &RunView) -> Result<bool, Problem> {
-    if view.state != RunState::WaitsForApproval {
+    if !view.state.waits_for_user() {
         return Ok(true);
     }
-    match project.submit(Op::ShowRun { run: view.id.clone() }).await? {
-        Reply::RunView(now) => Ok(now.state == RunState::WaitsForApproval),
+    match project.submit(Op::ShowRun { run: view.id.clone(), at: None }).await? {
+        Reply::RunView(now) => Ok(now.state.waits_for_user()),
         _ => Err(unexpected()),
     }
 }
@@ -88,8 +88,13 @@ async fn settled(project: &Project, view: &RunView) -> Result<bool, Problem> {
 fn end_of(view: &RunView, out: &Out) -> Option<End> {
     let result = |class| Ok(Finished { value: json!({"run": view}), class });
     Some(match view.state {
-        RunState::Running => return None,
-        RunState::WaitsForApproval => {
+        RunState::Created
+        | RunState::Planning
+        | RunState::Running
+        | RunState::WaitsForSlot
+        | RunState::WaitsForChild
+        | RunState::Compensating => return None,
+        RunState::WaitsForApproval | RunState::WaitsForAnswer | RunState::WaitsForBudget => {
             let asked = view.pending_approval()?;
             out.say(format!(
                 "\nwaits for you: answer with `atelier approvals approve {0}` or `reject {0}`, then `atelier runs resume {1}`",
@@ -105,9 +110,9 @@ fn end_of(view: &RunView, out: &Out) -> Option<End> {
             ));
             result(ExitClass::Done)
         }
-        RunState::Parked | RunState::Failed | RunState::Cancelled => {
+        RunState::Parked | RunState::Indeterminate | RunState::Failed | RunState::Cancelled => {
             let problem = view.problem.clone()?;
-            if view.state == RunState::Parked {
+            if view.state.rests() {
                 out.say(format!("\nparked: nothing is lost; go on with `atelier runs resume {}`", view.id));
             }
             Err(problem)

@@ -65,7 +65,7 @@ async fn list(project: &Project, out: &Out) -> End {
 }
 
 async fn show(project: &Project, run: &RunId, with_diff: bool, out: &Out) -> End {
-    let Reply::RunView(view) = project.submit(Op::ShowRun { run: run.clone() }).await? else {
+    let Reply::RunView(view) = project.submit(Op::ShowRun { run: run.clone(), at: None }).await? else {
         return Err(unexpected());
     };
     out.say(story::summary(&view));
@@ -100,14 +100,14 @@ async fn events(project: &Project, run: RunId, mut after: Seq, out: &Out) -> End
     }
     if count == 0 && after == Seq::ZERO {
         // An id that reads well but is nobody's.
-        project.submit(Op::ShowRun { run: run.clone() }).await?;
+        project.submit(Op::ShowRun { run: run.clone(), at: None }).await?;
     }
     Ok(Finished::done(json!({"run": {"id": run}, "events": count})))
 }
 
 async fn resume(project: &Project, run: RunId, out: &Out) -> End {
     // What is in the history already was told before.
-    let Reply::RunView(view) = project.submit(Op::ShowRun { run: run.clone() }).await? else {
+    let Reply::RunView(view) = project.submit(Op::ShowRun { run: run.clone(), at: None }).await? else {
         return Err(unexpected());
     };
     let Reply::Run(run) = project.submit(Op::ResumeRun { run }).await? else { return Err(unexpected()) };

@@ -79,6 +79,18 @@ pub fn line(event: &Event) -> Option<String> {
             Outcome::Cancelled { problem } => format!("\ncancelled: {}", problem.message),
         },
         Event::Noticed { problem } => format!("  ! {}", problem.message),
+        Event::SlotAwaited { ahead } => format!("— waits for its turn, {ahead} before it"),
+        Event::ChildStarted { child, goal } => format!("  ⇢ child run {child}: {}", first_line(goal)),
+        Event::ChildEnded { child, outcome } => match outcome {
+            Outcome::Done => format!("  ⇠ child run {child} is done"),
+            Outcome::Failed { problem } => format!("  ⇠ child run {child} failed: {}", problem.message),
+            Outcome::Cancelled { problem } => format!("  ⇠ child run {child} was stopped: {}", problem.message),
+        },
+        Event::StallNoticed { turns, ms, last } => {
+            format!("  ! stuck: {turns} turns and {:.0} s since the last accepted result ({last})", seconds(*ms))
+        }
+        Event::CompensationStarted { problem } => format!("\nfailed: {}\nundoing what was done", problem.message),
+        Event::StepUndone { undone, how } => format!("  ↺ {undone}: {how}"),
         Event::RunParked { .. }
         | Event::OwnerChanged { .. }
         | Event::ProjectOpened { .. }
@@ -90,7 +102,20 @@ pub fn line(event: &Event) -> Option<String> {
         | Event::ToolDecided { .. }
         | Event::EffectIntended { .. }
         | Event::EffectSettled { .. }
-        | Event::CheckpointMade { .. } => return None,
+        | Event::CheckpointMade { .. }
+        | Event::SlotGiven {}
+        | Event::MessagePosted { .. }
+        | Event::MessageDead { .. }
+        | Event::DeadReplayed { .. }
+        | Event::BarrierOpened { .. }
+        | Event::VoteCast { .. }
+        | Event::BarrierClosed { .. }
+        | Event::JobQueued { .. }
+        | Event::JobLeased { .. }
+        | Event::JobEnded { .. }
+        | Event::ObjectMade { .. }
+        | Event::ObjectChanged { .. }
+        | Event::ObjectPassed { .. } => return None,
     })
 }
 
@@ -111,6 +136,10 @@ pub fn question(ask: &Ask) -> String {
         Ask::Command { argv, reason, .. } => format!("run `{}` without a sandbox?\n    {reason}", argv.join(" ")),
         Ask::Tool { role, call, rule } => {
             format!("may {role} call `{}`?\n    {rule}\n    {}", call.name, call.arguments)
+        }
+        Ask::Question { question, default } => format!("{question}\n    without an answer: {default}"),
+        Ask::Budget { spent, limit, more } => {
+            format!("{spent} of {limit} tokens are used; go on with {more} more?")
         }
     }
 }
@@ -137,8 +166,16 @@ pub fn state(state: RunState, disposition: &Disposition) -> &'static str {
     match (disposition, state) {
         (Disposition::Accepted { .. }, _) => "accepted",
         (Disposition::Discarded, _) => "discarded",
+        (Disposition::Pending, RunState::Created) => "beginning",
+        (Disposition::Pending, RunState::Planning) => "planning",
         (Disposition::Pending, RunState::Running) => "running",
         (Disposition::Pending, RunState::WaitsForApproval) => "waits for you",
+        (Disposition::Pending, RunState::WaitsForAnswer) => "waits for your answer",
+        (Disposition::Pending, RunState::WaitsForBudget) => "waits for more budget",
+        (Disposition::Pending, RunState::WaitsForSlot) => "waits for its turn",
+        (Disposition::Pending, RunState::WaitsForChild) => "waits for a child run",
+        (Disposition::Pending, RunState::Indeterminate) => "cannot be known",
+        (Disposition::Pending, RunState::Compensating) => "undoing",
         (Disposition::Pending, RunState::Parked) => "parked",
         (Disposition::Pending, RunState::Interrupted) => "interrupted",
         (Disposition::Pending, RunState::Done) => "ready to review",
@@ -158,7 +195,7 @@ pub fn summary(view: &RunView) -> String {
     }
     for step in &view.steps {
         let how = match &step.result {
-            None if view.state == RunState::Running => "under way",
+            None if view.state.is_at_work() => "under way",
             None => "not finished",
             Some(StepResult::Done) => "done",
             Some(StepResult::SentBack { .. }) => "sent back",

@@ -11,7 +11,7 @@ use atelier_protocol::event::{
 };
 use atelier_protocol::ids::{ApprovalId, Seq, StepId};
 use atelier_protocol::settings::ModelChoice;
-use atelier_protocol::view::{RunState, RunView};
+use atelier_protocol::view::RunView;
 use std::collections::BTreeMap;
 
 /// A run as its events tell it.
@@ -238,9 +238,9 @@ impl Machine {
     /// What is to be done next.
     pub fn next(&self, flow: &Flow) -> Action {
         match self.view.state {
-            RunState::Done | RunState::Failed | RunState::Cancelled => return Action::Stop,
-            RunState::Parked | RunState::Interrupted => return Action::Rest,
-            RunState::Running | RunState::WaitsForApproval => {}
+            state if state.is_final() => return Action::Stop,
+            state if state.rests() => return Action::Rest,
+            _ => {}
         }
         if let Some((key, _)) = self.effects.iter().find(|(_, tried)| tried.outcome.is_none()) {
             return Action::Settle { key: key.clone() };

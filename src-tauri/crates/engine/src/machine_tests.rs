@@ -59,10 +59,10 @@ fn every_beginning_of_a_run_is_a_state_to_go_on_from() {
             let action = machine.next(&flow);
             assert_eq!(machine.next(&flow), action, "the same state, the same action");
             match machine.view.state {
-                RunState::Done | RunState::Failed | RunState::Cancelled => assert_eq!(action, Action::Stop),
-                RunState::Parked | RunState::Interrupted => assert_eq!(action, Action::Rest),
-                RunState::WaitsForApproval => assert!(matches!(action, Action::Wait { .. }), "{action:?}"),
-                RunState::Running => assert_eq!(matches!(action, Action::Settle { .. }), open_effect(&machine)),
+                state if state.is_final() => assert_eq!(action, Action::Stop),
+                state if state.rests() => assert_eq!(action, Action::Rest),
+                state if state.waits_for_user() => assert!(matches!(action, Action::Wait { .. }), "{action:?}"),
+                _ => assert_eq!(matches!(action, Action::Settle { .. }), open_effect(&machine)),
             }
             asked.push(std::mem::discriminant(&action));
         }

@@ -7,7 +7,7 @@ use crate::supervisor::Supervisor;
 use crate::{accept, checks, role, servers};
 use atelier_journal::OpHandler;
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{Actor, Answer, Event, Grants, NewEvent, Outcome};
+use atelier_protocol::event::{Actor, Answer, Event, Grants, NewEvent, Outcome, Priority};
 use atelier_protocol::hash::Hash;
 use atelier_protocol::ids::{ApprovalId, RunId, Seq};
 use atelier_protocol::op::{Op, Reply};
@@ -55,16 +55,17 @@ impl ProjectOwner {
                 continue;
             }
             let epoch = owner.desk.journal.epoch();
-            if view.state == RunState::Running {
+            if view.state.is_at_work() {
                 owner.tell(&run, Event::RunInterrupted { epoch }).await?;
             }
-            if recovery == Recovery::Resume && matches!(view.state, RunState::Running | RunState::Interrupted) {
+            if recovery == Recovery::Resume && (view.state.is_at_work() || view.state == RunState::Interrupted) {
                 owner.tell(&run, Event::RunResumed { by: Actor::Owner, epoch }).await?;
             }
             let goes_on = match view.state {
-                RunState::WaitsForApproval => attends || recovery == Recovery::Resume,
-                RunState::Running | RunState::Interrupted => recovery == Recovery::Resume,
-                _ => false,
+                RunState::Interrupted => recovery == Recovery::Resume,
+                state if state.is_at_work() => recovery == Recovery::Resume,
+                state if state.rests() => false,
+                _ => attends || recovery == Recovery::Resume,
             };
             if goes_on && let Err(problem) = owner.attend(&run).await {
                 tracing::warn!(%run, %problem, "a run could not be taken up");
@@ -75,8 +76,8 @@ impl ProjectOwner {
 
     async fn perform(&self, op: Op) -> Result<Reply, Problem> {
         match op {
-            Op::StartRun { goal, model, approve, deny_asks } => {
-                self.start(goal, model, Grants { approve, deny_asks }).await
+            Op::StartRun { goal, model, approve, deny_asks, flow: _, priority, budget_tokens } => {
+                self.start(goal, model, Grants { approve, deny_asks }, priority, budget_tokens).await
             }
             Op::ResumeRun { run } => self.resume(run).await,
             Op::CancelRun { run } => self.cancel(&run).await,
@@ -90,7 +91,7 @@ impl ProjectOwner {
                 accept::discard(&self.desk, &run).await
             }
             Op::ListRuns => Ok(Reply::Runs(self.list().await?)),
-            Op::ShowRun { run } => Ok(Reply::RunView(Box::new(self.view(&run).await?))),
+            Op::ShowRun { run, at: _ } => Ok(Reply::RunView(Box::new(self.view(&run).await?))),
             Op::ReadEvents { run, after, limit } => {
                 let limit = limit.min(MOST_EVENTS) as usize;
                 Ok(Reply::Events(self.desk.journal.read(run.as_ref(), after, limit).await?))
@@ -107,6 +108,21 @@ impl ProjectOwner {
                 let (http, clock) = (&self.desk.http, &self.desk.sources.clock);
                 Ok(Reply::Models(servers::describe(&(self.desk.settings)(), http, clock).await))
             }
+            Op::ForkRun { .. } => Err(unanswered("fork_run")),
+            Op::HashState { .. } | Op::CheckStore | Op::BackUpStore { .. } | Op::PruneStore => {
+                Err(unanswered("the state of the store"))
+            }
+            Op::PostMessage { .. }
+            | Op::ReadMessages { .. }
+            | Op::ListTopics
+            | Op::ListDead
+            | Op::ReplayDead { .. }
+            | Op::QueueJob { .. }
+            | Op::ListJobs
+            | Op::CancelJob { .. }
+            | Op::TellObject { .. }
+            | Op::ShowObject { .. }
+            | Op::ListObjects => Err(unanswered("the bus")),
             Op::ChangeSettings { .. } | Op::EnrolProject { .. } | Op::ListProjects | Op::RecordEgress { .. } => {
                 Err(Problem::new(
                     Code::BadArgument,
@@ -117,7 +133,14 @@ impl ProjectOwner {
         }
     }
 
-    async fn start(&self, goal: String, model: Option<ModelChoice>, grants: Grants) -> Result<Reply, Problem> {
+    async fn start(
+        &self,
+        goal: String,
+        model: Option<ModelChoice>,
+        grants: Grants,
+        priority: Priority,
+        budget_tokens: Option<u64>,
+    ) -> Result<Reply, Problem> {
         if goal.trim().is_empty() {
             return Err(Problem::new(
                 Code::EmptyGoal,
@@ -134,7 +157,17 @@ impl ProjectOwner {
         let (base, left_out) = self.desk.with_repo(read).await?;
         self.desk.journal.put_blob(text.as_bytes().to_vec()).await?;
         let run = self.desk.sources.run_id();
-        let started = Event::RunStarted { goal: goal.trim().to_owned(), flow: flow.reference(), base, model, grants };
+        let started = Event::RunStarted {
+            goal: goal.trim().to_owned(),
+            flow: flow.reference(),
+            base,
+            model,
+            grants,
+            parent: None,
+            forked: None,
+            priority,
+            budget_tokens,
+        };
         let notices = left_out.into_iter().map(|problem| Event::Noticed { problem });
         let events = std::iter::once(started).chain(notices).map(|event| NewEvent::of_run(&run, None, event)).collect();
         self.desk.append(None, events).await?;
@@ -162,7 +195,7 @@ impl ProjectOwner {
             ));
         }
         if self.supervisor.is_live(&run) {
-            if !matches!(view.state, RunState::Parked | RunState::Interrupted) {
+            if !view.state.rests() {
                 return Ok(Reply::Run(run));
             }
             self.supervisor.forget(&run); // that it rests was the last thing its task had to record
@@ -303,4 +336,9 @@ impl OpHandler for ProjectOwner {
     fn handle(&self, op: Op) -> BoxFuture<'_, Result<Reply, Problem>> {
         Box::pin(self.perform(op))
     }
+}
+
+/// What this owner cannot answer.
+fn unanswered(what: &str) -> Problem {
+    Problem::new(Code::BadArgument, format!("This owner cannot answer about {what}."), "Update Atelier and try again.")
 }

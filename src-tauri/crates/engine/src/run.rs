@@ -263,7 +263,13 @@ impl Run {
             }
             Kind::Check | Kind::Approve | Kind::HandOver => (None, String::new()),
         };
-        let started = Event::StepStarted { role, title: definition.title, brief };
+        let started = Event::StepStarted {
+            role,
+            title: definition.title,
+            brief,
+            phase: atelier_protocol::event::StepPhase::Working,
+            undo: None,
+        };
         self.record_in(Some(&step), vec![started]).await
     }
 

@@ -33,7 +33,13 @@ impl Run {
                 let (branch, tip) = (branch.clone(), tip.clone());
                 self.desk.with_repo(move |repo| Ok(repo.settle_hand_over(&branch, &tip))).await?
             }
-            Effect::Accept { .. } | Effect::Discard { .. } => {
+            Effect::RestoreTree { .. }
+            | Effect::RemoveBranch { .. }
+            | Effect::StartProcess { .. }
+            | Effect::EndProcess { .. }
+            | Effect::ForkTree { .. }
+            | Effect::Accept { .. }
+            | Effect::Discard { .. } => {
                 return Err(Halt::Fail(defect("an accept or discard was left open in a run that is at work")));
             }
         };

@@ -101,7 +101,7 @@ impl Row {
         let payload = self.payload_bytes(blobs)?;
         let newer = || ReadError::Newer { seq: self.seq, kind: self.kind.clone(), v: self.v };
         // The payload is whole, so what cannot be decoded was written by a build that knows more.
-        let event = decode_event(&self.kind, &payload).ok_or_else(newer)?;
+        let event = decode_event(&self.kind, self.v, &payload).ok_or_else(newer)?;
         if self.v > event.version() {
             return Err(newer());
         }
@@ -128,7 +128,11 @@ impl Row {
     }
 }
 
-fn decode_event(kind: &str, payload: &[u8]) -> Option<Event> {
+fn decode_event(kind: &str, v: u32, payload: &[u8]) -> Option<Event> {
+    if v < atelier_protocol::upcast::newest(kind) {
+        let payload = atelier_protocol::upcast::upcast(kind, v, serde_json::from_slice(payload).ok()?);
+        return serde_json::from_value(serde_json::json!({"kind": kind, "payload": payload})).ok();
+    }
     let mut json = Vec::with_capacity(payload.len() + kind.len() + 32);
     json.extend_from_slice(b"{\"kind\":");
     serde_json::to_writer(&mut json, kind).ok()?;

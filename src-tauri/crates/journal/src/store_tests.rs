@@ -27,6 +27,7 @@ fn put(folder: &Path, kind: &str, v: u32, run: Option<&str>, payload: &str) {
         step: None,
         cause: None,
         trace: None,
+        trace: None,
         key_id: None,
         payload_hash: &payload_hash,
         prev_hash: &head.hash,

@@ -24,11 +24,14 @@ pub fn typescript() -> String {
         event::Stop, event::Verdict, event::Output, event::AskKind, event::Ask, event::Answer, event::ChecksVerdict,
         event::Cost, event::FileChange, event::FileStatus, event::Effect, event::EffectOutcome, event::Spec,
         event::Requirement, event::Checkpoint, event::Check, event::Mechanism, event::Review, event::Reviewer,
-        event::Commit, event::AcceptMode,
+        event::Commit, event::AcceptMode, event::Parent, event::Fork, event::StepPhase, event::Guarantee,
+        event::Message, event::Priority, event::Job, event::JobEnd, event::Vote, event::BarrierVerdict, event::Lifecycle,
         view::RunState, view::Disposition, view::RunView, view::StepView, view::Item, view::TurnState,
         view::ApprovalView, view::RunSummary, view::DiffView, view::FileDiff, view::Hunk, view::DiffLine, view::Side,
         view::Hit, view::IndexView, view::ProjectView, view::RoleView, view::DeclaredCheck, view::ProviderView,
-        view::ModelView, view::KnownProject,
+        view::ModelView, view::KnownProject, view::ChildView, view::Stall, view::StateView, view::ProjectionView,
+        view::StoreCheck, view::MessageView, view::TopicView, view::DeadView, view::JobState, view::JobView,
+        view::ObjectView,
         op::Op, op::Reply, op::ExportFormat, op::Frame, op::Draft, op::Phase,
     );
     let mut text = String::from(

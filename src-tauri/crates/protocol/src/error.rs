@@ -80,6 +80,26 @@ codes! {
     EditNotFound = "edit_not_found" => WorkNotDone,
     /// The search text of an edit is in the file more than once.
     EditAmbiguous = "edit_ambiguous" => WorkNotDone,
+    /// No such message, consumer or topic.
+    UnknownMessage = "unknown_message" => Usage,
+    /// A message was posted with a weaker promise than its topic gives.
+    GuaranteeWeaker = "guarantee_weaker" => Usage,
+    /// No such job, or it has ended.
+    UnknownJob = "unknown_job" => Usage,
+    /// No such object, kind of object or handler, or a message it cannot take.
+    ObjectInvalid = "object_invalid" => Usage,
+    /// The object changed meanwhile.
+    ObjectChanged = "object_changed" => WorkNotDone,
+    /// Objects that called each other in a circle.
+    ObjectCycle = "object_cycle" => Refused,
+    /// A run cannot be forked at this event.
+    ForkPoint = "fork_point" => Usage,
+    /// Child runs are nested too deep.
+    TooDeep = "too_deep" => Refused,
+    /// A child run did not do what its parent needs.
+    ChildFailed = "child_failed" => WorkNotDone,
+    /// Somebody's alarm, or silence, stopped a dangerous act.
+    Stopped = "stopped" => Refused,
     /// A query that cannot be parsed.
     QueryInvalid = "query_invalid" => Usage,
 
@@ -110,6 +130,10 @@ codes! {
     ProgramMissing = "program_missing" => Environment,
     /// The store cannot be read or written.
     StoreFailed = "store_failed" => Environment,
+    /// There is no room left on the disk.
+    DiskFull = "disk_full" => Environment,
+    /// The store is damaged; it is read, never written.
+    StoreDamaged = "store_damaged" => Environment,
     /// The store was written by a newer version.
     StoreNewer = "store_newer" => Environment,
     /// The process that owns the store went away.

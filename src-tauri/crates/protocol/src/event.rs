@@ -3,11 +3,14 @@
 //! Events are past tense and carry everything a later reader needs; nothing is looked up elsewhere.
 //! The durability class of each is an exhaustive match here, so a new event must decide it.
 
+pub use crate::bus::*;
+pub use crate::effect::*;
 use crate::error::Problem;
 pub use crate::fact::*;
 use crate::hash::Hash;
 use crate::ids::{ApprovalId, CallId, ProjectId, RoleId, RunId, Seq, StepId, StoreId};
 use crate::settings::{ModelChoice, Settings};
+use crate::upcast::newest;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -48,6 +51,8 @@ pub struct NewEvent {
     pub step: Option<StepId>,
     /// The event that led to it.
     pub cause: Option<Seq>,
+    /// A label that ties events of one outside request together.
+    pub trace: Option<String>,
     /// What happened.
     pub event: Event,
 }
@@ -55,11 +60,11 @@ pub struct NewEvent {
 impl NewEvent {
     /// An event of the store itself, outside any run.
     pub fn of_store(event: Event) -> Self {
-        Self { run: None, step: None, cause: None, event }
+        Self { run: None, step: None, cause: None, trace: None, event }
     }
     /// An event of a run.
     pub fn of_run(run: &RunId, step: Option<&StepId>, event: Event) -> Self {
-        Self { run: Some(run.clone()), step: step.cloned(), cause: None, event }
+        Self { run: Some(run.clone()), step: step.cloned(), cause: None, trace: None, event }
     }
 }
 
@@ -127,6 +132,56 @@ pub enum Event {
         model: Option<ModelChoice>,
         /// Grants given with the start.
         grants: Grants,
+        /// The run it works for; `None` for one the user started.
+        parent: Option<Parent>,
+        /// The run it continues another way.
+        forked: Option<Fork>,
+        /// How urgent it is.
+        priority: Priority,
+        /// Tokens it may use before it asks for more; `None` is no limit.
+        budget_tokens: Option<u64>,
+    },
+    /// As many runs as may be at work are at work; this one waits for its turn.
+    SlotAwaited {
+        /// Runs before it in the queue.
+        ahead: u32,
+    },
+    /// Its turn came.
+    SlotGiven {},
+    /// A child run was started for the step. Appended together with the child's own start.
+    ChildStarted {
+        /// The child.
+        child: RunId,
+        /// What it was told to do.
+        goal: String,
+    },
+    /// A child run came to its end. Appended together with the child's own end.
+    ChildEnded {
+        /// The child.
+        child: RunId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// The run is active but nothing it made was accepted for long.
+    StallNoticed {
+        /// Model turns since the last accepted artefact.
+        turns: u32,
+        /// Time since then, in milliseconds.
+        ms: u64,
+        /// What the last accepted artefact was.
+        last: String,
+    },
+    /// The run failed, and what its steps did is undone in reverse order.
+    CompensationStarted {
+        /// Why it failed; reported again when everything is undone.
+        problem: Problem,
+    },
+    /// What a step did is undone.
+    StepUndone {
+        /// The step.
+        undone: StepId,
+        /// How, in a few words.
+        how: String,
     },
     /// The process that worked on the run ended before the run did.
     RunInterrupted {
@@ -159,6 +214,10 @@ pub enum Event {
         title: String,
         /// What the role is told at the start, whole; empty for steps without a role.
         brief: String,
+        /// Whether it plans or works.
+        phase: StepPhase,
+        /// How what it does is undone when a later step fails; `None` where that is not declared.
+        undo: Option<String>,
     },
     /// A step ended.
     StepFinished {
@@ -316,12 +375,129 @@ pub enum Event {
         /// What.
         problem: Problem,
     },
+
+    /// A message was posted.
+    MessagePosted {
+        /// The message.
+        message: Message,
+    },
+    /// A consumer could not handle a message and laid it aside.
+    MessageDead {
+        /// The consumer.
+        consumer: String,
+        /// The message's number.
+        message: Seq,
+        /// Why.
+        reason: String,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// A message that was laid aside is delivered to the consumer again.
+    DeadReplayed {
+        /// The consumer.
+        consumer: String,
+        /// The message's number.
+        message: Seq,
+    },
+    /// A dangerous act asks everyone concerned.
+    BarrierOpened {
+        /// The barrier.
+        barrier: String,
+        /// What is about to happen.
+        act: String,
+        /// Who must vote.
+        voters: Vec<String>,
+        /// Silence until then stops the act, milliseconds since 1970 UTC.
+        until_ms: u64,
+    },
+    /// Somebody voted.
+    VoteCast {
+        /// The barrier.
+        barrier: String,
+        /// Who.
+        voter: String,
+        /// The vote.
+        vote: Vote,
+    },
+    /// The act may happen, or not.
+    BarrierClosed {
+        /// The barrier.
+        barrier: String,
+        /// Which of both.
+        verdict: BarrierVerdict,
+    },
+    /// Work was put into a queue.
+    JobQueued {
+        /// The work.
+        job: Job,
+    },
+    /// A worker took a job for a time.
+    JobLeased {
+        /// The job's id.
+        job: String,
+        /// Who took it.
+        worker: String,
+        /// After this it is free again, milliseconds since 1970 UTC.
+        until_ms: u64,
+        /// Which attempt, from 1.
+        attempt: u32,
+    },
+    /// An attempt at a job ended.
+    JobEnded {
+        /// The job's id.
+        job: String,
+        /// Which attempt, from 1; 0 where it was taken back before the first.
+        attempt: u32,
+        /// How.
+        end: JobEnd,
+    },
+    /// An object was made.
+    ObjectMade {
+        /// The object, as `kind/name`.
+        object: String,
+        /// Hash of the template's text.
+        template: Hash,
+        /// Version of the state's schema.
+        schema: u32,
+        /// Its first state.
+        #[ts(type = "unknown")]
+        state: serde_json::Value,
+    },
+    /// An object handled a message; or moved to a newer template.
+    ObjectChanged {
+        /// The object, as `kind/name`.
+        object: String,
+        /// Its version after it, from 2.
+        version: u64,
+        /// The handler that ran.
+        handler: String,
+        /// Who asked: a door, a role, another object.
+        by: String,
+        /// Hash of the template's text.
+        template: Hash,
+        /// Version of the state's schema.
+        schema: u32,
+        /// Its state now.
+        #[ts(type = "unknown")]
+        state: serde_json::Value,
+    },
+    /// An object passed a stage of its life.
+    ObjectPassed {
+        /// The object, as `kind/name`.
+        object: String,
+        /// The stage.
+        stage: Lifecycle,
+    },
 }
 
 impl Event {
     /// The version of the payload's shape. Raised when a shape changes; old shapes are upcast on reading.
     pub fn version(&self) -> u32 {
-        1
+        match self {
+            Event::RunStarted { .. } => newest("run_started"),
+            Event::StepStarted { .. } => newest("step_started"),
+            _ => 1,
+        }
     }
 
     /// How durable it must be. Approvals, accepts and what cannot be asked of the world are full;
@@ -338,7 +514,16 @@ impl Event {
             | Event::ApprovalSettled { .. }
             | Event::HandedOver { .. }
             | Event::RunAccepted { .. }
-            | Event::RunDiscarded {} => Class::Full,
+            | Event::RunDiscarded {}
+            | Event::ChildStarted { .. }
+            | Event::ChildEnded { .. }
+            | Event::BarrierClosed { .. }
+            | Event::JobQueued { .. }
+            | Event::ObjectMade { .. } => Class::Full,
+            Event::MessagePosted { message } => match message.guarantee {
+                Guarantee::AtMostOnce => Class::Normal,
+                Guarantee::AtLeastOnce | Guarantee::ExactlyOnce => Class::Full,
+            },
             Event::EffectIntended { effect, .. } => effect.class(),
             Event::RunInterrupted { .. }
             | Event::RunParked { .. }
@@ -357,6 +542,19 @@ impl Event {
             | Event::CheckRecorded { .. }
             | Event::ChecksMissing { .. }
             | Event::ReviewRecorded { .. }
+            | Event::SlotAwaited { .. }
+            | Event::SlotGiven {}
+            | Event::StallNoticed { .. }
+            | Event::CompensationStarted { .. }
+            | Event::StepUndone { .. }
+            | Event::MessageDead { .. }
+            | Event::DeadReplayed { .. }
+            | Event::BarrierOpened { .. }
+            | Event::VoteCast { .. }
+            | Event::JobLeased { .. }
+            | Event::JobEnded { .. }
+            | Event::ObjectChanged { .. }
+            | Event::ObjectPassed { .. }
             | Event::Noticed { .. } => Class::Normal,
         }
     }

@@ -3,9 +3,8 @@
 //! Everything here is re-exported by [`crate::event`]; the split only keeps the list of events readable.
 
 use crate::error::Problem;
-use crate::event::Class;
 use crate::hash::Hash;
-use crate::ids::RoleId;
+use crate::ids::{RoleId, RunId, Seq, StepId};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -35,6 +34,39 @@ pub struct Grants {
     pub approve: Vec<AskKind>,
     /// Every other question is answered no.
     pub deny_asks: bool,
+}
+
+/// The run and step that a child run works for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Parent {
+    /// The run that waits for it.
+    pub run: RunId,
+    /// The step that called it.
+    pub step: StepId,
+    /// The run at the top, whose tree all of them work in.
+    pub root: RunId,
+    /// How deep it is: 1 for a child of a run that the user started.
+    pub depth: u8,
+}
+
+/// Where a fork leaves the run it continues.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Fork {
+    /// The run.
+    pub run: RunId,
+    /// The last event that both have in common.
+    pub at: Seq,
+}
+
+/// What a step is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum StepPhase {
+    /// It finds out what is to be done.
+    Planning,
+    /// It does it.
+    #[default]
+    Working,
 }
 
 /// Who did it.
@@ -207,6 +239,10 @@ pub enum AskKind {
     Command,
     /// Perform a tool call that the role's file says must be asked.
     Tool,
+    /// Answer a question in words.
+    Question,
+    /// Use more than the run was given.
+    Budget,
 }
 
 /// What the user is asked.
@@ -246,6 +282,22 @@ pub enum Ask {
         /// The rule that asks.
         rule: String,
     },
+    /// A question in words. The answer is the note; a rejection takes the default.
+    Question {
+        /// The question.
+        question: String,
+        /// What is taken where nobody answers.
+        default: String,
+    },
+    /// May the run use as many tokens again?
+    Budget {
+        /// Tokens used so far.
+        spent: u64,
+        /// What it was given so far.
+        limit: u64,
+        /// What it would be given more.
+        more: u64,
+    },
 }
 
 impl Ask {
@@ -255,6 +307,8 @@ impl Ask {
             Ask::HandOver { .. } => AskKind::HandOver,
             Ask::Command { .. } => AskKind::Command,
             Ask::Tool { .. } => AskKind::Tool,
+            Ask::Question { .. } => AskKind::Question,
+            Ask::Budget { .. } => AskKind::Budget,
         }
     }
 }
@@ -323,89 +377,6 @@ pub enum FileStatus {
     Deleted,
     /// Another path, perhaps other content.
     Renamed,
-}
-
-/// Something that is done outside the store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
-#[serde(tag = "effect", rename_all = "snake_case")]
-pub enum Effect {
-    /// Make the run's private tree.
-    MakeTree {
-        /// The commit it starts at.
-        base: String,
-    },
-    /// Write or delete a file in the run's tree.
-    WriteFile {
-        /// Its path.
-        path: String,
-        /// The content before; `None` where there is no file.
-        before: Option<Hash>,
-        /// The content after; `None` deletes it.
-        after: Option<Hash>,
-    },
-    /// Run a command in the run's tree.
-    RunCommand {
-        /// The check's name.
-        name: String,
-        /// Program and arguments.
-        argv: Vec<String>,
-        /// The tree it runs on.
-        tree: String,
-    },
-    /// Publish the commits as a branch of the user's repository.
-    HandOver {
-        /// The branch.
-        branch: String,
-        /// The commit it will be at.
-        tip: String,
-    },
-    /// Bring the commits to the user's branch.
-    Accept {
-        /// The branch; `HEAD` where it is detached.
-        branch: String,
-        /// Where it is.
-        from: String,
-        /// Where it will be.
-        to: String,
-        /// How.
-        mode: AcceptMode,
-    },
-    /// Remove the branch, the keep-ref and the tree.
-    Discard {
-        /// The branch, where it was handed over.
-        branch: Option<String>,
-        /// The commit it must be at to be removed.
-        tip: Option<String>,
-    },
-}
-
-impl Effect {
-    /// How durable its intent must be: full where the world cannot be asked afterwards.
-    pub fn class(&self) -> Class {
-        match self {
-            Effect::Accept { .. } | Effect::Discard { .. } | Effect::HandOver { .. } => Class::Full,
-            // A command is confined to the tree, which is put back to its checkpoint before a repeat.
-            Effect::MakeTree { .. } | Effect::WriteFile { .. } | Effect::RunCommand { .. } => Class::Normal,
-        }
-    }
-}
-
-/// What the world says about an effect.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum EffectOutcome {
-    /// It is done.
-    Landed,
-    /// It is not done.
-    NotLanded {
-        /// Why not; `None` where it was interrupted before it began.
-        problem: Option<Problem>,
-    },
-    /// It cannot be known.
-    Unknown {
-        /// What was found.
-        found: String,
-    },
 }
 
 /// The requirements made from a goal.

@@ -4,14 +4,19 @@
 //! No I/O, no clock, no randomness: what a room needs from outside it takes through [`ports`].
 
 pub mod bindings;
+mod bus;
+mod effect;
 pub mod error;
 pub mod event;
 mod fact;
+mod fold;
 pub mod hash;
 pub mod ids;
 pub mod op;
 pub mod ports;
 pub mod settings;
+mod state;
+pub mod upcast;
 pub mod view;
 pub mod yaml;
 

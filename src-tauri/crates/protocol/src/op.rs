@@ -3,12 +3,13 @@
 //! Ops are imperative. Every door (window, command line, socket) speaks only in these.
 
 use crate::error::Problem;
-use crate::event::{AcceptMode, Answer, AskKind, Envelope};
+use crate::event::{AcceptMode, Answer, AskKind, Envelope, Job, Message, Priority};
 use crate::hash::Hash;
 use crate::ids::{ApprovalId, RunId, Seq};
 use crate::settings::{ModelChoice, Settings};
 use crate::view::{
-    ApprovalView, DiffView, Hit, IndexView, KnownProject, ProjectView, ProviderView, RunSummary, RunView,
+    ApprovalView, DeadView, DiffView, Hit, IndexView, JobView, KnownProject, MessageView, ObjectView, ProjectView,
+    ProviderView, RunSummary, RunView, StateView, StoreCheck, TopicView,
 };
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -30,6 +31,23 @@ pub enum Op {
         /// Answer every other question no.
         #[serde(default)]
         deny_asks: bool,
+        /// The flow to follow, by id; `None` is the project's, or `feature`.
+        #[serde(default)]
+        flow: Option<String>,
+        /// How urgent it is.
+        #[serde(default)]
+        priority: Priority,
+        /// Tokens it may use before it asks for more; `None` is no limit.
+        #[serde(default)]
+        budget_tokens: Option<u64>,
+    },
+    /// Continue a run another way: a new run with its history up to an event. Answered by [`Reply::Run`].
+    ForkRun {
+        /// The run.
+        run: RunId,
+        /// The last event of it that is kept; `None` is the last of all.
+        #[serde(default)]
+        at: Option<Seq>,
     },
     /// Go on with an interrupted or parked run. Answered by [`Reply::Run`].
     ResumeRun {
@@ -67,6 +85,9 @@ pub enum Op {
     ShowRun {
         /// The run.
         run: RunId,
+        /// As it was after this event; `None` is now.
+        #[serde(default)]
+        at: Option<Seq>,
     },
     /// The recorded events of the project or of one run.
     ReadEvents {
@@ -134,6 +155,83 @@ pub enum Op {
     },
     /// Home store: the folders opened before, latest first.
     ListProjects,
+    /// The read models with their hashes. Answered by [`Reply::State`].
+    HashState {
+        /// Make them anew from the first event on first.
+        #[serde(default)]
+        rebuild: bool,
+    },
+    /// Walk the whole history and its blobs. Answered by [`Reply::StoreChecked`].
+    CheckStore,
+    /// Copy the store, whole and as of now, into a folder that does not exist yet. Answered by [`Reply::Exported`].
+    BackUpStore {
+        /// The folder.
+        to: String,
+    },
+    /// Remove blobs that no event names any more. Answered by [`Reply::StoreChecked`].
+    PruneStore,
+    /// Post a message. Answered by [`Reply::Posted`].
+    PostMessage {
+        /// The message; its guarantee must be the topic's.
+        message: Message,
+    },
+    /// Messages of topics that fit a pattern. Answered by [`Reply::Messages`].
+    ReadMessages {
+        /// The pattern, such as `run/*`.
+        topic: String,
+        /// Only after this number.
+        #[serde(default)]
+        after: Seq,
+        /// At most so many.
+        limit: u32,
+    },
+    /// The topics that are declared, and who listens. Answered by [`Reply::Topics`].
+    ListTopics,
+    /// Messages that were laid aside. Answered by [`Reply::Dead`].
+    ListDead,
+    /// Deliver a message that was laid aside again.
+    ReplayDead {
+        /// The consumer.
+        consumer: String,
+        /// The message's number.
+        message: Seq,
+    },
+    /// Put work into a queue.
+    QueueJob {
+        /// The work.
+        job: Job,
+    },
+    /// The jobs, those that are still open first. Answered by [`Reply::Jobs`].
+    ListJobs,
+    /// Take a job back.
+    CancelJob {
+        /// Its id.
+        job: String,
+    },
+    /// Let an object handle a message; it is made where it does not exist. Answered by [`Reply::Object`].
+    TellObject {
+        /// The object, as `kind/name`.
+        object: String,
+        /// The handler.
+        handler: String,
+        /// What it is told.
+        #[ts(type = "unknown")]
+        #[serde(default)]
+        arguments: serde_json::Value,
+        /// Only where the object has this version; `None` is any.
+        #[serde(default)]
+        version: Option<u64>,
+    },
+    /// An object as it is. Answered by [`Reply::Object`].
+    ShowObject {
+        /// The object, as `kind/name`.
+        object: String,
+        /// As it was after this event; `None` is now.
+        #[serde(default)]
+        at: Option<Seq>,
+    },
+    /// The objects. Answered by [`Reply::Objects`].
+    ListObjects,
     /// Home store: note a request to another machine.
     RecordEgress {
         /// Why it was made.
@@ -163,6 +261,14 @@ impl Op {
             | Op::ShowProject
             | Op::ShowSettings
             | Op::EnrolProject { .. }
+            | Op::HashState { .. }
+            | Op::CheckStore
+            | Op::ReadMessages { .. }
+            | Op::ListTopics
+            | Op::ListDead
+            | Op::ListJobs
+            | Op::ShowObject { .. }
+            | Op::ListObjects
             | Op::ListProjects => true,
             Op::StartRun { .. }
             | Op::ResumeRun { .. }
@@ -171,6 +277,14 @@ impl Op {
             | Op::AcceptRun { .. }
             | Op::DiscardRun { .. }
             | Op::Export { .. }
+            | Op::ForkRun { .. }
+            | Op::BackUpStore { .. }
+            | Op::PruneStore
+            | Op::PostMessage { .. }
+            | Op::ReplayDead { .. }
+            | Op::QueueJob { .. }
+            | Op::CancelJob { .. }
+            | Op::TellObject { .. }
             | Op::ChangeSettings { .. }
             | Op::RecordEgress { .. } => false,
         }
@@ -223,6 +337,24 @@ pub enum Reply {
     Project(ProjectView),
     /// The settings.
     Settings(Settings),
+    /// The read models.
+    State(StateView),
+    /// What a look at the store found.
+    StoreChecked(StoreCheck),
+    /// The message's number; of the first one where it was posted before.
+    Posted(Seq),
+    /// Messages.
+    Messages(Vec<MessageView>),
+    /// Topics.
+    Topics(Vec<TopicView>),
+    /// Messages that were laid aside.
+    Dead(Vec<DeadView>),
+    /// Jobs.
+    Jobs(Vec<JobView>),
+    /// An object.
+    Object(Box<ObjectView>),
+    /// Objects.
+    Objects(Vec<ObjectView>),
     /// The id of a folder.
     Enrolled(crate::ids::ProjectId),
     /// Folders opened before.

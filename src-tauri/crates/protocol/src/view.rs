@@ -1,45 +1,19 @@
-//! What a screen shows: the state of a run, folded from its events, and the answers to questions.
+//! What a screen shows: a run in full, and the answers to questions, as plain values.
 //!
-//! The fold is pure and total: any sequence of events gives a view and never panics. The page folds the
-//! same events with the same rules; a fixture recorded by the suite holds both to the same result.
+//! How a run's view is made from its events is `fold`'s part; nothing here computes.
 
 use crate::error::Problem;
 use crate::event::{
-    Answer, Ask, Base, Check, Checkpoint, ChecksVerdict, Commit, Cost, Envelope, Event, FileChange, FlowRef, Mechanism,
-    Outcome, Output, Review, Reviewer, Route, Spec, StepResult, ToolCall, Usage, Verdict,
+    Answer, Ask, Base, Check, Checkpoint, Commit, Cost, FileChange, FlowRef, Fork, Guarantee, Job, Lifecycle,
+    Mechanism, Message, Outcome, Output, Parent, Priority, Review, Route, Spec, StepPhase, StepResult, ToolCall, Usage,
+    Verdict,
 };
 use crate::hash::Hash;
 use crate::ids::{ApprovalId, CallId, ProjectId, RoleId, RunId, Seq, StepId};
 use crate::settings::ProviderKind;
+pub use crate::state::RunState;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
-
-/// Where a run is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
-#[serde(rename_all = "snake_case")]
-pub enum RunState {
-    /// Work goes on.
-    Running,
-    /// A question waits for the user.
-    WaitsForApproval,
-    /// Something outside must be mended; resuming goes on.
-    Parked,
-    /// Its process ended; resuming goes on.
-    Interrupted,
-    /// The commits are handed over.
-    Done,
-    /// It could not be done.
-    Failed,
-    /// Stopped or rejected by the user.
-    Cancelled,
-}
-
-impl RunState {
-    /// Whether nothing more will happen by itself or by resuming.
-    pub fn is_final(self) -> bool {
-        matches!(self, RunState::Done | RunState::Failed | RunState::Cancelled)
-    }
-}
 
 /// What became of a run's result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
@@ -67,6 +41,12 @@ pub struct RunView {
     pub flow: FlowRef,
     /// The user's state it started from.
     pub base: Base,
+    /// The run it works for.
+    pub parent: Option<Parent>,
+    /// The run it continues another way.
+    pub forked: Option<Fork>,
+    /// How urgent it is.
+    pub priority: Priority,
     /// Where it is.
     pub state: RunState,
     /// What became of its result.
@@ -77,6 +57,12 @@ pub struct RunView {
     pub updated_at_ms: u64,
     /// The number of its last event.
     pub last_seq: Seq,
+    /// Runs that work or worked for it, in the order they began.
+    pub children: Vec<ChildView>,
+    /// Since when nothing it made was accepted, where that was noticed.
+    pub stalled: Option<Stall>,
+    /// Why it failed, while what its steps did is being undone.
+    pub compensating: Option<Problem>,
     /// The requirements.
     pub spec: Option<Spec>,
     /// Its steps in the order they began.
@@ -114,6 +100,12 @@ pub struct StepView {
     pub title: String,
     /// What the role is told at the start.
     pub brief: String,
+    /// Whether it plans or works.
+    pub phase: StepPhase,
+    /// How what it does is undone when a later step fails.
+    pub undo: Option<String>,
+    /// How it was undone.
+    pub undone: Option<String>,
     /// How it ended; `None` while it is under way.
     pub result: Option<StepResult>,
     /// When it began.
@@ -177,11 +169,40 @@ pub enum Item {
         /// Its place in `checks`.
         index: u32,
     },
+    /// A child run was started, found in `children`.
+    Called {
+        /// The child.
+        run: RunId,
+    },
     /// Work went on after an interruption or a mended problem.
     Resumed {
         /// When.
         at_ms: u64,
     },
+}
+
+/// A run that works for another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct ChildView {
+    /// The child.
+    pub run: RunId,
+    /// The step it works for.
+    pub step: StepId,
+    /// What it was told to do.
+    pub goal: String,
+    /// How it ended; `None` while it is open.
+    pub outcome: Option<Outcome>,
+}
+
+/// A run that is active but gets nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Stall {
+    /// Model turns since the last accepted artefact.
+    pub turns: u32,
+    /// Time since then, in milliseconds, when it was noticed.
+    pub ms: u64,
+    /// What the last accepted artefact was.
+    pub last: String,
 }
 
 /// How a model's turn stands.
@@ -232,6 +253,136 @@ pub struct RunSummary {
     pub updated_at_ms: u64,
     /// Files changed so far.
     pub files: u32,
+    /// The run it works for.
+    pub parent: Option<RunId>,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Questions that wait for the user.
+    pub questions: u32,
+}
+
+/// The read models of a store, each with a hash over all its rows: rebuilt from zero they must come out the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct StateView {
+    /// The last event they contain.
+    pub seq: Seq,
+    /// Hash over the hashes of all of them.
+    pub hash: Hash,
+    /// Each of them.
+    pub projections: Vec<ProjectionView>,
+}
+
+/// One read model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct ProjectionView {
+    /// Its name.
+    pub name: String,
+    /// The version of its fold.
+    pub version: u32,
+    /// Its rows.
+    pub rows: u64,
+    /// Hash over its rows, in order of their keys.
+    pub hash: Hash,
+}
+
+/// What a look at a whole store found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct StoreCheck {
+    /// Events whose chain, payloads and blobs are as they were written.
+    pub events: u64,
+    /// Blobs kept, and their size in bytes.
+    pub blobs: u64,
+    /// Size of the blobs.
+    pub blob_bytes: u64,
+    /// Size of the database.
+    pub bytes: u64,
+    /// What is wrong, in words; empty for a sound store.
+    pub findings: Vec<String>,
+}
+
+/// A message with what is known of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct MessageView {
+    /// Its number.
+    pub seq: Seq,
+    /// When it was posted.
+    pub at_ms: u64,
+    /// The message.
+    pub message: Message,
+}
+
+/// A topic and who listens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct TopicView {
+    /// Its pattern, such as `run/*`.
+    pub topic: String,
+    /// What it promises.
+    pub guarantee: Guarantee,
+    /// Who listens, with the number each has come to.
+    pub consumers: Vec<(String, Seq)>,
+}
+
+/// A message that was laid aside.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct DeadView {
+    /// The consumer that could not handle it.
+    pub consumer: String,
+    /// Why.
+    pub reason: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// The message.
+    pub message: MessageView,
+}
+
+/// Where a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// It waits for its time or its turn.
+    Waiting,
+    /// A worker has it.
+    Leased,
+    /// It is done.
+    Done,
+    /// It was laid aside.
+    Dead,
+    /// It was taken back.
+    Cancelled,
+}
+
+/// A job with what is known of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct JobView {
+    /// The job; `due_ms` is when it is tried next.
+    pub job: Job,
+    /// Where it is.
+    pub state: JobState,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// Times it came to an end, for one that repeats.
+    pub ends: u32,
+    /// Why the last attempt failed.
+    pub reason: Option<String>,
+}
+
+/// An object.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct ObjectView {
+    /// The object, as `kind/name`.
+    pub object: String,
+    /// Raised by one with each change; 1 for one that was only made.
+    pub version: u64,
+    /// Version of the state's schema.
+    pub schema: u32,
+    /// Where it is in its life.
+    pub stage: Lifecycle,
+    /// Its state.
+    #[ts(type = "unknown")]
+    pub state: serde_json::Value,
+    /// What the last message to it answered.
+    #[ts(type = "unknown")]
+    pub answer: serde_json::Value,
 }
 
 /// A change against a base, for reading.
@@ -418,267 +569,4 @@ pub struct KnownProject {
     pub path: String,
     /// Its name.
     pub name: String,
-}
-
-impl RunView {
-    /// The view of a run from its first event; `None` where that is not its start.
-    pub fn start(first: &Envelope) -> Option<RunView> {
-        let (Some(run), Event::RunStarted { goal, flow, base, .. }) = (&first.run, &first.event) else {
-            return None;
-        };
-        Some(RunView {
-            id: run.clone(),
-            goal: goal.clone(),
-            flow: flow.clone(),
-            base: base.clone(),
-            state: RunState::Running,
-            disposition: Disposition::Pending,
-            started_at_ms: first.at_ms,
-            updated_at_ms: first.at_ms,
-            last_seq: first.seq,
-            spec: None,
-            steps: Vec::new(),
-            approvals: Vec::new(),
-            checks: Vec::new(),
-            checks_missing: false,
-            reviews: Vec::new(),
-            checkpoint: None,
-            branch: None,
-            commits: Vec::new(),
-            cost: Cost { prompt_tokens: Some(0), output_tokens: Some(0), micros: Some(0), ..Cost::default() },
-            problem: None,
-            notices: Vec::new(),
-        })
-    }
-
-    /// The view of the run whose events these are; `None` where the first is not a run's start.
-    pub fn of<'a>(events: impl IntoIterator<Item = &'a Envelope>) -> Option<RunView> {
-        let mut events = events.into_iter();
-        let mut view = RunView::start(events.next()?)?;
-        for event in events {
-            view.apply(event);
-        }
-        Some(view)
-    }
-
-    /// Folds one more event of this run.
-    pub fn apply(&mut self, envelope: &Envelope) {
-        self.updated_at_ms = envelope.at_ms;
-        self.last_seq = envelope.seq;
-        match &envelope.event {
-            Event::RunInterrupted { .. } => self.state = RunState::Interrupted,
-            Event::RunParked { problem } => {
-                self.state = RunState::Parked;
-                self.problem = Some(problem.clone());
-            }
-            Event::RunResumed { .. } => {
-                self.state =
-                    if self.pending_approval().is_some() { RunState::WaitsForApproval } else { RunState::Running };
-                self.problem = None;
-                self.push(envelope, Item::Resumed { at_ms: envelope.at_ms });
-            }
-            Event::RunFinished { outcome } => self.finish(outcome),
-            Event::StepStarted { role, title, brief } => self.steps.push(StepView {
-                id: envelope.step.clone().unwrap_or_else(|| StepId::of("step", 1)),
-                role: role.clone(),
-                title: title.clone(),
-                brief: brief.clone(),
-                result: None,
-                started_at_ms: envelope.at_ms,
-                ended_at_ms: None,
-                items: Vec::new(),
-            }),
-            Event::StepFinished { result } => {
-                if let Some(step) = self.step_mut(envelope) {
-                    step.result = Some(result.clone());
-                    step.ended_at_ms = Some(envelope.at_ms);
-                }
-            }
-            Event::CallStarted { call, role, route, .. } => {
-                self.cost.calls += 1;
-                let turn = Item::Turn {
-                    call: call.clone(),
-                    role: role.clone(),
-                    route: route.clone(),
-                    at_ms: envelope.at_ms,
-                    state: TurnState::Open,
-                    text: String::new(),
-                    thinking: String::new(),
-                    usage: None,
-                    problem: None,
-                };
-                self.push(envelope, turn);
-            }
-            Event::CallFinished { call, text, thinking, tool_calls, usage, .. } => {
-                self.turn_done(envelope, call, text, thinking, usage);
-                for tool_call in tool_calls {
-                    let item =
-                        Item::Tool { call: tool_call.clone(), verdict: None, line: None, ok: None, output: None };
-                    self.push(envelope, item);
-                }
-            }
-            Event::CallFailed { call, problem, partial } => self.turn_failed(envelope, call, problem, partial),
-            Event::ToolDecided { id, verdict: decided, .. } => {
-                if let Some(Item::Tool { verdict, .. }) = self.tool_mut(envelope, id) {
-                    *verdict = Some(decided.clone());
-                }
-            }
-            Event::ToolReturned { id, line: said, ok: worked, output: told, .. } => {
-                if let Some(Item::Tool { line, ok, output, .. }) = self.tool_mut(envelope, id) {
-                    *line = Some(said.clone());
-                    *ok = Some(*worked);
-                    *output = Some(told.clone());
-                }
-            }
-            Event::TurnCorrected { message } => self.push(envelope, Item::Corrected { message: message.clone() }),
-            Event::ApprovalRequested { approval, ask, expires_at_ms } => {
-                self.state = RunState::WaitsForApproval;
-                self.approvals.push(ApprovalView {
-                    id: approval.clone(),
-                    run: self.id.clone(),
-                    ask: ask.clone(),
-                    asked_at_ms: envelope.at_ms,
-                    expires_at_ms: *expires_at_ms,
-                    answer: None,
-                    note: String::new(),
-                });
-                self.push(envelope, Item::Asked { approval: approval.clone() });
-            }
-            Event::ApprovalSettled { approval, answer, note, .. } => {
-                if let Some(asked) = self.approvals.iter_mut().find(|a| a.id == *approval) {
-                    asked.answer = Some(*answer);
-                    asked.note.clone_from(note);
-                }
-                if self.state == RunState::WaitsForApproval && self.pending_approval().is_none() {
-                    self.state = RunState::Running;
-                }
-            }
-            Event::SpecWritten { spec } => self.spec = Some(spec.clone()),
-            Event::CheckpointMade { checkpoint } => self.checkpoint = Some(checkpoint.clone()),
-            Event::CheckRecorded { check } => {
-                self.checks.push(check.clone());
-                let index = u32::try_from(self.checks.len() - 1).unwrap_or(u32::MAX);
-                self.push(envelope, Item::Checked { index });
-            }
-            Event::ChecksMissing { .. } => self.checks_missing = true,
-            Event::ReviewRecorded { review } => self.reviews.push(review.clone()),
-            Event::HandedOver { branch, commits } => {
-                self.branch = Some(branch.clone());
-                self.commits.clone_from(commits);
-            }
-            Event::RunAccepted { commit, .. } => self.disposition = Disposition::Accepted { commit: commit.clone() },
-            Event::RunDiscarded {} => self.disposition = Disposition::Discarded,
-            Event::Noticed { problem } => self.notices.push(problem.clone()),
-            Event::OwnerChanged { .. }
-            | Event::ProjectOpened { .. }
-            | Event::SettingsChanged { .. }
-            | Event::EgressRecorded { .. }
-            | Event::RunStarted { .. }
-            | Event::EffectIntended { .. }
-            | Event::EffectSettled { .. } => {}
-        }
-    }
-
-    /// The question that waits, if one does.
-    pub fn pending_approval(&self) -> Option<&ApprovalView> {
-        self.approvals.iter().find(|a| a.answer.is_none())
-    }
-
-    /// The checks recorded on `tree`, each as it ended last.
-    pub fn latest_checks(&self, tree: &str) -> Vec<&Check> {
-        let mut latest: Vec<&Check> = Vec::new();
-        for check in self.checks.iter().filter(|c| c.tree == tree) {
-            latest.retain(|c| c.name != check.name);
-            latest.push(check);
-        }
-        latest
-    }
-
-    /// What the checks recorded on `tree` say.
-    pub fn checks_of(&self, tree: &str) -> ChecksVerdict {
-        match self.latest_checks(tree).as_slice() {
-            [] => ChecksVerdict::NoneDeclared,
-            all if all.iter().all(|c| c.passed()) => ChecksVerdict::Passed,
-            _ => ChecksVerdict::Failed,
-        }
-    }
-
-    /// Whether the last review of `tree` by a role approves it.
-    pub fn approved_by_role(&self, tree: &str) -> bool {
-        self.reviews
-            .iter()
-            .rev()
-            .find(|r| r.tree == tree && matches!(r.by, Reviewer::Role { .. }))
-            .is_some_and(|r| r.answer == Answer::Approve)
-    }
-
-    /// The run as a line of a list.
-    pub fn summary(&self) -> RunSummary {
-        RunSummary {
-            id: self.id.clone(),
-            goal: self.goal.clone(),
-            state: self.state,
-            disposition: self.disposition.clone(),
-            started_at_ms: self.started_at_ms,
-            updated_at_ms: self.updated_at_ms,
-            files: self.checkpoint.as_ref().map_or(0, |c| u32::try_from(c.files.len()).unwrap_or(u32::MAX)),
-        }
-    }
-
-    fn finish(&mut self, outcome: &Outcome) {
-        let (state, problem) = match outcome {
-            Outcome::Done => (RunState::Done, None),
-            Outcome::Failed { problem } => (RunState::Failed, Some(problem.clone())),
-            Outcome::Cancelled { problem } => (RunState::Cancelled, Some(problem.clone())),
-        };
-        self.state = state;
-        self.problem = problem;
-    }
-
-    fn step_mut(&mut self, envelope: &Envelope) -> Option<&mut StepView> {
-        let step = envelope.step.as_ref()?;
-        self.steps.iter_mut().rev().find(|s| s.id == *step)
-    }
-
-    fn push(&mut self, envelope: &Envelope, item: Item) {
-        if let Some(step) = self.step_mut(envelope) {
-            step.items.push(item);
-        }
-    }
-
-    fn turn_mut(&mut self, envelope: &Envelope, wanted: &CallId) -> Option<&mut Item> {
-        let step = self.step_mut(envelope)?;
-        step.items.iter_mut().rev().find(|item| matches!(item, Item::Turn { call, .. } if call == wanted))
-    }
-
-    fn tool_mut(&mut self, envelope: &Envelope, wanted: &str) -> Option<&mut Item> {
-        let step = self.step_mut(envelope)?;
-        step.items.iter_mut().rev().find(|item| matches!(item, Item::Tool { call, .. } if call.id == wanted))
-    }
-
-    fn turn_done(&mut self, envelope: &Envelope, call: &CallId, said: &str, thought: &str, used: &Usage) {
-        self.cost.prompt_tokens = self.cost.prompt_tokens.zip(used.prompt_tokens).map(|(a, b)| a.saturating_add(b));
-        self.cost.output_tokens = self.cost.output_tokens.zip(used.output_tokens).map(|(a, b)| a.saturating_add(b));
-        let mut local = true;
-        if let Some(Item::Turn { state, text, thinking, usage, route, .. }) = self.turn_mut(envelope, call) {
-            *state = TurnState::Done;
-            said.clone_into(text);
-            thought.clone_into(thinking);
-            *usage = Some(used.clone());
-            local = route.local;
-        }
-        if local {
-            self.cost.local_ms = self.cost.local_ms.saturating_add(used.total_ms);
-        } else {
-            self.cost.micros = None; // no price list yet, so the price is unknown
-        }
-    }
-
-    fn turn_failed(&mut self, envelope: &Envelope, call: &CallId, why: &Problem, partial: &str) {
-        if let Some(Item::Turn { state, text, problem, .. }) = self.turn_mut(envelope, call) {
-            *state = TurnState::Failed;
-            partial.clone_into(text);
-            *problem = Some(why.clone());
-        }
-    }
 }

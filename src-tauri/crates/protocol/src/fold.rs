@@ -1,0 +1,382 @@
+//! The fold from a run's events to what a screen shows of it.
+//!
+//! Pure and total: any sequence of events gives a view and never panics; a transition that `state` does not allow is
+//! ignored. The page folds the same events with the same rules; fixtures recorded by the suite hold both to the same
+//! result.
+
+use crate::error::{Code, Problem};
+use crate::event::Answer;
+use crate::event::{
+    AskKind, Check, ChecksVerdict, Cost, Envelope, Event, Outcome, Reviewer, StepPhase, StepResult, Usage,
+};
+use crate::ids::{CallId, StepId};
+use crate::view::{
+    ApprovalView, ChildView, Disposition, Item, RunState, RunSummary, RunView, Stall, StepView, TurnState,
+};
+
+impl RunView {
+    /// The view of a run from its first event; `None` where that is not its start.
+    pub fn start(first: &Envelope) -> Option<RunView> {
+        let (Some(run), Event::RunStarted { goal, flow, base, parent, forked, priority, .. }) =
+            (&first.run, &first.event)
+        else {
+            return None;
+        };
+        Some(RunView {
+            id: run.clone(),
+            goal: goal.clone(),
+            flow: flow.clone(),
+            base: base.clone(),
+            parent: parent.clone(),
+            forked: forked.clone(),
+            priority: *priority,
+            state: RunState::Created,
+            disposition: Disposition::Pending,
+            started_at_ms: first.at_ms,
+            updated_at_ms: first.at_ms,
+            last_seq: first.seq,
+            children: Vec::new(),
+            stalled: None,
+            compensating: None,
+            spec: None,
+            steps: Vec::new(),
+            approvals: Vec::new(),
+            checks: Vec::new(),
+            checks_missing: false,
+            reviews: Vec::new(),
+            checkpoint: None,
+            branch: None,
+            commits: Vec::new(),
+            cost: Cost { prompt_tokens: Some(0), output_tokens: Some(0), micros: Some(0), ..Cost::default() },
+            problem: None,
+            notices: Vec::new(),
+        })
+    }
+
+    /// The view of the run whose events these are; `None` where the first is not a run's start.
+    pub fn of<'a>(events: impl IntoIterator<Item = &'a Envelope>) -> Option<RunView> {
+        let mut events = events.into_iter();
+        let mut view = RunView::start(events.next()?)?;
+        for event in events {
+            view.apply(event);
+        }
+        Some(view)
+    }
+
+    /// Folds one more event of this run.
+    pub fn apply(&mut self, envelope: &Envelope) {
+        self.updated_at_ms = envelope.at_ms;
+        self.last_seq = envelope.seq;
+        match &envelope.event {
+            Event::RunInterrupted { .. } => self.enter(RunState::Interrupted),
+            Event::RunParked { problem } => {
+                let known = problem.code != Code::Indeterminate;
+                self.enter(if known { RunState::Parked } else { RunState::Indeterminate });
+                self.problem = Some(problem.clone());
+            }
+            Event::RunResumed { .. } => {
+                self.enter(self.open_state());
+                self.problem = None;
+                self.push(envelope, Item::Resumed { at_ms: envelope.at_ms });
+            }
+            Event::RunFinished { outcome } => self.finish(outcome),
+            Event::SlotAwaited { .. } => self.enter(RunState::WaitsForSlot),
+            Event::SlotGiven {} => self.go_on(),
+            Event::StallNoticed { turns, ms, last } => {
+                self.stalled = Some(Stall { turns: *turns, ms: *ms, last: last.clone() });
+            }
+            Event::CompensationStarted { problem } => {
+                self.compensating = Some(problem.clone());
+                self.go_on();
+            }
+            Event::StepUndone { undone, how } => {
+                if let Some(step) = self.steps.iter_mut().rev().find(|s| s.id == *undone) {
+                    step.undone = Some(how.clone());
+                }
+            }
+            Event::ChildStarted { child, goal } => {
+                let step = envelope.step.clone().unwrap_or_else(|| StepId::of("step", 1));
+                self.children.push(ChildView { run: child.clone(), step, goal: goal.clone(), outcome: None });
+                self.push(envelope, Item::Called { run: child.clone() });
+                self.go_on();
+            }
+            Event::ChildEnded { child, outcome } => {
+                if let Some(known) = self.children.iter_mut().find(|c| c.run == *child) {
+                    known.outcome = Some(outcome.clone());
+                }
+                if *outcome == Outcome::Done {
+                    self.stalled = None;
+                }
+                self.go_on();
+            }
+            Event::StepStarted { role, title, brief, phase, undo } => {
+                self.steps.push(StepView {
+                    id: envelope.step.clone().unwrap_or_else(|| StepId::of("step", 1)),
+                    role: role.clone(),
+                    title: title.clone(),
+                    brief: brief.clone(),
+                    phase: *phase,
+                    undo: undo.clone(),
+                    undone: None,
+                    result: None,
+                    started_at_ms: envelope.at_ms,
+                    ended_at_ms: None,
+                    items: Vec::new(),
+                });
+                self.go_on();
+            }
+            Event::StepFinished { result } => {
+                if let Some(step) = self.step_mut(envelope) {
+                    step.result = Some(result.clone());
+                    step.ended_at_ms = Some(envelope.at_ms);
+                }
+                if *result == StepResult::Done {
+                    self.stalled = None;
+                }
+            }
+            Event::CallStarted { call, role, route, .. } => {
+                self.cost.calls += 1;
+                let turn = Item::Turn {
+                    call: call.clone(),
+                    role: role.clone(),
+                    route: route.clone(),
+                    at_ms: envelope.at_ms,
+                    state: TurnState::Open,
+                    text: String::new(),
+                    thinking: String::new(),
+                    usage: None,
+                    problem: None,
+                };
+                self.push(envelope, turn);
+            }
+            Event::CallFinished { call, text, thinking, tool_calls, usage, .. } => {
+                self.turn_done(envelope, call, text, thinking, usage);
+                for tool_call in tool_calls {
+                    let item =
+                        Item::Tool { call: tool_call.clone(), verdict: None, line: None, ok: None, output: None };
+                    self.push(envelope, item);
+                }
+            }
+            Event::CallFailed { call, problem, partial } => self.turn_failed(envelope, call, problem, partial),
+            Event::ToolDecided { id, verdict: decided, .. } => {
+                if let Some(Item::Tool { verdict, .. }) = self.tool_mut(envelope, id) {
+                    *verdict = Some(decided.clone());
+                }
+            }
+            Event::ToolReturned { id, line: said, ok: worked, output: told, .. } => {
+                if let Some(Item::Tool { line, ok, output, .. }) = self.tool_mut(envelope, id) {
+                    *line = Some(said.clone());
+                    *ok = Some(*worked);
+                    *output = Some(told.clone());
+                }
+            }
+            Event::TurnCorrected { message } => self.push(envelope, Item::Corrected { message: message.clone() }),
+            Event::ApprovalRequested { approval, ask, expires_at_ms } => {
+                self.approvals.push(ApprovalView {
+                    id: approval.clone(),
+                    run: self.id.clone(),
+                    ask: ask.clone(),
+                    asked_at_ms: envelope.at_ms,
+                    expires_at_ms: *expires_at_ms,
+                    answer: None,
+                    note: String::new(),
+                });
+                self.push(envelope, Item::Asked { approval: approval.clone() });
+                self.go_on();
+            }
+            Event::ApprovalSettled { approval, answer, note, .. } => {
+                if let Some(asked) = self.approvals.iter_mut().find(|a| a.id == *approval) {
+                    asked.answer = Some(*answer);
+                    asked.note.clone_from(note);
+                }
+                self.go_on();
+            }
+            Event::SpecWritten { spec } => {
+                self.spec = Some(spec.clone());
+                self.stalled = None;
+            }
+            Event::CheckpointMade { checkpoint } => {
+                if self.checkpoint.as_ref().is_none_or(|before| before.tree != checkpoint.tree) {
+                    self.stalled = None;
+                }
+                self.checkpoint = Some(checkpoint.clone());
+            }
+            Event::CheckRecorded { check } => {
+                self.checks.push(check.clone());
+                let index = u32::try_from(self.checks.len() - 1).unwrap_or(u32::MAX);
+                self.push(envelope, Item::Checked { index });
+            }
+            Event::ChecksMissing { .. } => self.checks_missing = true,
+            Event::ReviewRecorded { review } => self.reviews.push(review.clone()),
+            Event::HandedOver { branch, commits } => {
+                self.branch = Some(branch.clone());
+                self.commits.clone_from(commits);
+            }
+            Event::RunAccepted { commit, .. } => self.disposition = Disposition::Accepted { commit: commit.clone() },
+            Event::RunDiscarded {} => self.disposition = Disposition::Discarded,
+            Event::Noticed { problem } => self.notices.push(problem.clone()),
+            Event::OwnerChanged { .. }
+            | Event::ProjectOpened { .. }
+            | Event::SettingsChanged { .. }
+            | Event::EgressRecorded { .. }
+            | Event::RunStarted { .. }
+            | Event::EffectIntended { .. }
+            | Event::EffectSettled { .. }
+            | Event::MessagePosted { .. }
+            | Event::MessageDead { .. }
+            | Event::DeadReplayed { .. }
+            | Event::BarrierOpened { .. }
+            | Event::VoteCast { .. }
+            | Event::BarrierClosed { .. }
+            | Event::JobQueued { .. }
+            | Event::JobLeased { .. }
+            | Event::JobEnded { .. }
+            | Event::ObjectMade { .. }
+            | Event::ObjectChanged { .. }
+            | Event::ObjectPassed { .. } => {}
+        }
+    }
+
+    /// Where it is when nothing holds it up.
+    pub fn working_state(&self) -> RunState {
+        match self.steps.last() {
+            _ if self.compensating.is_some() => RunState::Compensating,
+            None => RunState::Created,
+            Some(step) if step.phase == StepPhase::Planning => RunState::Planning,
+            Some(_) => RunState::Running,
+        }
+    }
+
+    /// Where it is by its open questions and children, whatever else holds it up.
+    pub fn open_state(&self) -> RunState {
+        match self.pending_approval().map(|asked| asked.ask.kind()) {
+            Some(AskKind::Question) => RunState::WaitsForAnswer,
+            Some(AskKind::Budget) => RunState::WaitsForBudget,
+            Some(AskKind::HandOver | AskKind::Command | AskKind::Tool) => RunState::WaitsForApproval,
+            None if self.children.iter().any(|child| child.outcome.is_none()) => RunState::WaitsForChild,
+            None => self.working_state(),
+        }
+    }
+
+    /// The question that waits, if one does.
+    pub fn pending_approval(&self) -> Option<&ApprovalView> {
+        self.approvals.iter().find(|a| a.answer.is_none())
+    }
+
+    /// The checks recorded on `tree`, each as it ended last.
+    pub fn latest_checks(&self, tree: &str) -> Vec<&Check> {
+        let mut latest: Vec<&Check> = Vec::new();
+        for check in self.checks.iter().filter(|c| c.tree == tree) {
+            latest.retain(|c| c.name != check.name);
+            latest.push(check);
+        }
+        latest
+    }
+
+    /// What the checks recorded on `tree` say.
+    pub fn checks_of(&self, tree: &str) -> ChecksVerdict {
+        match self.latest_checks(tree).as_slice() {
+            [] => ChecksVerdict::NoneDeclared,
+            all if all.iter().all(|c| c.passed()) => ChecksVerdict::Passed,
+            _ => ChecksVerdict::Failed,
+        }
+    }
+
+    /// Whether the last review of `tree` by a role approves it.
+    pub fn approved_by_role(&self, tree: &str) -> bool {
+        self.reviews
+            .iter()
+            .rev()
+            .find(|r| r.tree == tree && matches!(r.by, Reviewer::Role { .. }))
+            .is_some_and(|r| r.answer == Answer::Approve)
+    }
+
+    /// The run as a line of a list.
+    pub fn summary(&self) -> RunSummary {
+        RunSummary {
+            id: self.id.clone(),
+            goal: self.goal.clone(),
+            state: self.state,
+            disposition: self.disposition.clone(),
+            started_at_ms: self.started_at_ms,
+            updated_at_ms: self.updated_at_ms,
+            files: self.checkpoint.as_ref().map_or(0, |c| u32::try_from(c.files.len()).unwrap_or(u32::MAX)),
+            parent: self.parent.as_ref().map(|parent| parent.run.clone()),
+            priority: self.priority,
+            questions: u32::try_from(self.approvals.iter().filter(|a| a.answer.is_none()).count()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Goes on from what held it up, unless it rests.
+    fn go_on(&mut self) {
+        if !self.state.rests() {
+            self.enter(self.open_state());
+        }
+    }
+
+    /// Goes where the table of transitions lets it; stays otherwise.
+    fn enter(&mut self, next: RunState) {
+        if self.state.may_become(next) {
+            self.state = next;
+        }
+    }
+
+    fn finish(&mut self, outcome: &Outcome) {
+        let (state, problem) = match outcome {
+            Outcome::Done => (RunState::Done, None),
+            Outcome::Failed { problem } => (RunState::Failed, Some(problem.clone())),
+            Outcome::Cancelled { problem } => (RunState::Cancelled, Some(problem.clone())),
+        };
+        if self.state.may_become(state) {
+            self.state = state;
+            self.problem = problem;
+        }
+    }
+
+    fn step_mut(&mut self, envelope: &Envelope) -> Option<&mut StepView> {
+        let step = envelope.step.as_ref()?;
+        self.steps.iter_mut().rev().find(|s| s.id == *step)
+    }
+
+    fn push(&mut self, envelope: &Envelope, item: Item) {
+        if let Some(step) = self.step_mut(envelope) {
+            step.items.push(item);
+        }
+    }
+
+    fn turn_mut(&mut self, envelope: &Envelope, wanted: &CallId) -> Option<&mut Item> {
+        let step = self.step_mut(envelope)?;
+        step.items.iter_mut().rev().find(|item| matches!(item, Item::Turn { call, .. } if call == wanted))
+    }
+
+    fn tool_mut(&mut self, envelope: &Envelope, wanted: &str) -> Option<&mut Item> {
+        let step = self.step_mut(envelope)?;
+        step.items.iter_mut().rev().find(|item| matches!(item, Item::Tool { call, .. } if call.id == wanted))
+    }
+
+    fn turn_done(&mut self, envelope: &Envelope, call: &CallId, said: &str, thought: &str, used: &Usage) {
+        self.cost.prompt_tokens = self.cost.prompt_tokens.zip(used.prompt_tokens).map(|(a, b)| a.saturating_add(b));
+        self.cost.output_tokens = self.cost.output_tokens.zip(used.output_tokens).map(|(a, b)| a.saturating_add(b));
+        let mut local = true;
+        if let Some(Item::Turn { state, text, thinking, usage, route, .. }) = self.turn_mut(envelope, call) {
+            *state = TurnState::Done;
+            said.clone_into(text);
+            thought.clone_into(thinking);
+            *usage = Some(used.clone());
+            local = route.local;
+        }
+        if local {
+            self.cost.local_ms = self.cost.local_ms.saturating_add(used.total_ms);
+        } else {
+            self.cost.micros = None; // no price list yet, so the price is unknown
+        }
+    }
+
+    fn turn_failed(&mut self, envelope: &Envelope, call: &CallId, why: &Problem, partial: &str) {
+        if let Some(Item::Turn { state, text, problem, .. }) = self.turn_mut(envelope, call) {
+            *state = TurnState::Failed;
+            partial.clone_into(text);
+            *problem = Some(why.clone());
+        }
+    }
+}
