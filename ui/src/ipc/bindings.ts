@@ -76,7 +76,7 @@ kind: ProviderKind,
  */
 base_url: string, };
 
-export type ProviderKind = "ollama" | "open_ai";
+export type ProviderKind = "ollama" | "open_ai" | "anthropic";
 
 export type ModelChoice = { 
 /**

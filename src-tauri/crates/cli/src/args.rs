@@ -243,6 +243,7 @@ pub struct DemoArgs {
 pub enum ServerKind {
     Ollama,
     Openai,
+    Anthropic,
 }
 
 impl From<ServerKind> for ProviderKind {
@@ -250,6 +251,7 @@ impl From<ServerKind> for ProviderKind {
         match kind {
             ServerKind::Ollama => ProviderKind::Ollama,
             ServerKind::Openai => ProviderKind::OpenAi,
+            ServerKind::Anthropic => ProviderKind::Anthropic,
         }
     }
 }

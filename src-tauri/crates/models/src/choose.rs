@@ -95,7 +95,9 @@ fn take(views: &[ProviderView], choice: &ModelChoice, settings: &Settings, why: 
                 ProviderKind::Ollama => {
                     format!("Fetch it with `ollama pull {}` or choose another model.", choice.model)
                 }
-                ProviderKind::OpenAi => "Load it in the server or choose another model.".to_owned(),
+                ProviderKind::OpenAi | ProviderKind::Anthropic => {
+                    "Load it in the server or choose another model.".to_owned()
+                }
             },
         )
         .with_details(view.models.iter().map(|model| model.name.clone())));
@@ -118,7 +120,7 @@ fn chosen(view: &ProviderView, model: &ModelView, why: &str) -> Chosen {
     let context = match view.kind {
         ProviderKind::Ollama => Some(model.context.map_or(WORKING_CONTEXT, |most| most.min(WORKING_CONTEXT))),
         // The length is set when that server starts; it is not asked for with a request.
-        ProviderKind::OpenAi => model.context,
+        ProviderKind::OpenAi | ProviderKind::Anthropic => model.context,
     };
     Chosen {
         provider: ProviderSettings { id: view.id.clone(), kind: view.kind, base_url: view.base_url.clone() },
@@ -137,6 +139,6 @@ fn chosen(view: &ProviderView, model: &ModelView, why: &str) -> Chosen {
 fn same_name(kind: ProviderKind, have: &str, asked: &str) -> bool {
     match kind {
         ProviderKind::Ollama => have == asked || have.strip_suffix(":latest") == Some(asked),
-        ProviderKind::OpenAi => have == asked,
+        ProviderKind::OpenAi | ProviderKind::Anthropic => have == asked,
     }
 }

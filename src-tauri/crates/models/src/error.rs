@@ -118,7 +118,9 @@ impl CallError {
                 format!("No model server answers at {at}."),
                 match provider.kind {
                     ProviderKind::Ollama => "Start Ollama (`ollama serve`) or choose another server in the settings.",
-                    ProviderKind::OpenAi => "Start the server or choose another one in the settings.",
+                    ProviderKind::OpenAi | ProviderKind::Anthropic => {
+                        "Start the server or choose another one in the settings."
+                    }
                 },
             )
             .with_details([reason.clone()]),
@@ -132,7 +134,9 @@ impl CallError {
                 format!("The server at {at} does not have the model `{model}`."),
                 match provider.kind {
                     ProviderKind::Ollama => format!("Fetch it with `ollama pull {model}` or choose another model."),
-                    ProviderKind::OpenAi => "Load it in the server or choose another model.".to_owned(),
+                    ProviderKind::OpenAi | ProviderKind::Anthropic => {
+                        "Load it in the server or choose another model.".to_owned()
+                    }
                 },
             )
             .with_details([text.clone()]),

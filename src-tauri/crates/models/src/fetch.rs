@@ -24,6 +24,12 @@ pub(crate) fn join(base: &str, path: &str) -> String {
     format!("{}{path}", base.trim_end_matches('/'))
 }
 
+/// A base up to `/v1`, whether or not the settings say it.
+pub(crate) fn versioned(base: &str) -> String {
+    let base = base.trim_end_matches('/');
+    if base.ends_with("/v1") { base.to_owned() } else { format!("{base}/v1") }
+}
+
 /// A `POST` with a JSON body.
 pub(crate) fn post(url: String, body: &Value, purpose: &'static str, limits: HttpLimits) -> HttpRequest {
     HttpRequest {

@@ -5,6 +5,7 @@
 //! Whether a call may be made at all, and what is done with its tool calls, is not decided here.
 
 mod address;
+mod anthropic;
 mod chat;
 mod choose;
 mod error;
@@ -16,6 +17,7 @@ mod ollama;
 mod openai;
 mod provider;
 mod refusal;
+mod sse;
 mod stream;
 mod turn;
 

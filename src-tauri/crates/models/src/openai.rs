@@ -1,14 +1,14 @@
 //! OpenAI-style chat completions, as local servers really speak them.
 //!
-//! Reads server-sent events (WHATWG HTML, section 9.2), and a plain document where a server does not stream.
+//! How a stream of events is cut into objects is `sse`'s part; what they mean stands here.
 
 use crate::chat::{ChatRequest, Message, ModelStream};
 use crate::error::{CallError, clip};
 use crate::fetch;
-use crate::lines::LONGEST_LINE;
 use crate::ollama::tool;
 use crate::provider::Provider;
 use crate::refusal;
+use crate::sse::{Events, Sent};
 use crate::stream::{Found, Reader, Sending, keep};
 use atelier_protocol::event::{Stop, Usage};
 use atelier_protocol::op::Phase;
@@ -29,7 +29,7 @@ pub(crate) struct OpenAi {
 
 impl Provider for OpenAi {
     fn chat(&self, request: ChatRequest) -> ModelStream {
-        let url = fetch::join(&self.base(), "/chat/completions");
+        let url = fetch::join(&fetch::versioned(&self.settings.base_url), "/chat/completions");
         let (tools, ids) = keep(&request);
         Sending {
             http: self.http.clone(),
@@ -61,14 +61,8 @@ impl Provider for OpenAi {
 }
 
 impl OpenAi {
-    /// The address up to `/v1`, whether or not the settings say it.
-    fn base(&self) -> String {
-        let base = self.settings.base_url.trim_end_matches('/');
-        if base.ends_with("/v1") { base.to_owned() } else { format!("{base}/v1") }
-    }
-
     async fn inventory(&self, local: bool) -> Result<Vec<ModelView>, CallError> {
-        let list = fetch::get(&*self.http, &self.base(), "/models").await?.document()?;
+        let list = fetch::get(&*self.http, &fetch::versioned(&self.settings.base_url), "/models").await?.document()?;
         let Some(entries) = list["data"].as_array() else {
             return Err(CallError::Unreadable { text: clip(&list.to_string()) });
         };
@@ -141,46 +135,25 @@ struct Coming {
 /// Reads the stream of `/v1/chat/completions`.
 #[derive(Debug, Default)]
 struct Chat {
-    /// Data of an event whose JSON goes on in the next `data:` line.
-    data: String,
-    /// A plain document, where the body is none of events.
-    document: String,
+    events: Events,
     calls: Vec<Coming>,
     usage: Usage,
     reason: Option<String>,
-    heard: bool,
 }
 
 impl Reader for Chat {
     fn line(&mut self, line: &str, found: &mut Vec<Found>) -> Result<(), CallError> {
-        if !self.document.is_empty() || (!self.heard && line.trim_start().starts_with('{')) {
-            self.document.push_str(line);
-            self.document.push('\n');
-            let fits = self.document.len() <= LONGEST_LINE;
-            return if fits { Ok(()) } else { Err(CallError::TooLong { limit: LONGEST_LINE }) };
+        match self.events.line(line)? {
+            Sent::Nothing => {}
+            Sent::Object(object) => self.chunk(&object, found)?,
+            Sent::Done => self.finish(found),
         }
-        let (field, value) = line.split_once(':').unwrap_or((line, ""));
-        let value = value.strip_prefix(' ').unwrap_or(value);
-        match field {
-            // The end of an event. Data that is no JSON by now never will be.
-            "" if line.is_empty() => match std::mem::take(&mut self.data) {
-                data if data.is_empty() => Ok(()),
-                data => Err(CallError::Unreadable { text: clip(&data) }),
-            },
-            // A comment, which keeps the connection open.
-            "" => Ok(()),
-            "data" => self.data(value, found),
-            "error" => Err(refusal::of_stream(&serde_json::from_str(value).unwrap_or_else(|_| value.into()))),
-            "event" | "id" | "retry" => Ok(()),
-            _ if self.heard => Ok(()),
-            _ => Err(CallError::Unreadable { text: clip(line) }),
-        }
+        Ok(())
     }
 
     fn end(&mut self, found: &mut Vec<Found>) -> Result<(), CallError> {
-        let document = std::mem::take(&mut self.document);
-        if !document.is_empty() {
-            self.chunk(&fetch::object(&document)?, found)?;
+        if let Some(document) = self.events.document()? {
+            self.chunk(&document, found)?;
         }
         if self.reason.is_some() {
             self.finish(found);
@@ -191,29 +164,6 @@ impl Reader for Chat {
 }
 
 impl Chat {
-    fn data(&mut self, value: &str, found: &mut Vec<Found>) -> Result<(), CallError> {
-        self.heard = true;
-        if self.data.is_empty() && value.trim() == "[DONE]" {
-            self.finish(found);
-            return Ok(());
-        }
-        if !self.data.is_empty() {
-            self.data.push('\n');
-        }
-        self.data.push_str(value);
-        if self.data.len() > LONGEST_LINE {
-            return Err(CallError::TooLong { limit: LONGEST_LINE });
-        }
-        // An event may have several data lines; nearly all have one, which is read without waiting for the blank line.
-        match fetch::object(&self.data) {
-            Ok(object) => {
-                self.data.clear();
-                self.chunk(&object, found)
-            }
-            Err(_) => Ok(()),
-        }
-    }
-
     fn chunk(&mut self, object: &Value, found: &mut Vec<Found>) -> Result<(), CallError> {
         if let Some(error) = object.get("error").filter(|error| !error.is_null()) {
             return Err(refusal::of_stream(error));

@@ -1,5 +1,6 @@
 //! A model server, whatever its dialect.
 
+use crate::anthropic::Anthropic;
 use crate::chat::{ChatRequest, ModelStream};
 use crate::ollama::Ollama;
 use crate::openai::OpenAi;
@@ -25,5 +26,6 @@ pub fn provider(settings: &ProviderSettings, http: Arc<dyn Http>, clock: Arc<dyn
     match settings.kind {
         ProviderKind::Ollama => Arc::new(Ollama { settings, http, clock }),
         ProviderKind::OpenAi => Arc::new(OpenAi { settings, http, clock }),
+        ProviderKind::Anthropic => Arc::new(Anthropic { settings, http, clock }),
     }
 }

@@ -29,11 +29,11 @@ pub(crate) fn of_answer(status: u16, headers: &[(String, String)], body: &str) -
     let retry_after = headers.iter().find(|(name, _)| name == "retry-after");
     let retry_after = retry_after.and_then(|(_, value)| value.trim().parse().ok()).map(Duration::from_secs);
     let document = serde_json::from_str::<Value>(body).ok();
-    let known = document.is_some();
+    // A server that knows the route and lacks the model says so in a document of the dialect.
+    let known = document.as_ref().is_some_and(|value| value.get("error").or_else(|| value.get("message")).is_some());
     let said =
         document.map_or_else(|| Said { text: body.trim().to_owned(), kind: String::new() }, |value| said(&value));
     match status {
-        // A page in words is a server that does not know the route, not one that lacks the model.
         404 if !known => CallError::Unreadable { text: clip(&said.text) },
         404 => CallError::ModelMissing { text: clip(&said.text) },
         _ => classify(status, said, retry_after),
@@ -108,7 +108,9 @@ mod tests {
 
     #[test]
     fn a_missing_route_is_not_a_missing_model() {
-        assert!(matches!(of_answer(404, &[], "404 page not found"), CallError::Unreadable { .. }));
+        for page in ["404 page not found", r#"{"detail":"Not Found"}"#] {
+            assert!(matches!(of_answer(404, &[], page), CallError::Unreadable { .. }), "{page}");
+        }
         assert!(matches!(
             of_answer(404, &[], r#"{"error":"model 'x' not found"}"#),
             CallError::ModelMissing { text } if text == "model 'x' not found"

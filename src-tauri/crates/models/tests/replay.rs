@@ -47,15 +47,19 @@ fn recording(name: String, value: &Value) -> Option<Recording> {
     let kind = match value["request"]["path"].as_str()? {
         "/api/chat" => ProviderKind::Ollama,
         "/v1/chat/completions" => ProviderKind::OpenAi,
+        "/v1/messages" => ProviderKind::Anthropic,
         _ => return None,
     };
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let headers = value["headers"].as_object()?.iter().map(|(key, value)| (key.to_lowercase(), text(value)));
     let chunks = value["chunks"].as_array()?.iter().map(|chunk| Bytes::from(text(&chunk[1])));
-    let tools = value["request"]["body"]["tools"].as_array().into_iter().flatten().map(|tool| ToolSpec {
-        name: text(&tool["function"]["name"]),
-        description: text(&tool["function"]["description"]),
-        parameters: tool["function"]["parameters"].clone(),
+    let tools = value["request"]["body"]["tools"].as_array().into_iter().flatten().map(|tool| {
+        let (told, schema) = tool.get("function").map_or((tool, "input_schema"), |told| (told, "parameters"));
+        ToolSpec {
+            name: text(&told["name"]),
+            description: text(&told["description"]),
+            parameters: told[schema].clone(),
+        }
     });
     Some(Recording {
         name,
@@ -76,7 +80,9 @@ struct Replay {
 
 impl Http for Replay {
     fn send(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpError>> {
-        let chat = request.url.ends_with("/api/chat") || request.url.ends_with("/v1/chat/completions");
+        let chat = request.url.ends_with("/api/chat")
+            || request.url.ends_with("/v1/chat/completions")
+            || request.url.ends_with("/v1/messages");
         let (status, chunks) = if chat { (self.status, self.chunks.clone()) } else { (404, Vec::new()) };
         let headers = self.headers.clone();
         async move { Ok(HttpResponse { status, headers, body: stream::iter(chunks.into_iter().map(Ok)).boxed() }) }

@@ -56,6 +56,8 @@ pub enum ProviderKind {
     Ollama,
     /// OpenAI-style chat completions (`/v1/chat/completions`).
     OpenAi,
+    /// Anthropic's messages (`/v1/messages`).
+    Anthropic,
 }
 
 /// A model of a provider.
