@@ -2072,6 +2072,10 @@ started_at_ms: number,
  */
 updated_at_ms: number, 
 /**
+ * The number of its last event: what a reader of the list knows of it.
+ */
+last_seq: Seq, 
+/**
  * Files changed so far.
  */
 files: number, 
@@ -2086,7 +2090,11 @@ priority: Priority,
 /**
  * Questions that wait for the user.
  */
-questions: number, };
+questions: number, 
+/**
+ * Whether it was noticed that it gets nowhere.
+ */
+stalled: boolean, };
 
 export type DiffView = { 
 /**
@@ -2795,3 +2803,22 @@ phase: Phase,
 text: string, };
 
 export type Phase = "loading" | "reading" | "thinking" | "answering";
+
+/** What each state of a run means, and where a run may go from there besides staying. */
+export const STATES: Readonly<Record<RunState, { final: boolean, at_work: boolean, waits_for_user: boolean, rests: boolean, next: readonly RunState[] }>> = {
+  created: { final: false, at_work: true, waits_for_user: false, rests: false, next: ["planning", "running", "waits_for_approval", "waits_for_answer", "waits_for_budget", "waits_for_slot", "waits_for_child", "indeterminate", "parked", "interrupted", "compensating", "failed", "cancelled"] },
+  planning: { final: false, at_work: true, waits_for_user: false, rests: false, next: ["running", "waits_for_approval", "waits_for_answer", "waits_for_budget", "waits_for_slot", "waits_for_child", "indeterminate", "parked", "interrupted", "compensating", "done", "failed", "cancelled"] },
+  running: { final: false, at_work: true, waits_for_user: false, rests: false, next: ["planning", "waits_for_approval", "waits_for_answer", "waits_for_budget", "waits_for_slot", "waits_for_child", "indeterminate", "parked", "interrupted", "compensating", "done", "failed", "cancelled"] },
+  waits_for_approval: { final: false, at_work: false, waits_for_user: true, rests: false, next: ["created", "planning", "running", "waits_for_answer", "waits_for_budget", "waits_for_slot", "waits_for_child", "indeterminate", "parked", "interrupted", "compensating", "failed", "cancelled"] },
+  waits_for_answer: { final: false, at_work: false, waits_for_user: true, rests: false, next: ["created", "planning", "running", "waits_for_approval", "waits_for_budget", "waits_for_slot", "waits_for_child", "indeterminate", "parked", "interrupted", "compensating", "failed", "cancelled"] },
+  waits_for_budget: { final: false, at_work: false, waits_for_user: true, rests: false, next: ["created", "planning", "running", "waits_for_approval", "waits_for_answer", "waits_for_slot", "waits_for_child", "indeterminate", "parked", "interrupted", "compensating", "failed", "cancelled"] },
+  waits_for_slot: { final: false, at_work: false, waits_for_user: false, rests: false, next: ["created", "planning", "running", "waits_for_approval", "waits_for_answer", "waits_for_budget", "waits_for_child", "indeterminate", "parked", "interrupted", "compensating", "failed", "cancelled"] },
+  waits_for_child: { final: false, at_work: false, waits_for_user: false, rests: false, next: ["created", "planning", "running", "waits_for_approval", "waits_for_answer", "waits_for_budget", "waits_for_slot", "indeterminate", "parked", "interrupted", "compensating", "failed", "cancelled"] },
+  indeterminate: { final: false, at_work: false, waits_for_user: false, rests: true, next: ["created", "planning", "running", "waits_for_approval", "waits_for_answer", "waits_for_budget", "waits_for_slot", "waits_for_child", "parked", "compensating", "failed", "cancelled"] },
+  parked: { final: false, at_work: false, waits_for_user: false, rests: true, next: ["created", "planning", "running", "waits_for_approval", "waits_for_answer", "waits_for_budget", "waits_for_slot", "waits_for_child", "indeterminate", "compensating", "failed", "cancelled"] },
+  interrupted: { final: false, at_work: false, waits_for_user: false, rests: true, next: ["created", "planning", "running", "waits_for_approval", "waits_for_answer", "waits_for_budget", "waits_for_slot", "waits_for_child", "indeterminate", "parked", "compensating", "failed", "cancelled"] },
+  compensating: { final: false, at_work: true, waits_for_user: false, rests: false, next: ["waits_for_approval", "waits_for_answer", "waits_for_budget", "waits_for_slot", "waits_for_child", "indeterminate", "parked", "interrupted", "failed", "cancelled"] },
+  done: { final: true, at_work: false, waits_for_user: false, rests: false, next: [] },
+  failed: { final: true, at_work: false, waits_for_user: false, rests: false, next: [] },
+  cancelled: { final: true, at_work: false, waits_for_user: false, rests: false, next: [] },
+};

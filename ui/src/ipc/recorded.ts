@@ -107,6 +107,22 @@ export function play(recording: Recording, options: PlayOptions): Port {
       case 'list_projects':
       case 'enrol_project':
       case 'record_egress':
+      case 'fork_run':
+      case 'hash_state':
+      case 'check_store':
+      case 'back_up_store':
+      case 'prune_store':
+      case 'post_message':
+      case 'read_messages':
+      case 'list_topics':
+      case 'list_dead':
+      case 'replay_dead':
+      case 'queue_job':
+      case 'list_jobs':
+      case 'cancel_job':
+      case 'tell_object':
+      case 'show_object':
+      case 'list_objects':
         throw ONLY_A_RECORDING;
     }
   };

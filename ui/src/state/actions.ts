@@ -2,6 +2,7 @@
 //
 // Rule: an action that cannot be done now is not in the list; its key then does nothing.
 
+import { STATES } from '../ipc/bindings';
 import type { Atelier } from './atelier.svelte';
 import type { Desk } from './desk.svelte';
 import { firstLine } from './format';
@@ -78,11 +79,11 @@ function ofRun(desk: Desk, hands: Hands, add: Add): void {
   }
   if (run !== null) {
     const pending = run.disposition.disposition === 'pending';
-    if (run.state === 'waits_for_approval') {
+    if (STATES[run.state].waits_for_user) {
       add('approve', 'Go to Approve', () => answer(desk, hands, 'approve'));
       add('reject', 'Go to Reject', () => answer(desk, hands, 'reject'));
     }
-    if (run.state === 'parked' || run.state === 'interrupted') add('resume', 'Resume the run', () => void desk.resume(run.id));
+    if (STATES[run.state].rests) add('resume', 'Resume the run', () => void desk.resume(run.id));
     if (run.state === 'done' && pending) add('accept', 'Accept the result', () => void desk.accept(run.id));
     if (isOver(run.state) && run.state !== 'done' && pending) add('again', 'Use the goal again', () => desk.again(run));
     if (isOver(run.state) && pending) {

@@ -3,8 +3,9 @@
 // Rule: the state comes only from the subscription; an act asks the owner and then waits for the journal to say
 // what happened. Nothing is shown as done because it was asked for.
 
-import type {
-  AcceptMode, DiffView, ExportFormat, Hash, ModelChoice, Op, Problem, ProjectView, ProviderView, Reply, RunId, RunView,
+import {
+  STATES, type AcceptMode, type DiffView, type ExportFormat, type Hash, type ModelChoice, type Op, type Problem, type ProjectView,
+  type ProviderView, type Reply, type RunId, type RunView,
 } from '../ipc/bindings';
 import { asProblem, expectReply, type Port } from '../ipc/port';
 import { FIRST, move, type DiffPlace } from './diff';
@@ -69,7 +70,7 @@ export class Desk {
   });
   readonly runs = $derived(runsOf(this.state));
   readonly run: RunView | null = $derived(this.selected === null ? null : (this.state.runs[this.selected] ?? null));
-  readonly waiting = $derived(this.runs.filter((run) => run.state === 'waits_for_approval'));
+  readonly waiting = $derived(this.runs.filter((run) => STATES[run.state].waits_for_user));
   /** The run that the bottom line speaks of: the selected one if somebody works on it, else the newest such. */
   readonly active: RunView | null = $derived(
     this.run !== null && isActive(this.run.state) ? this.run : (this.runs.find((run) => isActive(run.state)) ?? null),
@@ -77,11 +78,11 @@ export class Desk {
 
   /** The one thing that is brass now. */
   readonly primary: Primary = $derived.by(() => {
-    if (this.run?.state === 'waits_for_approval') return 'approve';
+    if (this.run !== null && STATES[this.run.state].waits_for_user) return 'approve';
     if (this.waiting.length > 0) return 'waiting';
     if (this.run?.state === 'done' && this.run.disposition.disposition === 'pending') return 'accept';
-    if (this.run?.state === 'parked' || this.run?.state === 'interrupted') return 'resume';
-    return this.run?.state === 'running' ? null : 'start';
+    if (this.run !== null && STATES[this.run.state].rests) return 'resume';
+    return this.run !== null && isActive(this.run.state) ? null : 'start';
   });
 
   constructor(port: Port, project: ProjectView, tour = false) {
@@ -159,9 +160,8 @@ export class Desk {
     if (this.doing('start', '')) return false;
     this.goalProblem = null;
     const goal = this.goal;
-    const reply = await this.#ask('start', '', { op: 'start_run', goal, model, approve: [], deny_asks: false }, (problem) => {
-      this.goalProblem = problem;
-    });
+    const op: Op = { op: 'start_run', goal, model, approve: [], deny_asks: false, flow: null, priority: 'normal', budget_tokens: null };
+    const reply = await this.#ask('start', '', op, (problem) => (this.goalProblem = problem));
     if (reply === null) return false;
     try {
       const run = expectReply(reply, 'run').value;

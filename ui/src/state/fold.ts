@@ -46,6 +46,8 @@ function keyOf(item: Item, index: number): string {
       return `asked.${item.approval}`;
     case 'checked':
       return `checked.${item.index}`;
+    case 'called':
+      return `called.${item.run}`;
     case 'corrected':
     case 'resumed':
       return `${item.item}.${index}`;

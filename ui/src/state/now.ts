@@ -4,6 +4,7 @@
 
 import type { Item, ProjectView, RunView } from '../ipc/bindings';
 import type { DraftText } from './drafts';
+import { firstLine } from './format';
 import { openStep, phaseWord, roleOf } from './words';
 
 export interface Doing {
@@ -17,19 +18,36 @@ export interface Doing {
 export function doingNow(run: RunView, drafts: Readonly<Record<string, DraftText>>, project: ProjectView): Doing {
   const step = openStep(run);
   const role = step?.role == null ? null : roleOf(project, step.role).title;
+  const still = (what: string, since = run.updated_at_ms): Doing => ({ role: null, what, model: null, since });
+  const askedAt = run.approvals.find((approval) => approval.answer === null)?.asked_at_ms;
   switch (run.state) {
-    case 'waits_for_approval': {
-      const asked = run.approvals.find((approval) => approval.answer === null);
-      return { role: null, what: 'waits for your answer', model: null, since: asked?.asked_at_ms ?? run.updated_at_ms };
+    case 'waits_for_approval':
+      return still('waits for your answer', askedAt);
+    case 'waits_for_answer':
+      return still('asks you a question', askedAt);
+    case 'waits_for_budget':
+      return still('has used its budget and asks for more', askedAt);
+    case 'waits_for_slot':
+      return still('waits until another run makes room');
+    case 'waits_for_child': {
+      const child = run.children.find((one) => one.outcome === null);
+      return still(child === undefined ? 'waits for a child run' : `waits for its child run “${firstLine(child.goal)}”`);
     }
+    case 'indeterminate':
+      return still('rests: it cannot be known whether its last act happened');
     case 'parked':
-      return { role: null, what: 'is parked until something is mended', model: null, since: run.updated_at_ms };
+      return still('is parked until something is mended');
     case 'interrupted':
-      return { role: null, what: 'was interrupted', model: null, since: run.updated_at_ms };
+      return still('was interrupted');
     case 'done':
     case 'failed':
     case 'cancelled':
-      return { role: null, what: 'is over', model: null, since: run.updated_at_ms };
+      return still('is over');
+    case 'created':
+      return still('begins');
+    case 'compensating':
+      return still('failed and undoes what its steps did');
+    case 'planning':
     case 'running':
       break;
   }

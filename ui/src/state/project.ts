@@ -2,8 +2,9 @@
 //
 // Rule: pure. Frames in, next state out; an event seen before changes nothing; a draft never outlives its turn.
 
-import type {
-  CallId, Envelope, Frame, Problem, PromptRecord, RoleId, Route, RunId, RunState, RunView, Seq, StepId, Stop,
+import {
+  STATES, type CallId, type Envelope, type Frame, type Problem, type PromptRecord, type RoleId, type Route, type RunId, type RunState,
+  type RunView, type Seq, type StepId, type Stop,
 } from '../ipc/bindings';
 import { draftNext, type DraftText } from './drafts';
 import { reduce } from './reduce';
@@ -123,14 +124,14 @@ export function runsOf(state: ProjectState): RunView[] {
   return Object.values(state.runs).sort((a, b) => b.started_at_ms - a.started_at_ms || (a.id < b.id ? 1 : -1));
 }
 
-/** Whether somebody works on the run or it waits for an answer. */
+/** Whether a process works on the run or goes on by itself as soon as it has what it waits for. */
 export function isActive(state: RunState): boolean {
-  return state === 'running' || state === 'waits_for_approval';
+  return !STATES[state].final && !STATES[state].rests;
 }
 
 /** Whether the run has come to its end. */
 export function isOver(state: RunState): boolean {
-  return state === 'done' || state === 'failed' || state === 'cancelled';
+  return STATES[state].final;
 }
 
 /** The runs whose state differs between two states of the project, for those who listen instead of look. */

@@ -1,15 +1,17 @@
 // What the events of one run add up to: the page's twin of the fold in the protocol crate.
 //
 // Rule: pure, and equal to the other fold for every event; a new kind of event does not compile until it is
-// decided here. Drafts and prompts are kept elsewhere (`project.ts`).
+// decided here. Transitions come from the generated table. Drafts and prompts are kept elsewhere (`project.ts`).
 
-import type { CallId, Envelope, Event, Item, RunView, StepView, Usage } from '../ipc/bindings';
+import { STATES, type CallId, type Envelope, type Event, type Item, type RunState, type RunSummary, type RunView, type StepView, type Usage } from '../ipc/bindings';
 
 type Payload<K extends Event['kind']> = Extract<Event, { kind: K }>['payload'];
 type Turn = Extract<Item, { item: 'turn' }>;
 type Tool = Extract<Item, { item: 'tool' }>;
 
 const U32 = 0xffff_ffff;
+/** The step of an event that names none. */
+const NO_STEP = 'step.1';
 
 /** The view after one more event; null while there is no run yet. */
 export function reduce(view: RunView | null, envelope: Envelope): RunView | null {
@@ -19,17 +21,23 @@ export function reduce(view: RunView | null, envelope: Envelope): RunView | null
 /** The view of a run from its first event; null where that is not its start. */
 export function start(first: Envelope): RunView | null {
   if (first.kind !== 'run_started' || first.run === null) return null;
-  const { goal, flow, base } = first.payload;
+  const { goal, flow, base, parent, forked, priority } = first.payload;
   return {
     id: first.run,
     goal,
     flow,
     base,
-    state: 'running',
+    parent,
+    forked,
+    priority,
+    state: 'created',
     disposition: { disposition: 'pending' },
     started_at_ms: first.at_ms,
     updated_at_ms: first.at_ms,
     last_seq: first.seq,
+    children: [],
+    stalled: null,
+    compensating: null,
     spec: null,
     steps: [],
     approvals: [],
@@ -50,22 +58,40 @@ export function apply(before: RunView, envelope: Envelope): RunView {
   const view: RunView = { ...before, updated_at_ms: envelope.at_ms, last_seq: envelope.seq };
   switch (envelope.kind) {
     case 'run_interrupted':
-      return { ...view, state: 'interrupted' };
-    case 'run_parked':
-      return { ...view, state: 'parked', problem: envelope.payload.problem };
+      return enter(view, 'interrupted');
+    case 'run_parked': {
+      const { problem } = envelope.payload;
+      return { ...enter(view, problem.code === 'indeterminate' ? 'indeterminate' : 'parked'), problem };
+    }
     case 'run_resumed':
-      return push(
-        { ...view, state: waits(view) ? 'waits_for_approval' : 'running', problem: null },
-        envelope,
-        { item: 'resumed', at_ms: envelope.at_ms },
-      );
+      return push({ ...enter(view, openState(view)), problem: null }, envelope, { item: 'resumed', at_ms: envelope.at_ms });
     case 'run_finished':
       return finish(view, envelope.payload);
+    case 'slot_awaited':
+      return enter(view, 'waits_for_slot');
+    case 'slot_given':
+      return goOn(view);
+    case 'stall_noticed': {
+      const { turns, ms, last } = envelope.payload;
+      return { ...view, stalled: { turns, ms, last } };
+    }
+    case 'compensation_started':
+      return goOn({ ...view, compensating: envelope.payload.problem });
+    case 'step_undone':
+      return undone(view, envelope.payload);
+    case 'child_started': {
+      const { child, goal } = envelope.payload;
+      const known = { run: child, step: envelope.step ?? NO_STEP, goal, outcome: null };
+      return goOn(push({ ...view, children: [...view.children, known] }, envelope, { item: 'called', run: child }));
+    }
+    case 'child_ended':
+      return childEnded(view, envelope.payload);
     case 'step_started':
-      return { ...view, steps: [...view.steps, newStep(envelope, envelope.payload)] };
+      return goOn({ ...view, steps: [...view.steps, newStep(envelope, envelope.payload)] });
     case 'step_finished': {
       const { result } = envelope.payload;
-      return inStep(view, envelope, (step) => ({ ...step, result, ended_at_ms: envelope.at_ms }));
+      const ended = inStep(view, envelope, (step) => ({ ...step, result, ended_at_ms: envelope.at_ms }));
+      return result.result === 'done' ? { ...ended, stalled: null } : ended;
     }
     case 'call_started':
       return callStarted(view, envelope, envelope.payload);
@@ -90,9 +116,12 @@ export function apply(before: RunView, envelope: Envelope): RunView {
     case 'approval_settled':
       return settled(view, envelope.payload);
     case 'spec_written':
-      return { ...view, spec: envelope.payload.spec };
-    case 'checkpoint_made':
-      return { ...view, checkpoint: envelope.payload.checkpoint };
+      return { ...view, spec: envelope.payload.spec, stalled: null };
+    case 'checkpoint_made': {
+      const { checkpoint } = envelope.payload;
+      const same = view.checkpoint?.tree === checkpoint.tree;
+      return { ...view, checkpoint, stalled: same ? view.stalled : null };
+    }
     case 'check_recorded': {
       const checks = [...view.checks, envelope.payload.check];
       return push({ ...view, checks }, envelope, { item: 'checked', index: checks.length - 1 });
@@ -116,6 +145,18 @@ export function apply(before: RunView, envelope: Envelope): RunView {
     case 'run_started':
     case 'effect_intended':
     case 'effect_settled':
+    case 'message_posted':
+    case 'message_dead':
+    case 'dead_replayed':
+    case 'barrier_opened':
+    case 'vote_cast':
+    case 'barrier_closed':
+    case 'job_queued':
+    case 'job_leased':
+    case 'job_ended':
+    case 'object_made':
+    case 'object_changed':
+    case 'object_passed':
       return view;
     default:
       return undecided(envelope, view);
@@ -127,27 +168,91 @@ function undecided(_event: never, view: RunView): RunView {
   return view;
 }
 
-function waits(view: RunView): boolean {
-  return view.approvals.some((approval) => approval.answer === null);
+/** Whether a run that is in one state may be in the other next. Staying is always allowed, except at the end. */
+export function mayBecome(from: RunState, next: RunState): boolean {
+  const { final, next: allowed } = STATES[from];
+  return !final && (from === next || allowed.includes(next));
 }
 
-function finish(view: RunView, { outcome }: Payload<'run_finished'>): RunView {
-  switch (outcome.outcome) {
-    case 'done':
-      return { ...view, state: 'done', problem: null };
-    case 'failed':
-      return { ...view, state: 'failed', problem: outcome.problem };
-    case 'cancelled':
-      return { ...view, state: 'cancelled', problem: outcome.problem };
+/** The run as a line of a list. */
+export function summaryOf(view: RunView): RunSummary {
+  return {
+    id: view.id,
+    goal: view.goal,
+    state: view.state,
+    disposition: view.disposition,
+    started_at_ms: view.started_at_ms,
+    updated_at_ms: view.updated_at_ms,
+    last_seq: view.last_seq,
+    files: view.checkpoint?.files.length ?? 0,
+    parent: view.parent?.run ?? null,
+    priority: view.priority,
+    questions: view.approvals.filter((approval) => approval.answer === null).length,
+    stalled: view.stalled !== null,
+  };
+}
+
+/** Where it is when nothing holds it up. */
+function workingState(view: RunView): RunState {
+  const last = view.steps.at(-1);
+  if (view.compensating !== null) return 'compensating';
+  if (last === undefined) return 'created';
+  return last.phase === 'planning' ? 'planning' : 'running';
+}
+
+/** Where it is by its open questions and children, whatever else holds it up. */
+function openState(view: RunView): RunState {
+  const asked = view.approvals.find((approval) => approval.answer === null);
+  switch (asked?.ask.ask) {
+    case 'question':
+      return 'waits_for_answer';
+    case 'budget':
+      return 'waits_for_budget';
+    case 'hand_over':
+    case 'command':
+    case 'tool':
+      return 'waits_for_approval';
+    case undefined:
+      return view.children.some((child) => child.outcome === null) ? 'waits_for_child' : workingState(view);
   }
 }
 
-function newStep(envelope: Envelope, { role, title, brief }: Payload<'step_started'>): StepView {
+/** Goes on from what held it up, unless it rests. */
+function goOn(view: RunView): RunView {
+  return STATES[view.state].rests ? view : enter(view, openState(view));
+}
+
+/** Goes where the table of transitions lets it; stays otherwise. */
+function enter(view: RunView, next: RunState): RunView {
+  return mayBecome(view.state, next) ? { ...view, state: next } : view;
+}
+
+function finish(view: RunView, { outcome }: Payload<'run_finished'>): RunView {
+  const problem = outcome.outcome === 'done' ? null : outcome.problem;
+  return mayBecome(view.state, outcome.outcome) ? { ...view, state: outcome.outcome, problem } : view;
+}
+
+function childEnded(view: RunView, { child, outcome }: Payload<'child_ended'>): RunView {
+  const at = view.children.findIndex((known) => known.run === child);
+  const children = view.children.map((known, index) => (index === at ? { ...known, outcome } : known));
+  return goOn({ ...view, children, stalled: outcome.outcome === 'done' ? null : view.stalled });
+}
+
+function undone(view: RunView, payload: Payload<'step_undone'>): RunView {
+  const at = view.steps.findLastIndex((step) => step.id === payload.undone);
+  const found = view.steps[at];
+  return found === undefined ? view : { ...view, steps: view.steps.with(at, { ...found, undone: payload.how }) };
+}
+
+function newStep(envelope: Envelope, { role, title, brief, phase, undo }: Payload<'step_started'>): StepView {
   return {
-    id: envelope.step ?? 'step.1',
+    id: envelope.step ?? NO_STEP,
     role,
     title,
     brief,
+    phase,
+    undo,
+    undone: null,
     result: null,
     started_at_ms: envelope.at_ms,
     ended_at_ms: null,
@@ -210,11 +315,7 @@ function asked(view: RunView, envelope: Envelope, payload: Payload<'approval_req
     answer: null,
     note: '',
   };
-  return push(
-    { ...view, state: 'waits_for_approval', approvals: [...view.approvals, approval] },
-    envelope,
-    { item: 'asked', approval: payload.approval },
-  );
+  return goOn(push({ ...view, approvals: [...view.approvals, approval] }, envelope, { item: 'asked', approval: payload.approval }));
 }
 
 function settled(view: RunView, payload: Payload<'approval_settled'>): RunView {
@@ -222,8 +323,7 @@ function settled(view: RunView, payload: Payload<'approval_settled'>): RunView {
   const approvals = view.approvals.map((approval, index) =>
     index === at ? { ...approval, answer: payload.answer, note: payload.note } : approval,
   );
-  const next = { ...view, approvals };
-  return next.state === 'waits_for_approval' && !waits(next) ? { ...next, state: 'running' } : next;
+  return goOn({ ...view, approvals });
 }
 
 function inStep(view: RunView, envelope: Envelope, change: (step: StepView) => StepView): RunView {

@@ -7,7 +7,7 @@ import type {
 } from '../ipc/bindings';
 
 export type Tone = 'plain' | 'muted' | 'accent' | 'ok' | 'warn' | 'bad' | 'info';
-export type Sign = 'running' | 'waits' | 'parked' | 'interrupted' | 'review' | 'accepted' | 'discarded' | 'failed' | 'cancelled';
+export type Sign = 'running' | 'waits' | 'queued' | 'child' | 'undoing' | 'unclear' | 'parked' | 'interrupted' | 'review' | 'accepted' | 'discarded' | 'failed' | 'cancelled';
 
 export interface StateWord {
   word: string;
@@ -29,10 +29,26 @@ export function runWord(run: { state: RunState; disposition: RunView['dispositio
 
 export function stateWord(state: RunState): StateWord {
   switch (state) {
+    case 'created':
+      return { word: 'starting', tone: 'info', sign: 'running' };
+    case 'planning':
+      return { word: 'planning', tone: 'info', sign: 'running' };
     case 'running':
       return { word: 'running', tone: 'info', sign: 'running' };
     case 'waits_for_approval':
       return { word: 'waits for you', tone: 'accent', sign: 'waits' };
+    case 'waits_for_answer':
+      return { word: 'asks you', tone: 'accent', sign: 'waits' };
+    case 'waits_for_budget':
+      return { word: 'asks for more budget', tone: 'accent', sign: 'waits' };
+    case 'waits_for_slot':
+      return { word: 'waits for its turn', tone: 'muted', sign: 'queued' };
+    case 'waits_for_child':
+      return { word: 'waits for a child run', tone: 'info', sign: 'child' };
+    case 'indeterminate':
+      return { word: 'outcome unknown', tone: 'warn', sign: 'unclear' };
+    case 'compensating':
+      return { word: 'undoing', tone: 'warn', sign: 'undoing' };
     case 'parked':
       return { word: 'parked', tone: 'warn', sign: 'parked' };
     case 'interrupted':

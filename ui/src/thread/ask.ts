@@ -3,6 +3,7 @@
 // Rule: the consequence is said before the answer is given, and never sounds smaller than it is.
 
 import type { Ask, ProjectView, RunView } from '../ipc/bindings';
+import { tokens } from '../state/format';
 import { count, roleOf } from '../state/words';
 
 export interface AskWords {
@@ -36,6 +37,20 @@ export function askWords(ask: Ask, run: RunView, project: ProjectView): AskWords
         short: `${ask.call.name} for ${roleOf(project, ask.role).title}`,
         approve: 'Approve allows this one call.',
         reject: 'Reject tells the role that it is not allowed.',
+      };
+    case 'question':
+      return {
+        title: ask.question,
+        short: ask.question,
+        approve: 'Your answer goes to the team as you write it.',
+        reject: `Skipping takes the default: ${ask.default}`,
+      };
+    case 'budget':
+      return {
+        title: `Go on with ${tokens(ask.more)} more tokens`,
+        short: `${tokens(ask.more)} more tokens`,
+        approve: `Approve lets the run use ${tokens(ask.limit + ask.more)} tokens in all. Then it asks again.`,
+        reject: 'Reject stops the run here; what it made so far is kept until you discard it.',
       };
   }
 }

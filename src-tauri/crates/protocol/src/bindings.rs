@@ -2,6 +2,7 @@
 //!
 //! The file is checked in as `ui/src/ipc/bindings.ts`; a test here fails when it is stale.
 
+use crate::state::RunState;
 use ts_rs::{Config, TS};
 
 macro_rules! declarations {
@@ -42,6 +43,32 @@ pub fn typescript() -> String {
         text.push_str(&declaration);
         text.push('\n');
     }
+    text.push_str(&states());
+    text
+}
+
+/// The table of transitions as a value, so that the page folds by the same one.
+fn states() -> String {
+    let word = |state: &RunState| serde_json::json!(state).to_string();
+    let mut text = String::from(
+        "\n/** What each state of a run means, and where a run may go from there besides staying. */\n\
+         export const STATES: Readonly<Record<RunState, { final: boolean, at_work: boolean, waits_for_user: boolean, \
+         rests: boolean, next: readonly RunState[] }>> = {\n",
+    );
+    for state in RunState::ALL {
+        let next: Vec<String> =
+            RunState::ALL.iter().filter(|next| **next != state && state.may_become(**next)).map(word).collect();
+        text.push_str(&format!(
+            "  {}: {{ final: {}, at_work: {}, waits_for_user: {}, rests: {}, next: [{}] }},\n",
+            word(&state).trim_matches('"'),
+            state.is_final(),
+            state.is_at_work(),
+            state.waits_for_user(),
+            state.rests(),
+            next.join(", "),
+        ));
+    }
+    text.push_str("};\n");
     text
 }
 

@@ -300,10 +300,12 @@ impl RunView {
             disposition: self.disposition.clone(),
             started_at_ms: self.started_at_ms,
             updated_at_ms: self.updated_at_ms,
+            last_seq: self.last_seq,
             files: self.checkpoint.as_ref().map_or(0, |c| u32::try_from(c.files.len()).unwrap_or(u32::MAX)),
             parent: self.parent.as_ref().map(|parent| parent.run.clone()),
             priority: self.priority,
             questions: u32::try_from(self.approvals.iter().filter(|a| a.answer.is_none()).count()).unwrap_or(u32::MAX),
+            stalled: self.stalled.is_some(),
         }
     }
 

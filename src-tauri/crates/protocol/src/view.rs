@@ -251,6 +251,8 @@ pub struct RunSummary {
     pub started_at_ms: u64,
     /// When something last happened.
     pub updated_at_ms: u64,
+    /// The number of its last event: what a reader of the list knows of it.
+    pub last_seq: Seq,
     /// Files changed so far.
     pub files: u32,
     /// The run it works for.
@@ -259,6 +261,8 @@ pub struct RunSummary {
     pub priority: Priority,
     /// Questions that wait for the user.
     pub questions: u32,
+    /// Whether it was noticed that it gets nowhere.
+    pub stalled: bool,
 }
 
 /// The read models of a store, each with a hash over all its rows: rebuilt from zero they must come out the same.
