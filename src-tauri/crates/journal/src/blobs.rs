@@ -38,7 +38,6 @@ impl Blobs {
     pub fn put(&self, bytes: &[u8]) -> Result<Hash, BlobError> {
         let hash = Hash::of(bytes);
         let path = self.path(&hash)?;
-        let failed = |path: &Path, error: io::Error| BlobError::Io { path: path.to_owned(), reason: error.to_string() };
         let folder = path.parent().unwrap_or(&self.root);
         // A file with other content is one that the disk damaged: it is replaced by the right one.
         let kept = matches!(fs::read(&path), Ok(found) if found == bytes);
@@ -94,6 +93,14 @@ impl Blobs {
         let hash = Hash::parse(hash.as_str()).ok_or_else(|| BlobError::NotAHash { text: hash.to_string() })?;
         let hex = hash.hex();
         Ok(self.root.join(hex.get(..2).unwrap_or_default()).join(hex))
+    }
+}
+
+fn failed(path: &Path, error: io::Error) -> BlobError {
+    let path = path.to_owned();
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => BlobError::DiskFull { path },
+        _ => BlobError::Io { path, reason: error.to_string() },
     }
 }
 

@@ -6,6 +6,15 @@
 use atelier_protocol::{Code, Hash, Problem, RunId, Seq};
 use std::path::{Path, PathBuf};
 
+/// What can be done about damage.
+const DAMAGED: &str = "Nothing was changed. Restore the folder from a backup, or salvage what can still be read into a \
+                       new folder.";
+
+/// A consumer's offset in words.
+fn place(offset: Option<Seq>) -> String {
+    offset.map_or_else(|| "its beginning".to_owned(), |seq| seq.to_string())
+}
+
 /// Why a store could not be opened.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum OpenError {
@@ -84,10 +93,7 @@ impl From<OpenError> for Problem {
             OpenError::Newer { .. } => {
                 (Code::StoreNewer, "Update Atelier to the version that wrote it; until then it can only be read.")
             }
-            OpenError::Damaged { .. } => (
-                Code::StoreFailed,
-                "Nothing was changed. Restore the folder from a backup, or move it away to begin with an empty store.",
-            ),
+            OpenError::Damaged { .. } => (Code::StoreDamaged, DAMAGED),
             OpenError::OtherStore { .. } => {
                 (Code::StoreFailed, "Put the folder back where it belongs; nothing was changed.")
             }
@@ -128,15 +134,35 @@ pub enum AppendError {
         /// The epoch in the store.
         theirs: u32,
     },
+    /// The key was used before: what the append would do is done.
+    #[error("the key `{key}` of `{scope}` was used by event {first}")]
+    Repeated {
+        /// What the key is unique in.
+        scope: String,
+        /// The key.
+        key: String,
+        /// The first event that was appended with it.
+        first: Seq,
+    },
+    /// The consumer is not where the append expects it; read its offset again.
+    #[error("the consumer `{consumer}` is at {}, {} was expected", place(*actual), place(*expected))]
+    Moved {
+        /// The consumer.
+        consumer: String,
+        /// Where the caller expected it.
+        expected: Option<Seq>,
+        /// Where it is.
+        actual: Option<Seq>,
+    },
     /// There was nothing to append.
-    #[error("an append without events")]
+    #[error("an append without events and marks")]
     Empty,
     /// An event is larger than the store takes.
-    #[error("an event `{kind}` of {bytes} bytes is larger than the {limit} bytes a store takes")]
+    #[error("a `{kind}` of {bytes} bytes is larger than the {limit} bytes a store takes")]
     TooLarge {
-        /// Its kind.
+        /// The event's kind; `key` or `consumer` for the name of a mark.
         kind: String,
-        /// Its payload's size.
+        /// The payload's size.
         bytes: usize,
         /// The limit.
         limit: usize,
@@ -144,6 +170,15 @@ pub enum AppendError {
     /// The store is closed.
     #[error("the store is closed")]
     Closed,
+    /// There is no room on the disk. The next append succeeds once there is.
+    #[error("the disk is full")]
+    DiskFull,
+    /// The store turned out to be damaged.
+    #[error("the store is damaged: {reason}")]
+    Damaged {
+        /// What was found.
+        reason: String,
+    },
     /// The events could not be written.
     #[error("the store cannot be written: {reason}")]
     Failed {
@@ -162,6 +197,12 @@ impl From<AppendError> for Problem {
             AppendError::Fenced { .. } => {
                 (Code::OwnerLost, "Another window or command has taken over; try again there.")
             }
+            AppendError::Repeated { .. } => (Code::WrongState, "It was done before; nothing was done now."),
+            AppendError::Moved { .. } => {
+                (Code::WrongState, "Something else moved the consumer meanwhile; look at it and try again.")
+            }
+            AppendError::DiskFull => (Code::DiskFull, "Make room on the disk; then go on where it stopped."),
+            AppendError::Damaged { .. } => (Code::StoreDamaged, DAMAGED),
             AppendError::Empty => (Code::Internal, "This is a defect in Atelier; please report it."),
             AppendError::TooLarge { .. } => (Code::StoreFailed, "Work on smaller files or with less output at a time."),
             AppendError::Closed => (Code::OwnerLost, "Open the project again."),
@@ -216,10 +257,7 @@ impl From<ReadError> for Problem {
         let (code, hint) = match &error {
             ReadError::Sealed { .. } => (Code::StoreFailed, "Unlock the store with its key."),
             ReadError::Newer { .. } => (Code::StoreNewer, "Update Atelier to the version that wrote it."),
-            ReadError::Damaged { .. } => (
-                Code::StoreFailed,
-                "Run `atelier audit verify` to see what else is touched, and restore the folder from a backup.",
-            ),
+            ReadError::Damaged { .. } => (Code::StoreDamaged, DAMAGED),
             ReadError::Failed { .. } => (Code::StoreFailed, "Check the disk, then open the project again."),
         };
         Problem::new(code, message, hint)
@@ -243,6 +281,12 @@ pub enum BlobError {
         /// What is there.
         found: Hash,
     },
+    /// There is no room on the disk.
+    #[error("the disk is full: blob file {} cannot be written", path.display())]
+    DiskFull {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file could not be read or written.
     #[error("blob file {} cannot be used: {reason}", path.display())]
     Io {
@@ -258,7 +302,8 @@ impl From<BlobError> for Problem {
         let message = error.to_string();
         let (code, hint) = match &error {
             BlobError::NotAHash { .. } => (Code::BadArgument, "A content hash is `blake3:` and 64 hexadecimal digits."),
-            BlobError::Damaged { .. } => (Code::StoreFailed, "Restore the store's folder from a backup."),
+            BlobError::Damaged { .. } => (Code::StoreDamaged, DAMAGED),
+            BlobError::DiskFull { .. } => (Code::DiskFull, "Make room on the disk; then go on where it stopped."),
             BlobError::Io { .. } => (Code::Io, "Check free space and who may write in the store's folder."),
         };
         Problem::new(code, message, hint)

@@ -3,25 +3,16 @@
 //! Everything happens inside the writer's transaction and counts only once that is committed. Payloads above
 //! [`SPILL`] bytes are in the blob folder already and are only named here.
 
+use crate::append::{Mark, Receipt};
 use crate::chain::Link;
 use crate::error::AppendError;
+use crate::marks;
 use crate::reader;
 use crate::store::SPILL;
 use atelier_protocol::event::NewEvent;
 use atelier_protocol::{Envelope, Hash, RunId, Seq, StoreId};
 use rusqlite::{Transaction, params};
 use std::collections::HashSet;
-
-/// What an append brought.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Receipt {
-    /// Number of the first event.
-    pub first: Seq,
-    /// Number of the last event.
-    pub last: Seq,
-    /// The events as recorded, in order.
-    pub events: Vec<Envelope>,
-}
 
 /// An event with its payload as it will be stored.
 pub(crate) struct Encoded {
@@ -76,15 +67,24 @@ impl<'a> Group<'a> {
         Self { transaction, store, known, shapes: HashSet::new(), at_ms, head, head_hash }
     }
 
-    /// What speaks against an append that expects a run to have so many events.
-    pub fn conflict(&self, expecting: Option<(RunId, u64)>) -> rusqlite::Result<Option<AppendError>> {
-        let Some((run, expected)) = expecting else { return Ok(None) };
-        let actual = reader::version(self.transaction, &run)?;
-        Ok((actual != expected).then_some(AppendError::Conflict { run, expected, actual }))
+    /// What speaks against an append with these marks that expects runs to have so many events. Marks come first:
+    /// whoever asks again after a lost answer is told that it was done, not that the run has moved on.
+    pub fn refusal(&self, expecting: &[(RunId, u64)], marks: &[Mark]) -> rusqlite::Result<Option<AppendError>> {
+        if let Some(refusal) = marks::refusal(self.transaction, marks)? {
+            return Ok(Some(refusal));
+        }
+        for (run, expected) in expecting {
+            let actual = reader::version(self.transaction, run)?;
+            if actual != *expected {
+                return Ok(Some(AppendError::Conflict { run: run.clone(), expected: *expected, actual }));
+            }
+        }
+        Ok(None)
     }
 
-    pub fn append(&mut self, events: Vec<Encoded>) -> rusqlite::Result<Receipt> {
-        let first = self.head.next();
+    pub fn append(&mut self, events: Vec<Encoded>, marks: &[Mark]) -> rusqlite::Result<Receipt> {
+        let first = if events.is_empty() { self.head } else { self.head.next() };
+        marks::set(self.transaction, marks, first)?;
         let mut runs: Vec<(RunId, Seq, u32)> = Vec::new();
         let mut envelopes = Vec::with_capacity(events.len());
         for event in events {

@@ -3,17 +3,21 @@
 //! Appends go through the one writer; reads go to a few connections of their own. A clone is the same journal. Once
 //! the store is closed appends fail and subscriptions end; reads go on to work, blobs too.
 
+use crate::append::{Append, Mark, Receipt};
 use crate::blobs::Blobs;
 use crate::chain::{Chain, Walk};
 use crate::error::{AppendError, BlobError, ReadError};
 use crate::feed::Feed;
-use crate::group::{Encoded, Receipt};
-use crate::reader::Readers;
+use crate::group::Encoded;
+use crate::marks;
+use crate::reader::{self, Readers};
 use crate::subscribe::{self, Subscription};
-use crate::writer::{Append, Message};
+use crate::writer::{Message, Queued, Work};
 use atelier_protocol::event::NewEvent;
 use atelier_protocol::op::Draft;
 use atelier_protocol::{Envelope, Hash, RunId, Seq};
+use rusqlite::Connection;
+use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
@@ -66,7 +70,7 @@ impl Journal {
     /// Appends events, all or none, next to each other. Returns once they are committed as their class demands.
     /// Dropping the future does not take back what is queued. Errors: see [`AppendError`].
     pub async fn append(&self, events: Vec<NewEvent>) -> Result<Receipt, AppendError> {
-        self.enqueue(None, events).await
+        self.append_marked(Append { events, ..Append::default() }).await
     }
 
     /// The same, but only where `run` has exactly `version` events; [`AppendError::Conflict`] otherwise.
@@ -77,13 +81,17 @@ impl Journal {
         version: u64,
         events: Vec<NewEvent>,
     ) -> Result<Receipt, AppendError> {
-        self.enqueue(Some((run.clone(), version)), events).await
+        self.append_marked(Append { events, expecting: vec![(run.clone(), version)], marks: Vec::new() }).await
     }
 
-    async fn enqueue(&self, expecting: Option<(RunId, u64)>, events: Vec<NewEvent>) -> Result<Receipt, AppendError> {
-        if events.is_empty() {
+    /// Appends events and sets marks, all or none of both, where every expectation holds. Marks without events are as
+    /// durable as an event of class full where one of them is a key, and of class normal otherwise.
+    pub async fn append_marked(&self, append: Append) -> Result<Receipt, AppendError> {
+        let Append { events, expecting, marks } = append;
+        if events.is_empty() && marks.is_empty() {
             return Err(AppendError::Empty);
         }
+        marks.iter().try_for_each(Mark::check)?;
         let events = events.into_iter().map(Encoded::new).collect::<Result<Vec<_>, _>>()?;
         if let Some(event) = events.iter().find(|event| event.payload.len() > EVENT_BYTES) {
             let (kind, bytes) = (event.kind.clone(), event.payload.len());
@@ -96,8 +104,8 @@ impl Journal {
         let room = room.await.map_err(|_| AppendError::Closed)?;
         let events = self.spill(events).await?;
         let (reply, answer) = oneshot::channel();
-        let append = Append { events, expecting, bytes, reply, room };
-        self.inner.queue.send(Message::Append(append)).map_err(|_| AppendError::Closed)?;
+        let queued = Queued { work: Work { events, expecting, marks }, bytes, reply, room };
+        self.inner.queue.send(Message::Append(queued)).map_err(|_| AppendError::Closed)?;
         answer.await.map_err(|_| AppendError::Closed)?
     }
 
@@ -112,7 +120,10 @@ impl Journal {
             }
             Ok::<_, BlobError>(events)
         });
-        written.await.ok_or(AppendError::Closed)?.map_err(|error| AppendError::Failed { reason: error.to_string() })
+        written.await.ok_or(AppendError::Closed)?.map_err(|error| match error {
+            BlobError::DiskFull { .. } => AppendError::DiskFull,
+            error => AppendError::Failed { reason: error.to_string() },
+        })
     }
 
     /// Runs `work` where it may block; `None` when the program is ending.
@@ -130,6 +141,32 @@ impl Journal {
     /// Events after `after`, of one run or of all, at most `limit`, in order. Fewer mean that there are no more.
     pub async fn read(&self, run: Option<&RunId>, after: Seq, limit: usize) -> Result<Vec<Envelope>, ReadError> {
         self.inner.readers.envelopes(run.cloned(), after, Seq(u64::MAX), limit, usize::MAX).await
+    }
+
+    /// Events outside any run that are of one of these kinds (as on the wire, such as `message_posted`), after
+    /// `after`, at most `limit`, in order. Fewer mean that there are no more.
+    pub async fn read_kinds(&self, kinds: &[&str], after: Seq, limit: usize) -> Result<Vec<Envelope>, ReadError> {
+        let kinds = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+        self.inner.readers.of_kinds(kinds, after, limit).await
+    }
+
+    /// The number that a key is remembered with: that of the first event appended with it. `None` where it is unused.
+    pub async fn key(&self, scope: &str, key: &str) -> Result<Option<Seq>, ReadError> {
+        let (scope, key) = (scope.to_owned(), key.to_owned());
+        let read = move |connection: &Connection| marks::key(connection, &scope, &key);
+        self.inner.readers.with(move |connection, _| read(connection).map_err(reader::failed)).await
+    }
+
+    /// The last event that a consumer is done with; `None` where it never began.
+    pub async fn offset(&self, consumer: &str) -> Result<Option<Seq>, ReadError> {
+        let consumer = consumer.to_owned();
+        let read = move |connection: &Connection| marks::offset(connection, &consumer);
+        self.inner.readers.with(move |connection, _| read(connection).map_err(reader::failed)).await
+    }
+
+    /// The same of every consumer.
+    pub async fn offsets(&self) -> Result<BTreeMap<String, Seq>, ReadError> {
+        self.inner.readers.with(|connection, _| marks::offsets(connection).map_err(reader::failed)).await
     }
 
     /// The runs, in order of their first event.

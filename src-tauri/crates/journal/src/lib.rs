@@ -8,6 +8,7 @@
 //! chained to the one before; a store that is damaged or newer is named and never written. What an event means is
 //! none of this crate's business, and nothing here deletes history.
 
+mod append;
 mod blobs;
 mod chain;
 mod door;
@@ -16,6 +17,7 @@ mod feed;
 mod group;
 mod guest;
 mod journal;
+mod marks;
 mod open;
 mod owner;
 mod read_only;
@@ -25,10 +27,10 @@ mod subscribe;
 mod wire;
 mod writer;
 
+pub use append::{Append, Mark, Receipt};
 pub use chain::Chain;
 pub use door::OpHandler;
 pub use error::{AppendError, BlobError, OpenError, ReadError};
-pub use group::Receipt;
 pub use guest::Guest;
 pub use journal::Journal;
 pub use open::{Opened, Owned, StoreConfig, open};

@@ -157,7 +157,6 @@ pub(crate) fn rows(
             format!("SELECT {COLUMNS} FROM events WHERE run = ?4 AND seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3")
         }
     };
-    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let (after, upto, limit) = (number(after.0), number(upto.0), number(limit as u64));
     let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
     let mut found = match run {
@@ -174,6 +173,33 @@ pub(crate) fn rows(
         rows.push(row);
     }
     Ok(rows)
+}
+
+/// Numbers of events outside runs of one of these kinds, after `after`, at most `limit`, in order.
+fn numbers_of_kinds(connection: &Connection, kinds: &[String], after: Seq, limit: usize) -> rusqlite::Result<Vec<i64>> {
+    // One kind at a time: the index is in order of numbers only within a kind.
+    let sql = "SELECT seq FROM events WHERE run IS NULL AND kind = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut numbers = Vec::new();
+    for kind in kinds {
+        let found = statement.query_map(params![kind, number(after.0), number(limit as u64)], |row| row.get(0))?;
+        numbers.extend(found.collect::<rusqlite::Result<Vec<i64>>>()?);
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers.truncate(limit);
+    Ok(numbers)
+}
+
+fn rows_of_kinds(connection: &Connection, kinds: &[String], after: Seq, limit: usize) -> rusqlite::Result<Vec<Row>> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM events WHERE seq = ?1"))?;
+    let numbers = numbers_of_kinds(connection, kinds, after, limit)?;
+    numbers.into_iter().map(|seq| statement.query_row([seq], Row::read)).collect()
+}
+
+/// SQLite's integers are signed; ours stay below 2^53.
+fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// What a store says about its end.
@@ -270,6 +296,19 @@ impl Readers {
                 .into_iter()
                 .map(|row| row.decode(&readers.store, &readers.blobs))
                 .collect()
+        })
+        .await
+    }
+
+    pub async fn of_kinds(
+        self: &Arc<Self>,
+        kinds: Vec<String>,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Envelope>, ReadError> {
+        self.with(move |connection, readers| {
+            let rows = rows_of_kinds(connection, &kinds, after, limit).map_err(failed)?;
+            rows.into_iter().map(|row| row.decode(&readers.store, &readers.blobs)).collect()
         })
         .await
     }

@@ -6,7 +6,8 @@
 //! `store` has one row: the store's name, the epoch of its owner, and the number and envelope hash of its last event.
 //! `events` is the history. A payload above [`SPILL`] bytes is kept as a blob, and `blob` names it.
 //! `runs` (how many events each run has) and `shapes` (which kinds and versions occur) follow from `events` and are
-//! written in the same transaction.
+//! written in the same transaction. `keys` and `offsets` are the marks of appends: what was done once, and how far each
+//! consumer has come. They do not follow from `events`.
 
 use crate::blobs::{Blobs, sync_folder};
 use crate::chain::genesis;
@@ -63,6 +64,17 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (kind, v)
     ) STRICT, WITHOUT ROWID;
     INSERT INTO shapes SELECT kind, v, min(seq) FROM events GROUP BY kind, v;",
+    "CREATE TABLE keys (
+        scope TEXT NOT NULL,
+        key TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        PRIMARY KEY (scope, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE offsets (
+        consumer TEXT PRIMARY KEY,
+        seq INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX events_of_store ON events (kind, seq) WHERE run IS NULL;",
 ];
 
 /// The schema version of this build.

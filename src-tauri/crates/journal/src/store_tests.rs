@@ -27,7 +27,6 @@ fn put(folder: &Path, kind: &str, v: u32, run: Option<&str>, payload: &str) {
         step: None,
         cause: None,
         trace: None,
-        trace: None,
         key_id: None,
         payload_hash: &payload_hash,
         prev_hash: &head.hash,
@@ -79,7 +78,7 @@ fn a_store_of_a_newer_schema_is_named_and_left_alone() {
     Connection::open(file(folder.path())).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let before = content(folder.path());
     let Err(OpenError::Newer { what, .. }) = open(folder.path(), &StoreId::home()) else { panic!("it was opened") };
-    assert_eq!(what, "schema 99, this version knows 2");
+    assert_eq!(what, "schema 99, this version knows 3");
     assert_eq!(content(folder.path()), before);
 }
 

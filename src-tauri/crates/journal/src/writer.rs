@@ -5,9 +5,10 @@
 //! the commit returns and with it every earlier commit; any other with `NORMAL`, which survives a killed process but
 //! not a power loss. An append is whole or absent. Each group first checks that the epoch in the store is still ours.
 
+use crate::append::{Mark, Receipt};
 use crate::error::AppendError;
 use crate::feed::Feed;
-use crate::group::{Encoded, Group, Receipt};
+use crate::group::{Encoded, Group};
 use crate::owner::StoreLock;
 use crate::reader;
 use atelier_protocol::event::NewEvent;
@@ -27,17 +28,32 @@ const GROUP_TIME: Duration = Duration::from_millis(2);
 const LAST_SEQ: u64 = (1 << 53) - 1;
 
 /// An append on its way.
-pub(crate) struct Append {
-    pub events: Vec<Encoded>,
-    pub expecting: Option<(RunId, u64)>,
+pub(crate) struct Queued {
+    pub work: Work,
     pub bytes: usize,
     pub reply: oneshot::Sender<Result<Receipt, AppendError>>,
     pub room: OwnedSemaphorePermit,
 }
 
+/// What one append asks of the writer.
+pub(crate) struct Work {
+    pub events: Vec<Encoded>,
+    pub expecting: Vec<(RunId, u64)>,
+    pub marks: Vec<Mark>,
+}
+
+impl Work {
+    /// How durable it must be before it is acknowledged.
+    fn class(&self) -> Class {
+        let events = self.events.iter().map(|event| event.new.event.class()).max();
+        // With events the marks are as durable as those: they come and go together.
+        events.or_else(|| self.marks.iter().map(Mark::class).max()).unwrap_or(Class::Full)
+    }
+}
+
 /// What the writer is told.
 pub(crate) enum Message {
-    Append(Append),
+    Append(Queued),
     /// Finish what was queued before, close the file and answer.
     Stop(oneshot::Sender<()>),
 }
@@ -95,7 +111,7 @@ impl Writer {
         transaction.execute("UPDATE store SET epoch = ?1", [epoch]).map_err(failed)?;
         let mut group = Group::new(&transaction, &self.store, &self.shapes, self.clock.now_ms(), head.seq, head.hash);
         let event = Event::OwnerChanged { epoch, pid: std::process::id(), door: door.to_owned() };
-        group.append(vec![Encoded::new(NewEvent::of_store(event))?]).map_err(failed)?;
+        group.append(vec![Encoded::new(NewEvent::of_store(event))?], &[]).map_err(failed)?;
         group.finish().map_err(failed)?;
         let (head, head_hash, shapes) = (group.head, group.head_hash, group.shapes);
         transaction.commit().map_err(failed)?;
@@ -135,7 +151,7 @@ impl Writer {
             while let Some(message) = next.take() {
                 match message {
                     Message::Append(append) => {
-                        events += append.events.len();
+                        events += append.work.events.len();
                         bytes += append.bytes;
                         group.push(append);
                     }
@@ -158,12 +174,9 @@ impl Writer {
         None
     }
 
-    fn commit(&mut self, appends: Vec<Append>) {
-        let (mut work, mut waiting) = (Vec::with_capacity(appends.len()), Vec::with_capacity(appends.len()));
-        for Append { events, expecting, bytes, reply, room } in appends {
-            work.push((expecting, events));
-            waiting.push((reply, bytes, room));
-        }
+    fn commit(&mut self, appends: Vec<Queued>) {
+        let (work, waiting): (Vec<_>, Vec<_>) =
+            appends.into_iter().map(|Queued { work, bytes, reply, room }| (work, (reply, bytes, room))).unzip();
         let outcomes = match self.ended.clone().map_or_else(|| self.write(work), Err) {
             Ok(outcomes) => outcomes,
             Err(error) => waiting.iter().map(|_| Err(error.clone())).collect(),
@@ -178,7 +191,7 @@ impl Writer {
     }
 
     fn write(&mut self, work: Vec<Work>) -> Result<Vec<Result<Receipt, AppendError>>, AppendError> {
-        let class = work.iter().flat_map(|(_, events)| events).map(|event| event.new.event.class()).max();
+        let class = work.iter().map(Work::class).max();
         let written = self.sync_for(class.unwrap_or(Class::Full)).and_then(|()| self.write_group(work));
         match written {
             Ok(Written::Group { outcomes, head, head_hash, shapes }) => {
@@ -213,13 +226,13 @@ impl Writer {
         let mut group =
             Group::new(&transaction, &self.store, &self.shapes, self.clock.now_ms(), self.head, self.head_hash.clone());
         let mut outcomes = Vec::with_capacity(work.len());
-        for (expecting, events) in work {
-            outcomes.push(match group.conflict(expecting)? {
-                Some(conflict) => Err(conflict),
+        for Work { events, expecting, marks } in work {
+            outcomes.push(match group.refusal(&expecting, &marks)? {
+                Some(refusal) => Err(refusal),
                 None if group.head.0 + events.len() as u64 > LAST_SEQ => {
                     Err(AppendError::Failed { reason: "the store has no numbers left".into() })
                 }
-                None => Ok(group.append(events)?),
+                None => Ok(group.append(events, &marks)?),
             });
         }
         group.finish()?;
@@ -242,9 +255,6 @@ impl Writer {
     }
 }
 
-/// One append's expectation and events.
-type Work = (Option<(RunId, u64)>, Vec<Encoded>);
-
 enum Written {
     Group { outcomes: Vec<Result<Receipt, AppendError>>, head: Seq, head_hash: Hash, shapes: HashSet<(String, u32)> },
     Fenced { theirs: u32 },
@@ -265,7 +275,13 @@ fn known_shapes(connection: &Connection) -> rusqlite::Result<HashSet<(String, u3
 }
 
 fn failed(error: rusqlite::Error) -> AppendError {
-    AppendError::Failed { reason: error.to_string() }
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => AppendError::DiskFull,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            AppendError::Damaged { reason: error.to_string() }
+        }
+        _ => AppendError::Failed { reason: error.to_string() },
+    }
 }
 
 #[cfg(test)]

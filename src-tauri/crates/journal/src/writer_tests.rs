@@ -41,12 +41,14 @@ fn commit(writer: &mut Writer, appends: Vec<Wanted>) -> Vec<Result<Receipt, Appe
     let mut answers = Vec::new();
     let group = appends
         .into_iter()
-        .map(|(expecting, events)| {
+        .map(|(expecting, events): Wanted| {
             let (reply, answer) = oneshot::channel();
             answers.push(answer);
             let events: Vec<_> = events.into_iter().map(|event| Encoded::new(event).unwrap()).collect();
             let room = Arc::clone(&room).try_acquire_owned().unwrap();
-            Append { bytes: events.iter().map(|event| event.payload.len()).sum(), events, expecting, reply, room }
+            let bytes = events.iter().map(|event| event.payload.len()).sum();
+            let expecting = expecting.into_iter().collect();
+            Queued { work: Work { events, expecting, marks: Vec::new() }, bytes, reply, room }
         })
         .collect();
     writer.commit(group);
@@ -120,7 +122,7 @@ fn a_full_disk_fails_the_group_whole_and_space_heals_it() {
     limit(&writer, pages);
     let large = || notice(&"x".repeat(10_000));
     let answers = commit(&mut writer, vec![(None, vec![notice("small")]), (None, vec![large(), large(), large()])]);
-    assert!(answers.iter().all(|answer| matches!(answer, Err(AppendError::Failed { .. }))), "{answers:?}");
+    assert!(answers.iter().all(|answer| matches!(answer, Err(AppendError::DiskFull))), "{answers:?}");
     assert_eq!(kinds(&writer), ["1 owner_changed"]);
     limit(&writer, pages + 100);
     assert_eq!(commit(&mut writer, vec![(None, vec![large()])])[0].as_ref().unwrap().first, Seq(2));

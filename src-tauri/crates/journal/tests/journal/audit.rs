@@ -90,7 +90,7 @@ async fn a_newer_store_is_named_and_everything_that_can_be_read_of_it_is() {
     assert_eq!(Problem::from(error).code, Code::StoreNewer);
 
     let store = open_read_only(bench.dir()).await.unwrap();
-    assert_eq!(store.newer(), Some("schema 7, this version knows 2"));
+    assert_eq!(store.newer(), Some("schema 7, this version knows 3"));
     assert_eq!(store.read(Seq::ZERO, 10).await.unwrap().len(), 5);
     assert!(matches!(store.verify().await.unwrap(), Chain::Sound { events: 5, .. }));
     let version: u32 = bench.database().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
@@ -135,6 +135,6 @@ async fn a_damaged_store_is_reported_by_open() {
     std::fs::write(bench.dir().join("journal.db"), "not a database").unwrap();
     let Err(error) = bench.try_open().await else { panic!("it was opened") };
     let problem = Problem::from(error);
-    assert_eq!(problem.code, Code::StoreFailed);
+    assert_eq!(problem.code, Code::StoreDamaged);
     assert_eq!(std::fs::read(bench.dir().join("journal.db")).unwrap(), b"not a database");
 }

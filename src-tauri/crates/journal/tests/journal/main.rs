@@ -7,5 +7,6 @@ mod audit;
 mod bench;
 mod doors;
 mod history;
+mod marks;
 mod subscriptions;
 mod takeover;
