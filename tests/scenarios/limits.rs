@@ -184,7 +184,7 @@ async fn assert_failed(world: &World, code: Code, hint: &str) -> RunView {
     assert_eq!((view.state, problem.code), (RunState::Failed, code), "{problem:?}");
     assert!(problem.hint.contains(hint), "{}", problem.hint);
     assert!(!git::refs(&world.project()).iter().any(|r| r.contains("heads/atelier")), "nothing was published");
-    project.submit(Op::DiscardRun { run }).await.unwrap();
+    project.submit(Op::DiscardRun { run, anyway: false }).await.unwrap();
     assert_eq!(world.user_state(), before);
     workshop.close().await;
     view
@@ -456,7 +456,7 @@ async fn a_run_that_is_stopped_during_a_check_leaves_no_process() {
     assert_eq!((view.state, view.problem.unwrap().code), (RunState::Cancelled, Code::Cancelled));
     assert!(view.checks.is_empty(), "what was cut short is no evidence");
     assert_eq!(kinds(&events).last().unwrap(), "run_finished");
-    project.submit(Op::DiscardRun { run }).await.unwrap();
+    project.submit(Op::DiscardRun { run, anyway: false }).await.unwrap();
     workshop.close().await;
 }
 

@@ -111,7 +111,7 @@ async fn discarding_leaves_everything_as_it_was() {
     let (view, _) = follow(&project, &run, |v| v.state.is_final()).await;
     assert_eq!(view.state, RunState::Done, "{:?}", view.problem);
     assert_ne!(world.user_state(), before, "the branch is there");
-    assert_eq!(project.submit(Op::DiscardRun { run: run.clone() }).await, Ok(Reply::Done));
+    assert_eq!(project.submit(Op::DiscardRun { run: run.clone(), anyway: false }).await, Ok(Reply::Done));
     assert_eq!(world.user_state(), before);
     let (view, _) = follow(&project, &run, |v| v.disposition != Disposition::Pending).await;
     assert_eq!(view.disposition, Disposition::Discarded);
@@ -148,7 +148,7 @@ async fn a_stopped_run_ends_at_once_and_can_be_discarded() {
     assert_eq!(project.submit(Op::CancelRun { run: run.clone() }).await, Ok(Reply::Done));
     let (view, _) = follow(&project, &run, |v| v.state.is_final()).await;
     assert_eq!((view.state, view.problem.unwrap().code), (RunState::Cancelled, Code::Cancelled));
-    project.submit(Op::DiscardRun { run }).await.unwrap();
+    project.submit(Op::DiscardRun { run, anyway: false }).await.unwrap();
     assert_eq!(world.user_state(), before);
     workshop.close().await;
 }

@@ -107,7 +107,7 @@ async fn a_conflict_changes_nothing_and_a_new_run_can_be_accepted() {
     assert_eq!((problem.code, problem.details.as_slice()), (Code::AcceptConflict, &["greet.sh".to_owned()][..]));
     assert!(problem.hint.contains("discard"), "{}", problem.hint);
     assert_eq!(world.user_state(), before, "a refused accept changes nothing");
-    assert_eq!(project.submit(Op::DiscardRun { run }).await, Ok(Reply::Done));
+    assert_eq!(project.submit(Op::DiscardRun { run, anyway: false }).await, Ok(Reply::Done));
     let (view, _) = waits(&project).await;
     let run = handed_over(&project, &view).await;
     accept(&project, &run).await.unwrap();
@@ -273,7 +273,7 @@ async fn while_an_accept_is_under_way_no_other_door_accepts_or_discards() {
         let (view, _) = follow(&project, &run, |v| v.state.is_final()).await;
         assert_eq!(view.state, RunState::Done, "{:?}", view.problem);
         let op = match discards {
-            true => Op::DiscardRun { run: run.clone() },
+            true => Op::DiscardRun { run: run.clone(), anyway: false },
             false => Op::AcceptRun { run: run.clone() },
         };
         assert!(door.asks.set((project.clone(), op)).is_ok());

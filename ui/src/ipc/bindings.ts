@@ -608,9 +608,13 @@ object: string,
  */
 version: number, 
 /**
- * The handler that ran.
+ * The handler that ran; empty for a move to a newer template.
  */
 handler: string, 
+/**
+ * What it was told.
+ */
+arguments: unknown, 
 /**
  * Who asked: a door, a role, another object.
  */
@@ -626,7 +630,11 @@ schema: number,
 /**
  * Its state now.
  */
-state: unknown, } } | { "kind": "object_passed", "payload": { 
+state: unknown, 
+/**
+ * What it answered.
+ */
+answer: unknown, } } | { "kind": "object_passed", "payload": { 
 /**
  * The object, as `kind/name`.
  */
@@ -1114,9 +1122,13 @@ object: string,
  */
 version: number, 
 /**
- * The handler that ran.
+ * The handler that ran; empty for a move to a newer template.
  */
 handler: string, 
+/**
+ * What it was told.
+ */
+arguments: unknown, 
 /**
  * Who asked: a door, a role, another object.
  */
@@ -1132,7 +1144,11 @@ schema: number,
 /**
  * Its state now.
  */
-state: unknown, } } | { "kind": "object_passed", "payload": { 
+state: unknown, 
+/**
+ * What it answered.
+ */
+answer: unknown, } } | { "kind": "object_passed", "payload": { 
 /**
  * The object, as `kind/name`.
  */
@@ -2596,7 +2612,11 @@ run: RunId, } | { "op": "discard_run",
 /**
  * The run.
  */
-run: RunId, } | { "op": "list_runs" } | { "op": "show_run", 
+run: RunId, 
+/**
+ * Also where its tree holds work that no checkpoint recorded.
+ */
+anyway: boolean, } | { "op": "list_runs" } | { "op": "show_run", 
 /**
  * The run.
  */
@@ -2696,7 +2716,23 @@ consumer: string,
 /**
  * The message's number.
  */
-message: Seq, } | { "op": "queue_job", 
+message: Seq, } | { "op": "replay_range", 
+/**
+ * The consumer.
+ */
+consumer: string, 
+/**
+ * Only messages after this number.
+ */
+after: Seq, 
+/**
+ * Only messages up to this number.
+ */
+upto: Seq, 
+/**
+ * Whether what it does about them is recorded; otherwise it is only told.
+ */
+apply: boolean, } | { "op": "queue_job", 
 /**
  * The work.
  */
@@ -2766,7 +2802,7 @@ commit: string,
 /**
  * How.
  */
-mode: AcceptMode, } } | { "reply": "models", "value": Array<ProviderView> } | { "reply": "project", "value": ProjectView } | { "reply": "settings", "value": Settings } | { "reply": "state", "value": StateView } | { "reply": "store_checked", "value": StoreCheck } | { "reply": "posted", "value": Seq } | { "reply": "messages", "value": Array<MessageView> } | { "reply": "topics", "value": Array<TopicView> } | { "reply": "dead", "value": Array<DeadView> } | { "reply": "jobs", "value": Array<JobView> } | { "reply": "object", "value": ObjectView } | { "reply": "objects", "value": Array<ObjectView> } | { "reply": "enrolled", "value": ProjectId } | { "reply": "projects", "value": Array<KnownProject> };
+mode: AcceptMode, } } | { "reply": "models", "value": Array<ProviderView> } | { "reply": "project", "value": ProjectView } | { "reply": "settings", "value": Settings } | { "reply": "state", "value": StateView } | { "reply": "store_checked", "value": StoreCheck } | { "reply": "posted", "value": Seq } | { "reply": "messages", "value": Array<MessageView> } | { "reply": "topics", "value": Array<TopicView> } | { "reply": "dead", "value": Array<DeadView> } | { "reply": "replayed", "value": Array<ReplayView> } | { "reply": "jobs", "value": Array<JobView> } | { "reply": "object", "value": ObjectView } | { "reply": "objects", "value": Array<ObjectView> } | { "reply": "enrolled", "value": ProjectId } | { "reply": "projects", "value": Array<KnownProject> };
 
 export type ExportFormat = "zip" | "bundle";
 

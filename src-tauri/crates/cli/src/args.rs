@@ -155,6 +155,9 @@ pub enum RunsVerb {
     Discard {
         /// The run's id, or `last`.
         run: String,
+        /// Also where its tree holds work that no checkpoint recorded.
+        #[arg(long)]
+        anyway: bool,
     },
     /// Stop a run; its tree stays until it is discarded.
     Cancel {

@@ -32,9 +32,9 @@ async fn perform(project: &Project, verb: &RunsVerb, out: &Out) -> End {
         }
         RunsVerb::Resume { run } => resume(project, session::run_id(project, run).await?, out).await,
         RunsVerb::Accept { run } => accept(project, session::run_id(project, run).await?, out).await,
-        RunsVerb::Discard { run } => {
+        RunsVerb::Discard { run, anyway } => {
             let run = session::run_id(project, run).await?;
-            project.submit(Op::DiscardRun { run: run.clone() }).await?;
+            project.submit(Op::DiscardRun { run: run.clone(), anyway: *anyway }).await?;
             out.say("discarded: the run's branch and tree are gone, your files are as they were");
             Ok(Finished::done(json!({"run": {"id": run}, "disposition": "discarded"})))
         }

@@ -86,7 +86,7 @@ impl ProjectOwner {
                 let _alone = self.deciding.lock().await;
                 accept::accept(&self.desk, &run).await
             }
-            Op::DiscardRun { run } => {
+            Op::DiscardRun { run, anyway: _ } => {
                 let _alone = self.deciding.lock().await;
                 accept::discard(&self.desk, &run).await
             }
@@ -117,6 +117,7 @@ impl ProjectOwner {
             | Op::ListTopics
             | Op::ListDead
             | Op::ReplayDead { .. }
+            | Op::ReplayRange { .. }
             | Op::QueueJob { .. }
             | Op::ListJobs
             | Op::CancelJob { .. }

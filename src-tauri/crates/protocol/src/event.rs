@@ -469,8 +469,11 @@ pub enum Event {
         object: String,
         /// Its version after it, from 2.
         version: u64,
-        /// The handler that ran.
+        /// The handler that ran; empty for a move to a newer template.
         handler: String,
+        /// What it was told.
+        #[ts(type = "unknown")]
+        arguments: serde_json::Value,
         /// Who asked: a door, a role, another object.
         by: String,
         /// Hash of the template's text.
@@ -480,6 +483,9 @@ pub enum Event {
         /// Its state now.
         #[ts(type = "unknown")]
         state: serde_json::Value,
+        /// What it answered.
+        #[ts(type = "unknown")]
+        answer: serde_json::Value,
     },
     /// An object passed a stage of its life.
     ObjectPassed {

@@ -9,7 +9,7 @@ use crate::ids::{ApprovalId, RunId, Seq};
 use crate::settings::{ModelChoice, Settings};
 use crate::view::{
     ApprovalView, DeadView, DiffView, Hit, IndexView, JobView, KnownProject, MessageView, ObjectView, ProjectView,
-    ProviderView, RunSummary, RunView, StateView, StoreCheck, TopicView,
+    ProviderView, ReplayView, RunSummary, RunView, StateView, StoreCheck, TopicView,
 };
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -74,10 +74,13 @@ pub enum Op {
         /// The run.
         run: RunId,
     },
-    /// Remove a run's branch and tree.
+    /// Remove a run's branch and tree. Stopped by anyone concerned who speaks against it.
     DiscardRun {
         /// The run.
         run: RunId,
+        /// Also where its tree holds work that no checkpoint recorded.
+        #[serde(default)]
+        anyway: bool,
     },
     /// The runs of the project, newest first.
     ListRuns,
@@ -196,7 +199,19 @@ pub enum Op {
         /// The message's number.
         message: Seq,
     },
-    /// Put work into a queue.
+    /// Let a consumer handle messages of the past once more. Answered by [`Reply::Replayed`].
+    ReplayRange {
+        /// The consumer.
+        consumer: String,
+        /// Only messages after this number.
+        after: Seq,
+        /// Only messages up to this number.
+        upto: Seq,
+        /// Whether what it does about them is recorded; otherwise it is only told.
+        #[serde(default)]
+        apply: bool,
+    },
+    /// Put work into a queue. Answered by [`Reply::Jobs`].
     QueueJob {
         /// The work.
         job: Job,
@@ -282,6 +297,7 @@ impl Op {
             | Op::PruneStore
             | Op::PostMessage { .. }
             | Op::ReplayDead { .. }
+            | Op::ReplayRange { .. }
             | Op::QueueJob { .. }
             | Op::CancelJob { .. }
             | Op::TellObject { .. }
@@ -349,6 +365,8 @@ pub enum Reply {
     Topics(Vec<TopicView>),
     /// Messages that were laid aside.
     Dead(Vec<DeadView>),
+    /// What became of messages that were handled once more.
+    Replayed(Vec<ReplayView>),
     /// Jobs.
     Jobs(Vec<JobView>),
     /// An object.

@@ -339,6 +339,19 @@ pub struct DeadView {
     pub message: MessageView,
 }
 
+/// A message that a consumer handled once more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct ReplayView {
+    /// The message's number.
+    pub message: Seq,
+    /// Its topic.
+    pub topic: String,
+    /// What the consumer does about it, a line for each record it makes.
+    pub does: Vec<String>,
+    /// Whether that was recorded now; it is not where it was recorded before.
+    pub applied: bool,
+}
+
 /// Where a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "snake_case")]
