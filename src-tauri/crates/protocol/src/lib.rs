@@ -10,6 +10,8 @@ pub mod error;
 pub mod event;
 mod fact;
 mod fold;
+#[cfg(test)]
+mod fold_tests;
 pub mod hash;
 pub mod ids;
 pub mod op;
