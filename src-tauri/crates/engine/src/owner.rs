@@ -217,10 +217,13 @@ impl ProjectOwner {
             ));
         }
         self.supervisor.stop(run).await;
-        // Nobody worked on it, or it came to rest before it heard of the stop.
+        // It may have come to its end before it heard of the stop.
         if !self.view(run).await?.state.is_final() {
-            let problem =
-                Problem::new(Code::Cancelled, "The run was stopped.", "Its tree is kept until it is discarded.");
+            let problem = Problem::new(
+                Code::Cancelled,
+                "The run was stopped.",
+                "Its tree is kept until it is discarded. Your files are untouched.",
+            );
             self.tell(run, Event::RunFinished { outcome: Outcome::Cancelled { problem } }).await?;
         }
         Ok(Reply::Done)

@@ -12,13 +12,11 @@ use crate::{checks, tools};
 use atelier_journal::AppendError;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Actor, Answer, Ask, Effect, EffectOutcome, Event, NewEvent, Outcome, StepResult};
-use atelier_protocol::ids::{RunId, Seq, StepId};
+use atelier_protocol::ids::{ApprovalId, RunId, Seq, StepId};
 use atelier_protocol::view::{Item, TurnState};
 use atelier_repo::TreeSpec;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Entries of the folder listing in a brief; more are counted.
@@ -36,7 +34,32 @@ pub struct Run {
     pub(crate) flow: Flow,
     pub(crate) roles: Vec<Role>,
     pub(crate) stop: CancellationToken,
-    wake: Arc<Notify>,
+}
+
+/// Why nobody works on a run any more, and what makes it go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rested {
+    /// It came to its end.
+    Ended {
+        /// The run that waited for it and goes on now.
+        wakes: Option<RunId>,
+    },
+    /// It waits for the user; an answer makes it go on, or that time.
+    Waits {
+        /// Milliseconds since 1970 UTC.
+        until_ms: u64,
+    },
+    /// It waits for another run to end, which is to be worked on.
+    Calls {
+        /// That run.
+        child: RunId,
+    },
+    /// It rests until somebody resumes it.
+    Rests,
+    /// It was stopped from outside; nothing of that is recorded.
+    Stopped,
+    /// The store is somebody else's now, or closed.
+    Gone,
 }
 
 /// Why work on a run ends before its machine says so.
@@ -67,49 +90,55 @@ pub(crate) type Done = Result<(), Halt>;
 
 impl Run {
     /// Takes up the run `id` from its recorded events.
-    pub async fn take_up(
-        desk: Arc<Desk>,
-        id: RunId,
-        stop: CancellationToken,
-        wake: Arc<Notify>,
-    ) -> Result<Run, Problem> {
+    pub async fn take_up(desk: Arc<Desk>, id: RunId, stop: CancellationToken) -> Result<Run, Problem> {
         let events = read_all(&desk, &id, Seq::ZERO).await?;
         let machine = Machine::of(&events).ok_or_else(|| unknown(&id))?;
         let roles = desk.roles()?;
         let flow = desk.flow_of(&machine.view.flow, &roles).await?;
-        Ok(Run { desk, id, machine, flow, roles, stop, wake })
+        Ok(Run { desk, id, machine, flow, roles, stop })
     }
 
-    /// Works until nothing is left to do, the run waits for a resume, or the store is gone.
-    pub async fn drive(mut self) {
+    /// The run.
+    pub fn id(&self) -> &RunId {
+        &self.id
+    }
+
+    /// Works until there is nothing to do now, and says what makes it go on.
+    pub async fn drive(mut self) -> Rested {
         if let Err(Halt::Gone) = self.close_open_calls().await {
-            return;
+            return Rested::Gone;
         }
         loop {
-            let action = if self.stop.is_cancelled() { None } else { Some(self.machine.next(&self.flow)) };
-            let done = match action {
-                Some(Action::Stop | Action::Rest) => return,
-                Some(action) => self.perform(action).await,
-                None => Err(Halt::Stopped),
+            if self.stop.is_cancelled() {
+                return Rested::Stopped;
+            }
+            let done = match self.machine.next(&self.flow) {
+                Action::Stop => return Rested::Ended { wakes: None },
+                Action::Rest => return Rested::Rests,
+                Action::Wait { approval, expires_at_ms } => match self.waited(approval, expires_at_ms).await {
+                    Ok(true) => return Rested::Waits { until_ms: expires_at_ms },
+                    Ok(false) => Ok(()),
+                    Err(halt) => Err(halt),
+                },
+                action => self.perform(action).await,
             };
             let last = match done {
                 Ok(()) => continue,
-                Err(Halt::Gone) => return,
+                Err(Halt::Gone) => return Rested::Gone,
+                Err(Halt::Stopped) => return Rested::Stopped,
                 Err(Halt::Park(problem)) => self.record(vec![Event::RunParked { problem }]).await,
                 Err(Halt::Fail(problem)) => self.finish(Outcome::Failed { problem }).await,
-                Err(Halt::Stopped) => self.finish(Outcome::Cancelled { problem: stopped_by_user() }).await,
             };
             if last.is_err() {
                 tracing::warn!(run = %self.id, "the end of the run could not be recorded; it is taken up by the next owner");
+                return Rested::Gone;
             }
-            return;
         }
     }
 
     async fn perform(&mut self, action: Action) -> Done {
         match action {
-            Action::Stop | Action::Rest => Ok(()),
-            Action::Wait { expires_at_ms, .. } => self.wait(expires_at_ms).await,
+            Action::Stop | Action::Rest | Action::Wait { .. } => Ok(()),
             Action::Settle { key } => self.settle(&key).await,
             Action::MakeTree => self.make_tree().await,
             Action::Begin { index, step } => self.begin(index, step).await,
@@ -323,33 +352,17 @@ impl Run {
         text
     }
 
-    async fn wait(&mut self, expires_at_ms: u64) -> Done {
-        // An answer that came before anybody could wake this task.
-        let known = self.machine.version;
-        self.catch_up().await?;
-        if self.machine.version != known {
-            return Ok(());
+    /// Whether the question is still open; one whose time is over is answered no.
+    async fn waited(&mut self, approval: ApprovalId, expires_at_ms: u64) -> Result<bool, Halt> {
+        if self.desk.sources.clock.now_ms() < expires_at_ms {
+            return Ok(true);
         }
-        let left = expires_at_ms.saturating_sub(self.desk.sources.clock.now_ms());
-        let expired = self.desk.sources.clock.sleep(Duration::from_millis(left));
-        tokio::select! {
-            () = self.wake.notified() => self.catch_up().await,
-            () = self.stop.cancelled() => Err(Halt::Stopped),
-            () = expired => {
-                self.catch_up().await?;
-                let late = self.machine.view.pending_approval().filter(|a| a.expires_at_ms <= self.desk.sources.clock.now_ms());
-                match late.map(|asked| asked.id.clone()) {
-                    Some(approval) => {
-                        let note = "nobody answered in time".to_owned();
-                        let settled = Event::ApprovalSettled { approval, answer: Answer::Reject, by: Actor::Timeout, note };
-                        let step = self.machine.current.as_ref().map(|current| current.step.clone());
-                        // An answer that came in between is the one that counts.
-                        self.record_unless_changed(vec![NewEvent::of_run(&self.id, step.as_ref(), settled)]).await.map(|_| ())
-                    }
-                    None => Ok(()),
-                }
-            }
-        }
+        let note = "nobody answered in time".to_owned();
+        let settled = Event::ApprovalSettled { approval, answer: Answer::Reject, by: Actor::Timeout, note };
+        let step = self.machine.current.as_ref().map(|current| current.step.clone());
+        // An answer that came in between is the one that counts.
+        self.record_unless_changed(vec![NewEvent::of_run(&self.id, step.as_ref(), settled)]).await?;
+        Ok(false)
     }
 
     /// Records a question. Where a grant given with the start answers it, the answer too.
@@ -412,14 +425,6 @@ pub(crate) fn defect(what: &str) -> Problem {
         Code::Internal,
         format!("A rule of Atelier itself was broken: {what}."),
         "Please report this with the run's events.",
-    )
-}
-
-fn stopped_by_user() -> Problem {
-    Problem::new(
-        Code::Cancelled,
-        "The run was stopped.",
-        "Its tree is kept until it is discarded. Your files are untouched.",
     )
 }
 

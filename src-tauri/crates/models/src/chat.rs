@@ -5,7 +5,7 @@ use atelier_protocol::event::{Stop, ToolCall, Usage};
 use atelier_protocol::op::Phase;
 use atelier_protocol::ports::HttpLimits;
 use futures_util::stream::BoxStream;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Time limits of a chat. No byte comes, not even the head, before the model is loaded, the queue has passed and the
@@ -14,7 +14,7 @@ pub const CHAT_LIMITS: HttpLimits =
     HttpLimits { connect: Duration::from_secs(5), head: Duration::from_secs(600), idle: Duration::from_secs(120) };
 
 /// One message of a conversation.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "role", rename_all = "snake_case")]
 pub enum Message {
     /// The rules the model works under.

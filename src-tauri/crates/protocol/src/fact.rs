@@ -417,7 +417,7 @@ pub struct Check {
     pub name: String,
     /// Program and arguments.
     pub argv: Vec<String>,
-    /// The tree it ran on.
+    /// The tree it ran on; empty for the command of a script step, which proves nothing about a tree.
     pub tree: String,
     /// The exit code; `None` where a signal or the time limit ended it.
     pub exit_code: Option<i32>,

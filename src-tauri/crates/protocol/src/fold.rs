@@ -10,6 +10,7 @@ use crate::event::{
     AskKind, Check, ChecksVerdict, Cost, Envelope, Event, Outcome, Reviewer, StepPhase, StepResult, Usage,
 };
 use crate::ids::{CallId, StepId};
+use crate::state::Illegal;
 use crate::view::{
     ApprovalView, ChildView, Disposition, Item, RunState, RunSummary, RunView, Stall, StepView, TurnState,
 };
@@ -63,31 +64,37 @@ impl RunView {
         Some(view)
     }
 
-    /// Folds one more event of this run.
+    /// Folds one more event of this run. A transition that the table does not allow is left out.
     pub fn apply(&mut self, envelope: &Envelope) {
+        let _ = self.try_apply(envelope);
+    }
+
+    /// The same, and says which transition was left out. Whoever records an event asks this first, on a copy.
+    pub fn try_apply(&mut self, envelope: &Envelope) -> Result<(), Illegal> {
+        let mut next = None;
         self.updated_at_ms = envelope.at_ms;
         self.last_seq = envelope.seq;
         match &envelope.event {
-            Event::RunInterrupted { .. } => self.enter(RunState::Interrupted),
+            Event::RunInterrupted { .. } => next = Some(RunState::Interrupted),
             Event::RunParked { problem } => {
                 let known = problem.code != Code::Indeterminate;
-                self.enter(if known { RunState::Parked } else { RunState::Indeterminate });
+                next = Some(if known { RunState::Parked } else { RunState::Indeterminate });
                 self.problem = Some(problem.clone());
             }
             Event::RunResumed { .. } => {
-                self.enter(self.open_state());
+                next = Some(self.open_state());
                 self.problem = None;
                 self.push(envelope, Item::Resumed { at_ms: envelope.at_ms });
             }
-            Event::RunFinished { outcome } => self.finish(outcome),
-            Event::SlotAwaited { .. } => self.enter(RunState::WaitsForSlot),
-            Event::SlotGiven {} => self.go_on(),
+            Event::RunFinished { outcome } => next = Some(self.finish(outcome)),
+            Event::SlotAwaited { .. } => next = Some(RunState::WaitsForSlot),
+            Event::SlotGiven {} => next = self.goes_on(),
             Event::StallNoticed { turns, ms, last } => {
                 self.stalled = Some(Stall { turns: *turns, ms: *ms, last: last.clone() });
             }
             Event::CompensationStarted { problem } => {
                 self.compensating = Some(problem.clone());
-                self.go_on();
+                next = self.goes_on();
             }
             Event::StepUndone { undone, how } => {
                 if let Some(step) = self.steps.iter_mut().rev().find(|s| s.id == *undone) {
@@ -98,7 +105,7 @@ impl RunView {
                 let step = envelope.step.clone().unwrap_or_else(|| StepId::of("step", 1));
                 self.children.push(ChildView { run: child.clone(), step, goal: goal.clone(), outcome: None });
                 self.push(envelope, Item::Called { run: child.clone() });
-                self.go_on();
+                next = self.goes_on();
             }
             Event::ChildEnded { child, outcome } => {
                 if let Some(known) = self.children.iter_mut().find(|c| c.run == *child) {
@@ -107,7 +114,7 @@ impl RunView {
                 if *outcome == Outcome::Done {
                     self.stalled = None;
                 }
-                self.go_on();
+                next = self.goes_on();
             }
             Event::StepStarted { role, title, brief, phase, undo } => {
                 self.steps.push(StepView {
@@ -123,7 +130,7 @@ impl RunView {
                     ended_at_ms: None,
                     items: Vec::new(),
                 });
-                self.go_on();
+                next = self.goes_on();
             }
             Event::StepFinished { result } => {
                 if let Some(step) = self.step_mut(envelope) {
@@ -182,14 +189,14 @@ impl RunView {
                     note: String::new(),
                 });
                 self.push(envelope, Item::Asked { approval: approval.clone() });
-                self.go_on();
+                next = self.goes_on();
             }
             Event::ApprovalSettled { approval, answer, note, .. } => {
                 if let Some(asked) = self.approvals.iter_mut().find(|a| a.id == *approval) {
                     asked.answer = Some(*answer);
                     asked.note.clone_from(note);
                 }
-                self.go_on();
+                next = self.goes_on();
             }
             Event::SpecWritten { spec } => {
                 self.spec = Some(spec.clone());
@@ -234,6 +241,13 @@ impl RunView {
             | Event::ObjectMade { .. }
             | Event::ObjectChanged { .. }
             | Event::ObjectPassed { .. } => {}
+        }
+        match next {
+            Some(next) if !self.state.may_become(next) => Err(Illegal { from: self.state, to: next }),
+            next => {
+                self.state = next.unwrap_or(self.state);
+                Ok(())
+            }
         }
     }
 
@@ -309,30 +323,21 @@ impl RunView {
         }
     }
 
-    /// Goes on from what held it up, unless it rests.
-    fn go_on(&mut self) {
-        if !self.state.rests() {
-            self.enter(self.open_state());
-        }
+    /// Where it goes on to from what held it up; nowhere while it rests.
+    fn goes_on(&self) -> Option<RunState> {
+        (!self.state.rests()).then(|| self.open_state())
     }
 
-    /// Goes where the table of transitions lets it; stays otherwise.
-    fn enter(&mut self, next: RunState) {
-        if self.state.may_become(next) {
-            self.state = next;
-        }
-    }
-
-    fn finish(&mut self, outcome: &Outcome) {
+    fn finish(&mut self, outcome: &Outcome) -> RunState {
         let (state, problem) = match outcome {
             Outcome::Done => (RunState::Done, None),
             Outcome::Failed { problem } => (RunState::Failed, Some(problem.clone())),
             Outcome::Cancelled { problem } => (RunState::Cancelled, Some(problem.clone())),
         };
         if self.state.may_become(state) {
-            self.state = state;
             self.problem = problem;
         }
+        state
     }
 
     fn step_mut(&mut self, envelope: &Envelope) -> Option<&mut StepView> {

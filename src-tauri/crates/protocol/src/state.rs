@@ -47,6 +47,16 @@ use RunState::{
     WaitsForAnswer, WaitsForApproval, WaitsForBudget, WaitsForChild, WaitsForSlot,
 };
 
+/// A transition that the table does not allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a run that is {from:?} cannot become {to:?}")]
+pub struct Illegal {
+    /// Where the run is.
+    pub from: RunState,
+    /// Where it was to go.
+    pub to: RunState,
+}
+
 impl RunState {
     /// Every state.
     pub const ALL: [RunState; 15] = [

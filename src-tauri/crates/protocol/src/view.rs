@@ -11,7 +11,7 @@ use crate::event::{
 use crate::hash::Hash;
 use crate::ids::{ApprovalId, CallId, ProjectId, RoleId, RunId, Seq, StepId};
 use crate::settings::ProviderKind;
-pub use crate::state::RunState;
+pub use crate::state::{Illegal, RunState};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
