@@ -17,7 +17,7 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const BOTH: [ProviderKind; 2] = [ProviderKind::Ollama, ProviderKind::OpenAi];
+const ALL: [ProviderKind; 3] = [ProviderKind::Ollama, ProviderKind::OpenAi, ProviderKind::Anthropic];
 
 struct System(Instant);
 
@@ -68,7 +68,7 @@ async fn failure(kind: ProviderKind, script: &str) -> Failed {
 
 #[tokio::test]
 async fn a_whole_loop_of_tool_calls_reads_the_same_in_both_dialects() {
-    for kind in BOTH {
+    for kind in ALL {
         let stage = stage(
             r#"
 tool_calls: own
@@ -210,7 +210,7 @@ turns: [{say: [{thinking: "hm"}, {text: "yes"}]}]
 
 #[tokio::test]
 async fn bytes_cut_anywhere_give_the_same_text() {
-    for kind in BOTH {
+    for kind in ALL {
         for size in [1, 2, 3, 7] {
             let script =
                 format!("chunk_bytes: {size}\nturns: [{{say: [{{text: 'Grüße aus Köln — 日本語 🦀 fin.'}}]}}]");
@@ -233,7 +233,7 @@ async fn a_call_in_fragments_is_whole_again() {
 
 #[tokio::test]
 async fn nobody_at_the_address_is_a_server_that_is_down() {
-    for kind in BOTH {
+    for kind in ALL {
         let stage = stage("turns: []").await;
         let url = stage.url();
         stage.stop().await;
@@ -255,7 +255,7 @@ async fn another_machine_is_not_asked_in_local_only_mode() {
 
 #[tokio::test]
 async fn refusals_keep_the_servers_words() {
-    for kind in BOTH {
+    for kind in ALL {
         let script = "turns: [{say: [{fault: {kind: refuse, status: 429, retry_after: '3', error: slow down}}]}]";
         let error = failure(kind, script).await.error;
         let retry_after = Some(Duration::from_secs(3));
@@ -293,7 +293,7 @@ async fn a_fault_that_strikes_once_leaves_the_second_try_alone() {
 
 #[tokio::test]
 async fn every_way_to_break_off_is_an_incomplete_turn_that_keeps_what_came() {
-    for kind in BOTH {
+    for kind in ALL {
         for fault in ["disconnect", "no_end"] {
             let script = format!("turns: [{{say: [{{text: 'so far'}}, {{fault: {{kind: {fault}}}}}]}}]");
             let failed = failure(kind, &script).await;
@@ -324,7 +324,7 @@ async fn an_error_inside_the_stream_ends_the_turn_with_the_servers_words() {
 #[tokio::test]
 async fn a_call_with_unreadable_arguments_is_never_a_call() {
     let script = "turns: [{say: [{text: 'I read.'}, {fault: {kind: malformed_call, tool: read_file, arguments: '{\"path\": '}}]}]";
-    for kind in BOTH {
+    for kind in ALL {
         let failed = failure(kind, script).await;
         let CallError::MalformedCall { name, raw } = &failed.error else { panic!("{failed:?}") };
         assert_eq!(name, "read_file");
@@ -335,7 +335,8 @@ async fn a_call_with_unreadable_arguments_is_never_a_call() {
 
 #[tokio::test]
 async fn bytes_that_are_not_of_the_dialect_are_unreadable() {
-    for kind in BOTH {
+    // The third dialect's stream has begun before a script can say anything, and then an unknown field means nothing.
+    for kind in [ProviderKind::Ollama, ProviderKind::OpenAi] {
         let failed = failure(kind, "turns: [{say: [{fault: {kind: raw, raw: \"<html>hello</html>\\n\\n\"}}]}]").await;
         assert!(matches!(&failed.error, CallError::Unreadable { text } if text.contains("html")), "{failed:?}");
     }
@@ -351,7 +352,7 @@ async fn comments_and_blank_lines_in_the_stream_are_nothing() {
 
 #[tokio::test]
 async fn an_empty_turn_is_a_turn_and_says_so() {
-    for kind in BOTH {
+    for kind in ALL {
         for say in ["[]", "[{text: ' '}]", "[{thinking: 'hm'}]"] {
             let turn = ask(kind, &stage(&format!("turns: [{{say: {say}}}]")).await).await.unwrap();
             assert!(turn.is_empty(), "{kind:?} {say}");
@@ -365,7 +366,7 @@ async fn an_empty_turn_is_a_turn_and_says_so() {
 async fn a_call_written_as_text_is_read_only_where_the_tool_was_offered() {
     let script =
         r#"turns: [{say: [{text: '<tool_call>{"name": "read_file", "arguments": {"path": "a"}}</tool_call>'}]}]"#;
-    for kind in BOTH {
+    for kind in ALL {
         let stage = stage(script).await;
         let turn = ask(kind, &stage).await.unwrap();
         let call = ToolCall { id: "c1.call_1".into(), name: "read_file".into(), arguments: json!({"path": "a"}) };
@@ -381,7 +382,7 @@ async fn a_call_written_as_text_is_read_only_where_the_tool_was_offered() {
 
 #[tokio::test]
 async fn a_stall_runs_into_the_limit_and_frees_the_server() {
-    for kind in BOTH {
+    for kind in ALL {
         let stage = stage("turns: [{say: [{text: 'so far'}, {fault: {kind: stall}}]}]").await;
         let limits = HttpLimits { idle: Duration::from_millis(100), ..atelier_models::CHAT_LIMITS };
         let request = ChatRequest { limits, ..question() };
@@ -394,7 +395,7 @@ async fn a_stall_runs_into_the_limit_and_frees_the_server() {
 
 #[tokio::test]
 async fn dropping_the_stream_stops_the_server_within_100_ms() {
-    for kind in BOTH {
+    for kind in ALL {
         // A busy machine may delay one try; three in a row it does not.
         let mut fastest = Duration::MAX;
         for _ in 0..3 {

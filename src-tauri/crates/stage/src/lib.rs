@@ -1,6 +1,6 @@
 //! The scripted model server.
 //!
-//! [`Stage`] answers like an Ollama or OpenAI-style server on loopback, from a [`Script`]. What it answers is a pure
+//! [`Stage`] answers like an Ollama, OpenAI-style or Anthropic server on loopback, from a [`Script`]. What it answers is a pure
 //! function of the request; requests are counted for faults only. It is no model and judges nothing.
 //!
 //! ```
@@ -25,6 +25,7 @@
 //! ```
 
 mod answer;
+mod anthropic;
 mod body;
 mod matching;
 mod ollama;

@@ -1,6 +1,6 @@
 //! A chat request in no dialect: what a script's `when` looks at.
 //!
-//! Reads both wire formats, and finds what a real server would refuse before it asks a model.
+//! Reads all three wire formats, and finds what a real server would refuse before it asks a model.
 
 use serde_json::Value;
 
@@ -122,6 +122,57 @@ pub(crate) fn of_openai(body: &Value, default_model: &str) -> Result<Asked, Refu
     Ok(asked)
 }
 
+/// Reads a body of `/v1/messages`. A request that names no model means `default_model`.
+pub(crate) fn of_anthropic(body: &Value, default_model: &str) -> Result<Asked, Refusal> {
+    if !body["messages"].is_array() {
+        return refuse(400, "'messages' is required");
+    }
+    if !body["max_tokens"].is_u64() {
+        return refuse(400, "max_tokens: Field required");
+    }
+    let mut asked = shared(body, false)?;
+    if asked.model.is_empty() {
+        default_model.clone_into(&mut asked.model);
+    }
+    let mut messages = Vec::new();
+    let rules = text_of(&body["system"]);
+    if !rules.is_empty() {
+        messages.push(Said { role: "system".to_owned(), text: rules, ..Said::default() });
+    }
+    for message in body["messages"].as_array().into_iter().flatten() {
+        of_blocks(message, &mut messages);
+    }
+    let names: Vec<(String, String)> = messages.iter().flat_map(|said| said.calls.clone()).collect();
+    for said in messages.iter_mut().filter(|said| said.role == "tool") {
+        let known = names.iter().rev().find(|(id, _)| said.tool.as_ref() == Some(id));
+        said.tool = known.map(|(_, name)| name.clone());
+    }
+    let tools = body["tools"].as_array().into_iter().flatten();
+    asked.tools = tools.filter_map(|tool| tool["name"].as_str().map(str::to_owned)).collect();
+    asked.think = body.get("thinking").map(|thinking| thinking["type"] == "enabled");
+    let tool_text = body.get("tools").map_or(0, |tools| tools.to_string().len());
+    asked.prompt_tokens = tokens(messages.iter().map(|said| said.text.len()).sum::<usize>() + tool_text);
+    asked.messages = messages;
+    Ok(asked)
+}
+
+/// A message of blocks: its tool results are messages of their own, before what the user says with them.
+fn of_blocks(message: &Value, messages: &mut Vec<Said>) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let blocks = || message["content"].as_array().into_iter().flatten();
+    for result in blocks().filter(|block| block["type"] == "tool_result") {
+        let tool = Some(text(&result["tool_use_id"]));
+        messages.push(Said { role: "tool".to_owned(), text: text_of(&result["content"]), calls: Vec::new(), tool });
+    }
+    let calls = blocks().filter(|block| block["type"] == "tool_use");
+    let calls: Vec<(String, String)> = calls.map(|call| (text(&call["id"]), text(&call["name"]))).collect();
+    let said = text_of(&message["content"]);
+    let only_results = blocks().next().is_some() && said.is_empty() && calls.is_empty();
+    if !only_results {
+        messages.push(Said { role: text(&message["role"]), text: said, calls, tool: None });
+    }
+}
+
 fn shared(body: &Value, streams_unasked: bool) -> Result<Asked, Refusal> {
     let model = body["model"].as_str().unwrap_or_default().to_owned();
     if model.is_empty() && streams_unasked {
@@ -155,19 +206,23 @@ pub(crate) fn print(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-fn said(message: &Value) -> Said {
-    let text = match &message["content"] {
+/// A text, or the text parts of a list.
+fn text_of(content: &Value) -> String {
+    match content {
         Value::String(text) => text.clone(),
         Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect(),
         _ => String::new(),
-    };
+    }
+}
+
+fn said(message: &Value) -> Said {
     let calls = message["tool_calls"].as_array().into_iter().flatten().map(|call| {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         (text(&call["id"]), text(&call["function"]["name"]))
     });
     Said {
         role: message["role"].as_str().unwrap_or_default().to_owned(),
-        text,
+        text: text_of(&message["content"]),
         calls: calls.collect(),
         tool: message["tool_name"].as_str().map(str::to_owned),
     }

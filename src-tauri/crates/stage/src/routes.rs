@@ -2,10 +2,10 @@
 
 use crate::answer::{Answer, Outcome, Piece, Struck, answer};
 use crate::body::Move;
-use crate::request::{Asked, Refusal, json, of_ollama, of_openai};
+use crate::request::{Asked, Refusal, json, of_anthropic, of_ollama, of_openai};
 use crate::script::{Capability, Dialect, Script, ScriptModel, full_name};
 use crate::transcript::{Ended, OpenExchange, Transcript, locked};
-use crate::{matching, ollama, openai};
+use crate::{anthropic, matching, ollama, openai};
 use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -40,6 +40,7 @@ pub(crate) struct Play {
 enum Route {
     Ollama,
     OpenAi,
+    Anthropic,
 }
 
 impl Play {
@@ -71,7 +72,7 @@ impl Play {
         }
         let known = match path.as_str() {
             "/" | "/api/version" | "/api/tags" | "/api/ps" | "/v1/models" => Method::GET,
-            "/api/show" | "/api/chat" | "/v1/chat/completions" => Method::POST,
+            "/api/show" | "/api/chat" | "/v1/chat/completions" | "/v1/messages" | COUNT => Method::POST,
             _ => return Ok(plain(exchange, 404, Some("text/plain"), "404 page not found".to_owned())),
         };
         if head.method != known {
@@ -87,7 +88,12 @@ impl Play {
                 Ok(document) => document,
                 Err(refusal) => return Ok(self.refuse(exchange, Route::Ollama, &refusal)),
             },
+            COUNT => match self.read(Route::Anthropic, &bytes) {
+                Ok(asked) => json!({"input_tokens": asked.prompt_tokens}),
+                Err(refusal) => return Ok(self.refuse(exchange, Route::Anthropic, &refusal)),
+            },
             "/api/chat" => return self.chat(exchange, Route::Ollama, &bytes).await,
+            "/v1/messages" => return self.chat(exchange, Route::Anthropic, &bytes).await,
             _ => return self.chat(exchange, Route::OpenAi, &bytes).await,
         };
         let route = if path.starts_with("/v1/") { Route::OpenAi } else { Route::Ollama };
@@ -97,7 +103,7 @@ impl Play {
     /// Ollama's compatibility layer leaves the character set out.
     fn json_type(&self, route: Route) -> &'static str {
         match (route, self.script.openai) {
-            (Route::OpenAi, Dialect::Ollama) => "application/json",
+            (Route::OpenAi | Route::Anthropic, Dialect::Ollama) => "application/json",
             _ => JSON,
         }
     }
@@ -109,6 +115,11 @@ impl Play {
             return Err(Refusal::new(400, "model is required"));
         }
         self.model(name).map(ollama::show)
+    }
+
+    /// What a request means that names no model.
+    fn first_model(&self) -> &str {
+        self.script.models.first().map_or("", |model| &model.name)
     }
 
     fn model(&self, name: &str) -> Result<&ScriptModel, Refusal> {
@@ -172,6 +183,7 @@ impl Play {
             let moves = match route {
                 Route::Ollama => ollama::stream(&played, &asked.model, self.script.tool_calls),
                 Route::OpenAi => openai::stream(&played, &asked.model, voice),
+                Route::Anthropic => anthropic::stream(&played, &asked.model, voice),
             };
             return Ok(streamed(exchange, route, moves, slot));
         }
@@ -182,7 +194,8 @@ impl Play {
         let body = json(bytes)?;
         match route {
             Route::Ollama => of_ollama(&body),
-            Route::OpenAi => of_openai(&body, self.script.models.first().map_or("", |model| &model.name)),
+            Route::OpenAi => of_openai(&body, self.first_model()),
+            Route::Anthropic => of_anthropic(&body, self.first_model()),
         }
     }
 
@@ -245,6 +258,7 @@ impl Play {
         let text = match route {
             Route::Ollama => ollama::whole(played, &asked.model, self.script.tool_calls),
             Route::OpenAi => openai::whole(played, &asked.model, openai::Voice::of(&self.script, false)),
+            Route::Anthropic => anthropic::whole(played, &asked.model, openai::Voice::of(&self.script, false)),
         };
         Ok(match text {
             Ok(text) => plain(exchange, 200, Some(self.json_type(route)), text),
@@ -256,11 +270,12 @@ impl Play {
         match route {
             Route::Ollama => json!({"error": error}).to_string(),
             Route::OpenAi => openai::error_body(status, error, self.script.openai).to_string(),
+            Route::Anthropic => anthropic::error_body(status, error, self.script.openai).to_string(),
         }
     }
 
     fn refuse(&self, exchange: OpenExchange, route: Route, refusal: &Refusal) -> Response<Body> {
-        let body = if refusal.document && route == Route::OpenAi && self.script.openai == Dialect::LlamaServer {
+        let body = if refusal.document && route != Route::Ollama && self.script.openai == Dialect::LlamaServer {
             refusal.error.clone()
         } else {
             self.error_body(route, refusal.status, &refusal.error)
@@ -268,6 +283,9 @@ impl Play {
         plain(exchange, refusal.status, Some(JSON), body)
     }
 }
+
+/// The route that only counts the tokens of a prompt.
+const COUNT: &str = "/v1/messages/count_tokens";
 
 const JSON: &str = "application/json; charset=utf-8";
 
@@ -279,7 +297,7 @@ fn context_of(asked: &Asked, model: &ScriptModel) -> u32 {
 fn stream_type(route: Route) -> &'static str {
     match route {
         Route::Ollama => "application/x-ndjson",
-        Route::OpenAi => "text/event-stream",
+        Route::OpenAi | Route::Anthropic => "text/event-stream",
     }
 }
 

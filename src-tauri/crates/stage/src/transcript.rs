@@ -34,7 +34,7 @@ pub struct Exchange {
 impl Exchange {
     /// Whether it asked for a chat.
     pub fn is_chat(&self) -> bool {
-        matches!(self.path.as_str(), "/api/chat" | "/v1/chat/completions")
+        matches!(self.path.as_str(), "/api/chat" | "/v1/chat/completions" | "/v1/messages")
     }
 }
 

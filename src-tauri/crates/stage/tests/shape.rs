@@ -96,9 +96,17 @@ async fn play(recording: &Recording, script: &str) -> Answered {
 /// The documents of a body in order, masked; neighbours of one shape count as one.
 fn shapes(text: &str) -> Vec<Value> {
     let mut shapes: Vec<Value> = Vec::new();
+    let mut named = None;
     for line in text.lines().filter(|line| !line.is_empty()) {
+        if let Some(name) = line.strip_prefix("event: ") {
+            named = Some(name);
+            continue;
+        }
         let document = line.strip_prefix("data: ").unwrap_or(line);
-        let shape = serde_json::from_str(document).map_or_else(|_| json!(document), |value| masked("", value));
+        let mut shape = serde_json::from_str(document).map_or_else(|_| json!(document), |value| masked("", value));
+        if let Some(name) = named.take() {
+            shape = json!([name, shape]);
+        }
         if shapes.last() != Some(&shape) {
             shapes.push(shape);
         }
@@ -110,8 +118,10 @@ fn masked(key: &str, value: Value) -> Value {
     match value {
         Value::Number(_) if key != "index" => json!("a number"),
         Value::String(text) => match key {
-            "id" | "created_at" | "system_fingerprint" => json!("masked"),
-            "arguments" | "content" | "thinking" | "reasoning" | "reasoning_content" if !text.is_empty() => {
+            "id" | "request_id" | "created_at" | "system_fingerprint" => json!("masked"),
+            "arguments" | "content" | "thinking" | "reasoning" | "reasoning_content" | "text" | "partial_json"
+                if !text.is_empty() =>
+            {
                 json!("a text")
             }
             _ => json!(text),
@@ -177,6 +187,21 @@ async fn chats_have_the_shape_of_the_real_servers() {
             "llama-server/script-think_tools_stream",
             format!("{cpp}turns: [{{say: [{{thinking: 'Well then.'}}, {{text: 'Hello to you'}}]}}]"),
         ),
+        ("ollama/v1_messages", "turns: [{say: [{text: 'Grüße aus Köln'}]}]".to_owned()),
+        ("ollama/v1_messages_stream", "turns: [{say: [{text: 'Grüße aus Köln'}]}]".to_owned()),
+        ("ollama/v1_messages_tools_stream", format!("turns: [{{say: [{said}, {READ}]}}]")),
+        ("ollama/v1_messages_cut_midcall", format!("turns: [{{say: [{said}, {{fault: {{kind: error}}}}]}}]")),
+        ("llama-server/script1_anthropic", format!("{cpp}turns: [{{say: [{{text: 'I will look.'}}]}}]")),
+        ("llama-server/script1_anthropic_tools_stream", format!("{cpp}turns: [{{say: [{said}, {READ}]}}]")),
+        ("llama-server/script-two_anthropic_tools_stream", format!("{cpp}turns: [{{say: [{said}, {TWO}]}}]")),
+        (
+            "llama-server/script-think_anthropic",
+            format!("{cpp}turns: [{{say: [{{thinking: 'Well then.'}}, {{text: 'Hello to you'}}]}}]"),
+        ),
+        (
+            "llama-server/script-think_anthropic_tools_stream",
+            format!("{cpp}turns: [{{say: [{{thinking: 'Well then.'}}, {{text: 'Hello to you'}}]}}]"),
+        ),
     ] {
         let recording = Recording::read(name);
         let (played, real) = (play(&recording, &script).await, recording.answered());
@@ -240,6 +265,7 @@ async fn a_prompt_that_does_not_fit_is_refused_as_each_server_does() {
         ("ollama/overflow_many_notruncate_noshift", "ollama"),
         ("ollama/v1_overflow_single", "ollama"),
         ("llama-server/script1_overflow", "llama_server"),
+        ("llama-server/script1_anthropic_overflow", "llama_server"),
     ] {
         let recording = Recording::read(name);
         let script =
