@@ -243,6 +243,12 @@ pub enum ReadError {
         /// What was found.
         reason: String,
     },
+    /// The database is damaged, so that not even its rows can be found.
+    #[error("the store is damaged: {reason}")]
+    Broken {
+        /// What was found.
+        reason: String,
+    },
     /// The store could not be read.
     #[error("the store cannot be read: {reason}")]
     Failed {
@@ -257,7 +263,7 @@ impl From<ReadError> for Problem {
         let (code, hint) = match &error {
             ReadError::Sealed { .. } => (Code::StoreFailed, "Unlock the store with its key."),
             ReadError::Newer { .. } => (Code::StoreNewer, "Update Atelier to the version that wrote it."),
-            ReadError::Damaged { .. } => (Code::StoreDamaged, DAMAGED),
+            ReadError::Damaged { .. } | ReadError::Broken { .. } => (Code::StoreDamaged, DAMAGED),
             ReadError::Failed { .. } => (Code::StoreFailed, "Check the disk, then open the project again."),
         };
         Problem::new(code, message, hint)
@@ -305,6 +311,66 @@ impl From<BlobError> for Problem {
             BlobError::Damaged { .. } => (Code::StoreDamaged, DAMAGED),
             BlobError::DiskFull { .. } => (Code::DiskFull, "Make room on the disk; then go on where it stopped."),
             BlobError::Io { .. } => (Code::Io, "Check free space and who may write in the store's folder."),
+        };
+        Problem::new(code, message, hint)
+    }
+}
+
+/// Why projections could not be read or kept up. The journal is not touched by any of it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ProjectionError {
+    /// No such projection.
+    #[error("there is no projection `{name}`")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// The journal they follow cannot be read.
+    #[error(transparent)]
+    Journal(#[from] ReadError),
+    /// A snapshot is larger than what is kept.
+    #[error("a snapshot of {bytes} bytes is larger than the {limit} bytes that are kept")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// There is no room on the disk.
+    #[error("the disk is full: the projections are behind")]
+    DiskFull,
+    /// The store was closed before they came so far.
+    #[error("the store is closed")]
+    Closed,
+    /// Their file could not be read or written.
+    #[error("the projections cannot be used: {reason}")]
+    Failed {
+        /// The cause.
+        reason: String,
+    },
+}
+
+impl From<rusqlite::Error> for ProjectionError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => ProjectionError::DiskFull,
+            _ => ProjectionError::Failed { reason: error.to_string() },
+        }
+    }
+}
+
+impl From<ProjectionError> for Problem {
+    fn from(error: ProjectionError) -> Self {
+        let message = error.to_string();
+        let (code, hint) = match error {
+            ProjectionError::Unknown { .. } => (Code::BadArgument, "Ask for one of those that there are."),
+            ProjectionError::Journal(error) => return error.into(),
+            ProjectionError::TooLarge { .. } => (Code::Internal, "This is a defect in Atelier; please report it."),
+            ProjectionError::DiskFull => (Code::DiskFull, "Make room on the disk; they go on by themselves then."),
+            ProjectionError::Closed => (Code::OwnerLost, "Open the project again."),
+            ProjectionError::Failed { .. } => {
+                (Code::StoreFailed, "Check the disk. The file `projections.db` may be deleted: it is made anew.")
+            }
         };
         Problem::new(code, message, hint)
     }

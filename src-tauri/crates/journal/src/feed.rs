@@ -7,7 +7,7 @@
 use atelier_protocol::op::Draft;
 use atelier_protocol::{Envelope, Seq};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Messages a subscriber may be behind.
@@ -30,17 +30,28 @@ pub(crate) enum Live {
 /// The live end of a journal.
 pub(crate) struct Feed {
     head: Mutex<Seq>,
+    heads: watch::Sender<Seq>,
     listeners: broadcast::Sender<Live>,
     closed: CancellationToken,
 }
 
 impl Feed {
     pub fn new(head: Seq) -> Self {
-        Self { head: Mutex::new(head), listeners: broadcast::Sender::new(BEHIND), closed: CancellationToken::new() }
+        Self {
+            head: Mutex::new(head),
+            heads: watch::Sender::new(head),
+            listeners: broadcast::Sender::new(BEHIND),
+            closed: CancellationToken::new(),
+        }
     }
 
     pub fn head(&self) -> Seq {
         *self.head.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells that there is more, to those who read the store themselves.
+    pub fn heads(&self) -> watch::Receiver<Seq> {
+        self.heads.subscribe()
     }
 
     /// Listens from now on; the number is that of the last event that will not be told.
@@ -57,6 +68,7 @@ impl Feed {
         // Held while sending, so that head, events and drafts are in one order for everybody.
         let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
         *head = last;
+        self.heads.send_replace(last);
         // Nobody listening is no error.
         let _ = self.listeners.send(live);
     }

@@ -215,6 +215,11 @@ impl Journal {
         Walk::whole(&self.inner.readers).await
     }
 
+    /// What a part of this crate needs that follows the journal.
+    pub(crate) fn parts(&self) -> (Arc<Readers>, Arc<Feed>) {
+        (Arc::clone(&self.inner.readers), Arc::clone(&self.inner.feed))
+    }
+
     /// Commits what is queued, closes the database, and ends the subscriptions.
     pub(crate) async fn close(&self) {
         let (stopped, done) = oneshot::channel();

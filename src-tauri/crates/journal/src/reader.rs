@@ -6,15 +6,12 @@
 use crate::blobs::Blobs;
 use crate::chain::Link;
 use crate::error::{BlobError, ReadError};
+use crate::pool::{Ending, Pool};
 use atelier_protocol::{Envelope, Event, Hash, RunId, Seq, StepId, StoreId};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
-
-/// Reads that run at the same time; more wait.
-const CONNECTIONS: usize = 4;
 
 const COLUMNS: &str = "seq, at_ms, kind, v, run, step, cause, trace, payload, blob, key_id, payload_hash, prev_hash";
 
@@ -232,7 +229,16 @@ pub(crate) fn head(connection: &Connection) -> rusqlite::Result<Head> {
 }
 
 pub(crate) fn failed(error: rusqlite::Error) -> ReadError {
-    ReadError::Failed { reason: error.to_string() }
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => ReadError::Broken { reason: error.to_string() },
+        _ => ReadError::Failed { reason: error.to_string() },
+    }
+}
+
+impl From<rusqlite::Error> for ReadError {
+    fn from(error: rusqlite::Error) -> Self {
+        failed(error)
+    }
 }
 
 /// Opens a database for reading only. It is never made.
@@ -245,16 +251,23 @@ pub(crate) fn connect(path: &Path) -> rusqlite::Result<Connection> {
 
 /// The read connections of a store.
 pub(crate) struct Readers {
-    path: PathBuf,
+    pool: Arc<Pool>,
     store: StoreId,
     blobs: Blobs,
-    idle: Mutex<Vec<Connection>>,
-    gate: Arc<Semaphore>,
 }
 
 impl Readers {
     pub fn new(path: PathBuf, store: StoreId, blobs: Blobs) -> Self {
-        Self { path, store, blobs, idle: Mutex::default(), gate: Arc::new(Semaphore::new(CONNECTIONS)) }
+        Self { pool: Arc::new(Pool::new(path)), store, blobs }
+    }
+
+    pub fn store(&self) -> &StoreId {
+        &self.store
+    }
+
+    /// The store's folder.
+    pub fn dir(&self) -> &Path {
+        self.pool.path().parent().unwrap_or(Path::new(""))
     }
 
     pub fn blobs(&self) -> &Blobs {
@@ -266,21 +279,9 @@ impl Readers {
         self: &Arc<Self>,
         read: impl FnOnce(&Connection, &Readers) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ReadError> {
-        let stopped = || ReadError::Failed { reason: "the program is ending".into() };
-        let permit = Arc::clone(&self.gate).acquire_owned().await.map_err(|_| stopped())?;
         let readers = Arc::clone(self);
-        let task = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            let idle = readers.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let connection = match idle {
-                Some(connection) => connection,
-                None => connect(&readers.path).map_err(failed)?,
-            };
-            let result = read(&connection, &readers);
-            readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-            result
-        });
-        task.await.map_err(|_| stopped())?
+        let read = self.pool.with(move |connection| read(connection, &readers)).await;
+        read.unwrap_or_else(|Ending| Err(ReadError::Failed { reason: "the program is ending".into() }))
     }
 
     pub async fn envelopes(

@@ -8,5 +8,6 @@ mod bench;
 mod doors;
 mod history;
 mod marks;
+mod projections;
 mod subscriptions;
 mod takeover;
