@@ -14,6 +14,7 @@ mod export;
 mod fault;
 #[cfg(any(test, feature = "fixture"))]
 pub mod fixture;
+mod fork;
 mod hand_over;
 mod imperative;
 mod land;
@@ -42,6 +43,7 @@ pub use diff::Tip;
 pub use discard::{Discard, DiscardError};
 pub use export::{ExportError, Exported};
 pub use fault::Fault;
+pub use fork::Files;
 pub use hand_over::{HandOver, HandOverError, branch_of};
 pub use message::{Kind, Message};
 pub use open::{Identity, OpenError, UserRepo};

@@ -7,6 +7,7 @@
 //! Submodules are empty folders and stay at the commit of the base.
 
 use crate::fault::{Fault, git, io};
+use crate::fork::Origin;
 use crate::open::UserRepo;
 use crate::settled::Settled;
 use crate::{durable, listing, paths, put};
@@ -101,6 +102,11 @@ impl UserRepo {
     /// Makes the tree and the keep-ref `refs/atelier/base/<run>`. Does nothing where both are there; a half-made tree
     /// is replaced.
     pub fn make_tree(&self, spec: &TreeSpec) -> Result<RunTree, TreeError> {
+        self.make(spec, None)
+    }
+
+    /// The same, for a fork with the files and checkpoints of its origin.
+    pub(crate) fn make(&self, spec: &TreeSpec, origin: Option<&Origin>) -> Result<RunTree, TreeError> {
         let repo = self.repo()?;
         let base = find_commit(&repo, &spec.base)?;
         self.keep(&repo, spec, base)?;
@@ -122,10 +128,20 @@ impl UserRepo {
         }
         let (new_tree, new_git_dir) = (part.join("tree"), part.join("repo"));
         fs::create_dir_all(&new_tree).map_err(io("making", &new_tree))?;
-        self.lay_out(&repo, spec, base, &new_git_dir)?;
-        let files = repo.find_commit(base).and_then(|c| c.tree()).map_err(git("reading the base"))?;
-        for (path, entry) in listing::listing(&repo, &files)? {
-            put::put(&repo, &new_tree, &path, entry)?;
+        self.lay_out(&repo, spec, base, origin.map_or(base, |origin| origin.commit), &new_git_dir)?;
+        match origin {
+            None => {
+                let files = repo.find_commit(base).and_then(|c| c.tree()).map_err(git("reading the base"))?;
+                for (path, entry) in listing::listing(&repo, &files)? {
+                    put::put(&repo, &new_tree, &path, entry)?;
+                }
+            }
+            Some(origin) => {
+                origin.copy_since(base, &new_git_dir.join("objects"))?;
+                for (path, entry) in &origin.files {
+                    put::put(origin.repo(), &new_tree, path, *entry)?;
+                }
+            }
         }
         // Whoever sees `repo` sees a complete tree.
         fs::rename(&new_tree, &tree).map_err(io("moving", &new_tree))?;
@@ -168,7 +184,7 @@ impl UserRepo {
     }
 
     /// Writes the private git directory by hand, so that no template and no configuration of the machine gets in.
-    fn lay_out(&self, repo: &Repository, spec: &TreeSpec, base: Oid, to: &Path) -> Result<(), TreeError> {
+    fn lay_out(&self, repo: &Repository, spec: &TreeSpec, base: Oid, tip: Oid, to: &Path) -> Result<(), TreeError> {
         for folder in ["objects/info", "objects/pack", "refs/heads", "refs/atelier", "info"] {
             let folder = to.join(folder);
             fs::create_dir_all(&folder).map_err(io("making", &folder))?;
@@ -178,7 +194,7 @@ impl UserRepo {
         let exclude = to.join("info/exclude");
         fs::write(&exclude, self.excludes(repo)).map_err(io("writing", &exclude))?;
         write(BASE, format!("{base}\n").as_bytes())?;
-        write(BRANCH, format!("{base}\n").as_bytes())?;
+        write(BRANCH, format!("{tip}\n").as_bytes())?;
         write(
             "config",
             format!(

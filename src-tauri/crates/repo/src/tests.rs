@@ -4,6 +4,7 @@ mod accepting;
 mod anything;
 mod discarding;
 mod exporting;
+mod forking;
 mod handing_over;
 mod opening;
 mod reading;
