@@ -97,6 +97,11 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// Whether it is the user's decision about a run's result, which is made after the run has ended.
+    pub fn decides(&self) -> bool {
+        matches!(self, Effect::Accept { .. } | Effect::Discard { .. })
+    }
+
     /// How durable its intent must be: full where the world cannot be asked afterwards.
     pub fn class(&self) -> Class {
         match self {

@@ -6,9 +6,7 @@
 
 use crate::error::{Code, Problem};
 use crate::event::Answer;
-use crate::event::{
-    AskKind, Check, ChecksVerdict, Cost, Envelope, Event, Outcome, Reviewer, StepPhase, StepResult, Usage,
-};
+use crate::event::{Check, ChecksVerdict, Cost, Envelope, Event, Outcome, Reviewer, StepResult, Usage};
 use crate::ids::{CallId, StepId};
 use crate::state::Illegal;
 use crate::view::{
@@ -108,7 +106,8 @@ impl RunView {
                 next = self.goes_on();
             }
             Event::ChildEnded { child, outcome } => {
-                if let Some(known) = self.children.iter_mut().find(|c| c.run == *child) {
+                // An end is recorded once, and counts for what is open.
+                if let Some(known) = self.children.iter_mut().find(|c| c.run == *child && c.outcome.is_none()) {
                     known.outcome = Some(outcome.clone());
                 }
                 if *outcome == Outcome::Done {
@@ -192,7 +191,8 @@ impl RunView {
                 next = self.goes_on();
             }
             Event::ApprovalSettled { approval, answer, note, .. } => {
-                if let Some(asked) = self.approvals.iter_mut().find(|a| a.id == *approval) {
+                // The first answer is the answer.
+                if let Some(asked) = self.approvals.iter_mut().find(|a| a.id == *approval && a.answer.is_none()) {
                     asked.answer = Some(*answer);
                     asked.note.clone_from(note);
                 }
@@ -256,17 +256,14 @@ impl RunView {
         match self.steps.last() {
             _ if self.compensating.is_some() => RunState::Compensating,
             None => RunState::Created,
-            Some(step) if step.phase == StepPhase::Planning => RunState::Planning,
-            Some(_) => RunState::Running,
+            Some(step) => RunState::working_at(step.phase),
         }
     }
 
     /// Where it is by its open questions and children, whatever else holds it up.
     pub fn open_state(&self) -> RunState {
         match self.pending_approval().map(|asked| asked.ask.kind()) {
-            Some(AskKind::Question) => RunState::WaitsForAnswer,
-            Some(AskKind::Budget) => RunState::WaitsForBudget,
-            Some(AskKind::HandOver | AskKind::Command | AskKind::Tool) => RunState::WaitsForApproval,
+            Some(kind) => RunState::waiting_for(kind),
             None if self.children.iter().any(|child| child.outcome.is_none()) => RunState::WaitsForChild,
             None => self.working_state(),
         }

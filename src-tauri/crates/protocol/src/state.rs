@@ -3,6 +3,7 @@
 //! The table is the whole truth about legal transitions: the fold ignores what it does not allow, and whoever records
 //! an event asks it first. Nothing here says when a transition happens; that is the fold's part.
 
+use crate::event::{AskKind, StepPhase};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -95,6 +96,23 @@ impl RunState {
     /// Whether it stands still until somebody resumes it.
     pub fn rests(self) -> bool {
         matches!(self, Indeterminate | Parked | Interrupted)
+    }
+
+    /// Where a run is while a question of that kind is open.
+    pub fn waiting_for(kind: AskKind) -> RunState {
+        match kind {
+            AskKind::Question => WaitsForAnswer,
+            AskKind::Budget => WaitsForBudget,
+            AskKind::HandOver | AskKind::Command | AskKind::Tool => WaitsForApproval,
+        }
+    }
+
+    /// Where a run is while a step of that phase is under way.
+    pub fn working_at(phase: StepPhase) -> RunState {
+        match phase {
+            StepPhase::Planning => Planning,
+            StepPhase::Working => Running,
+        }
     }
 
     fn waits(self) -> bool {

@@ -17,7 +17,10 @@ fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
             match entry.path() {
                 path if path.is_dir() => folders.push(path),
                 path => {
-                    all.insert(path.strip_prefix(root).unwrap().to_string_lossy().into_owned(), fs::read(path).unwrap());
+                    all.insert(
+                        path.strip_prefix(root).unwrap().to_string_lossy().into_owned(),
+                        fs::read(path).unwrap(),
+                    );
                 }
             }
         }
@@ -46,10 +49,8 @@ fn a_fork_holds_a_checkpoint_with_files_changed_and_lives_without_its_original()
     let edits = changed(&[("b.txt", Some("b2\n")), ("deep/c.txt", None), ("more/d.txt", Some("d\n"))]);
     let fork = project.open().fork_tree(&spec, &original, &first.commit, &edits).unwrap();
     assert_eq!(project.open().settle_tree(&spec), Settled::Landed);
-    let texts: Vec<(String, String)> = files(fork.root())
-        .into_iter()
-        .map(|(path, bytes)| (path, String::from_utf8(bytes).unwrap()))
-        .collect();
+    let texts: Vec<(String, String)> =
+        files(fork.root()).into_iter().map(|(path, bytes)| (path, String::from_utf8(bytes).unwrap())).collect();
     insta::assert_debug_snapshot!(texts, @r#"
     [
         (
@@ -78,7 +79,10 @@ fn a_fork_holds_a_checkpoint_with_files_changed_and_lives_without_its_original()
     assert_eq!(files(fork.root()).keys().collect::<Vec<_>>(), ["a.txt", "b.txt", "deep/c.txt"]);
     fork.reset_to(&third.commit).unwrap();
     assert_eq!(third.files.len(), 4, "against the base: {:?}", third.files);
-    assert!(matches!(fork.reset_to(&second.commit), Err(TreeError::NoCommit { .. })), "later checkpoints are not its own");
+    assert!(
+        matches!(fork.reset_to(&second.commit), Err(TreeError::NoCommit { .. })),
+        "later checkpoints are not its own"
+    );
 }
 
 #[test]
