@@ -640,9 +640,9 @@ answer: unknown, } } | { "kind": "object_passed", "payload": {
  */
 object: string, 
 /**
- * The stage.
+ * The point.
  */
-stage: Lifecycle, } });
+life: Lifecycle, } });
 
 export type Event = { "kind": "owner_changed", "payload": { 
 /**
@@ -1154,9 +1154,9 @@ answer: unknown, } } | { "kind": "object_passed", "payload": {
  */
 object: string, 
 /**
- * The stage.
+ * The point.
  */
-stage: Lifecycle, } };
+life: Lifecycle, } };
 
 export type FlowRef = { 
 /**
@@ -1596,7 +1596,7 @@ name: string,
  */
 argv: Array<string>, 
 /**
- * The tree it ran on.
+ * The tree it ran on; empty for the command of a script step, which proves nothing about a tree.
  */
 tree: string, 
 /**
@@ -2538,7 +2538,7 @@ schema: number,
 /**
  * Where it is in its life.
  */
-stage: Lifecycle, 
+life: Lifecycle, 
 /**
  * Its state.
  */

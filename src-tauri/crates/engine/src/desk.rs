@@ -1,6 +1,7 @@
 //! What all runs of a project share: its history, folder, rules, index and ways to the outside.
 
 use crate::flow::{self, Flow};
+use crate::objects::Objects;
 use crate::places::Places;
 use crate::role::{self, Role};
 use crate::sources::{FLOW, ROLES, Sources};
@@ -41,6 +42,8 @@ pub struct Desk {
     pub http: Arc<dyn Http>,
     /// The settings in force now.
     pub settings: Arc<dyn Fn() -> Settings + Send + Sync>,
+    /// The project's durable objects: boards, memories.
+    pub objects: Objects,
     /// The search index, opened on first use.
     pub index: Mutex<Option<Arc<Index>>>,
     /// Sees every append, just before and just after it.

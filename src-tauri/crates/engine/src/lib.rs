@@ -16,6 +16,7 @@ mod home;
 pub mod machine;
 #[cfg(test)]
 mod machine_tests;
+pub mod objects;
 mod owner;
 pub mod places;
 pub mod policy;

@@ -2,6 +2,7 @@
 
 use crate::desk::Desk;
 use crate::machine::Machine;
+use crate::objects::Tell;
 use crate::run::{read_all, unknown};
 use crate::supervisor::Supervisor;
 use crate::{accept, checks, role, servers};
@@ -120,10 +121,13 @@ impl ProjectOwner {
             | Op::ReplayRange { .. }
             | Op::QueueJob { .. }
             | Op::ListJobs
-            | Op::CancelJob { .. }
-            | Op::TellObject { .. }
-            | Op::ShowObject { .. }
-            | Op::ListObjects => Err(unanswered("the bus")),
+            | Op::CancelJob { .. } => Err(unanswered("the bus")),
+            Op::TellObject { object, handler, arguments, version } => {
+                let tell = Tell { object, handler, arguments, by: "user".to_owned(), version };
+                Ok(Reply::Object(Box::new(self.desk.objects.tell(tell).await?)))
+            }
+            Op::ShowObject { object, at } => Ok(Reply::Object(Box::new(self.desk.objects.show(&object, at).await?))),
+            Op::ListObjects => Ok(Reply::Objects(self.desk.objects.list().await?)),
             Op::ChangeSettings { .. } | Op::EnrolProject { .. } | Op::ListProjects | Op::RecordEgress { .. } => {
                 Err(Problem::new(
                     Code::BadArgument,

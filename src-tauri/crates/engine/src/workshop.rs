@@ -2,6 +2,7 @@
 
 use crate::desk::{Desk, Witness};
 use crate::home::HomeOwner;
+use crate::objects::Objects;
 use crate::owner::{ProjectOwner, Recovery};
 use crate::places::Places;
 use crate::project::Project;
@@ -224,7 +225,9 @@ impl Workshop {
             let (shared, project, root) = (shared.clone(), project.clone(), folder.clone());
             Box::pin(async move {
                 let (reader, folder) = (shared.clone(), root.clone());
+                let clock = shared.options.sources.clock.clone();
                 let desk = Arc::new(Desk {
+                    objects: Objects::new(journal.clone(), clock, root.clone()),
                     journal,
                     sources: shared.options.sources.clone(),
                     places: shared.options.places.clone(),

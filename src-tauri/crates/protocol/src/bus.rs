@@ -124,7 +124,7 @@ pub enum BarrierVerdict {
     },
 }
 
-/// A stage in the life of an object.
+/// Where an object is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS)]
 #[serde(rename_all = "snake_case")]
 pub enum Lifecycle {

@@ -487,12 +487,12 @@ pub enum Event {
         #[ts(type = "unknown")]
         answer: serde_json::Value,
     },
-    /// An object passed a stage of its life.
+    /// An object came to another point of its life.
     ObjectPassed {
         /// The object, as `kind/name`.
         object: String,
-        /// The stage.
-        stage: Lifecycle,
+        /// The point.
+        life: Lifecycle,
     },
 }
 

@@ -281,7 +281,9 @@ fn anything(dice: &mut Dice, number: usize) -> Event {
             output: dice.output(),
         },
         31 => Event::TurnCorrected { message: dice.text() },
-        32 | 47 => Event::ApprovalRequested { approval: dice.approval(), ask: dice.ask(), expires_at_ms: 1_800_000_000_000 },
+        32 | 47 => {
+            Event::ApprovalRequested { approval: dice.approval(), ask: dice.ask(), expires_at_ms: 1_800_000_000_000 }
+        }
         33 | 34 | 43..=45 => Event::ApprovalSettled {
             approval: dice.approval(),
             answer: if dice.yes(2) { Answer::Approve } else { Answer::Reject },

@@ -393,7 +393,7 @@ pub struct ObjectView {
     /// Version of the state's schema.
     pub schema: u32,
     /// Where it is in its life.
-    pub stage: Lifecycle,
+    pub life: Lifecycle,
     /// Its state.
     #[ts(type = "unknown")]
     pub state: serde_json::Value,
