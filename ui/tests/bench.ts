@@ -56,6 +56,7 @@ export class HandPort implements Port {
       list_models: { reply: 'models', value: tape.models },
       show_project: { reply: 'project', value: tape.project },
       show_diff: { reply: 'diff', value: tape.diff },
+      list_runs: { reply: 'runs', value: [] },
     };
   }
 

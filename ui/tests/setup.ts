@@ -2,6 +2,13 @@
 
 import { afterEach, beforeEach, expect, vi } from 'vitest';
 
+/** Nothing has a size here, so nothing is ever observed. */
+globalThis.ResizeObserver ??= class {
+  observe(): void {}
+  unobserve(): void {}
+  disconnect(): void {}
+};
+
 beforeEach(() => {
   localStorage.clear();
   document.documentElement.lang = 'en'; // as the page's file says

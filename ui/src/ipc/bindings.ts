@@ -2498,6 +2498,24 @@ attempts: number,
  */
 message: MessageView, };
 
+export type ReplayView = { 
+/**
+ * The message's number.
+ */
+message: Seq, 
+/**
+ * Its topic.
+ */
+topic: string, 
+/**
+ * What the consumer does about it, a line for each record it makes.
+ */
+does: Array<string>, 
+/**
+ * Whether that was recorded now; it is not where it was recorded before.
+ */
+applied: boolean, };
+
 export type JobState = "waiting" | "leased" | "done" | "dead" | "cancelled";
 
 export type JobView = { 

@@ -30,6 +30,11 @@ export class Player {
     if (pace.speed === 0) this.#skip();
   }
 
+  /** What has been said so far. */
+  get past(): readonly Envelope[] {
+    return this.#past;
+  }
+
   subscribe(after: Seq, onFrames: (frames: Frame[]) => void): () => void {
     this.#listeners.add(onFrames);
     const stored = this.#past.filter((event) => event.seq > after);

@@ -11,7 +11,8 @@
 //   `draft=PHASE` holds the last open turn in a phase (loading, reading, thinking, answering)
 //   `theme=light` the look, where the recording's settings should not decide
 
-import type { Envelope, Op, Phase, Problem, Reply, Settings, Theme } from './bindings';
+import { reduce, summaryOf } from '../state/reduce';
+import type { Envelope, Op, Phase, Problem, Reply, RunId, RunView, Settings, Theme } from './bindings';
 import { Player } from './player';
 import type { Port } from './port';
 import { parseRecording, type Recording } from './recording';
@@ -99,8 +100,16 @@ export function play(recording: Recording, options: PlayOptions): Port {
       case 'refresh_index':
         return { reply: 'index', value: { files: recording.diff.files.length, updated: 0, removed: 0, skipped: [], ms: 4 } };
       case 'list_runs':
-      case 'show_run':
-      case 'read_events':
+        return { reply: 'runs', value: runsAt(player).map(summaryOf) };
+      case 'show_run': {
+        const view = runsAt(player, op.at ?? Infinity).find((run) => run.id === op.run);
+        if (view === undefined) throw refusal('unknown_run', 'This recording has no such run.', 'Choose a run of the list.');
+        return { reply: 'run_view', value: view };
+      }
+      case 'read_events': {
+        const events = player.past.filter((event) => event.seq > op.after && (op.run === null || event.run === op.run));
+        return { reply: 'events', value: events.slice(0, op.limit) };
+      }
       case 'list_approvals':
       case 'read_blob':
       case 'export':
@@ -117,6 +126,7 @@ export function play(recording: Recording, options: PlayOptions): Port {
       case 'list_topics':
       case 'list_dead':
       case 'replay_dead':
+      case 'replay_range':
       case 'queue_job':
       case 'list_jobs':
       case 'cancel_job':
@@ -143,6 +153,17 @@ export function play(recording: Recording, options: PlayOptions): Port {
     subscribe: async (_project, after, onFrames) => player.subscribe(after, onFrames),
     mark: () => undefined,
   };
+}
+
+/** The runs as they were after an event. */
+function runsAt(player: Player, at = Infinity): RunView[] {
+  const views: Record<RunId, RunView> = {};
+  for (const event of player.past) {
+    if (event.run === null || event.seq > at) continue;
+    const view = reduce(views[event.run] ?? null, event);
+    if (view !== null) views[event.run] = view;
+  }
+  return Object.values(views);
 }
 
 /** The events as if they had just happened, or begin to now where they are played in time. */

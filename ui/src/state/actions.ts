@@ -26,6 +26,7 @@ export interface Hands {
   /** Brings the question into view with the focus on one answer; Enter then gives it. */
   focusAnswer(answer: 'approve' | 'reject'): void;
   toEnd(): void;
+  focusFilter(): void;
 }
 
 export function actionsOf(atelier: Atelier, hands: Hands | null): Action[] {
@@ -36,14 +37,15 @@ export function actionsOf(atelier: Atelier, hands: Hands | null): Action[] {
   const desk = atelier.desk;
   if (desk !== null && hands !== null) {
     add('goal', 'Write a new goal', hands.focusGoal);
-    if (desk.waiting.length > 0) add('waiting', 'Go to what waits for you', () => goToWaiting(desk, hands));
+    if (desk.waiting.length > 0 || desk.below !== null) add('waiting', 'Go to what waits for you', () => goToWaiting(desk, hands));
     ofRun(desk, hands, add);
-    ofPanes(desk, add);
+    ofPanes(desk, hands, add);
     add('latest', 'Go to the end of the thread', hands.toEnd);
     add('back', 'All projects', () => atelier.leave());
   }
   add('theme', 'Switch between dark and light', () => void atelier.turnTheme());
   add('settings', 'Settings', () => (atelier.overlay = 'settings'));
+  if (atelier.overlay !== 'palette') return list; // only there are they read, and they may be many
   for (const run of desk?.runs ?? []) {
     list.push({
       id: `run.${run.id}`,
@@ -56,10 +58,10 @@ export function actionsOf(atelier: Atelier, hands: Hands | null): Action[] {
   return list;
 }
 
-/** Selects a run that waits and brings its question into view. */
+/** Selects a run that waits, one below the selected run first, and brings its question into view. */
 export function goToWaiting(desk: Desk, hands: Hands): void {
   const here = desk.waiting.some((run) => run.id === desk.selected);
-  const first = desk.waiting[0];
+  const first = desk.below ?? desk.waiting[0];
   if (!here && first !== undefined) desk.select(first.id);
   answer(desk, hands, 'approve');
 }
@@ -78,13 +80,22 @@ function ofRun(desk: Desk, hands: Hands, add: Add): void {
     add('stop', 'Stop the run (press twice)', () => void desk.stop(id));
   }
   if (run !== null) {
-    const pending = run.disposition.disposition === 'pending';
+    const parent = run.parent?.run;
+    const pending = run.disposition.disposition === 'pending' && parent === undefined;
     if (STATES[run.state].waits_for_user) {
       add('approve', 'Go to Approve', () => answer(desk, hands, 'approve'));
       add('reject', 'Go to Reject', () => answer(desk, hands, 'reject'));
     }
     if (STATES[run.state].rests) add('resume', 'Resume the run', () => void desk.resume(run.id));
     if (run.state === 'done' && pending) add('accept', 'Accept the result', () => void desk.accept(run.id));
+    if (parent === undefined) {
+      add('fork', 'Continue the run another way (asks first)', () => {
+        desk.show('thread');
+        desk.askFork(run.id, null);
+      });
+    } else {
+      add('parent', 'Go to the run it works for', () => desk.select(parent));
+    }
     if (isOver(run.state) && run.state !== 'done' && pending) add('again', 'Use the goal again', () => desk.again(run));
     if (isOver(run.state) && pending) {
       add('discard', 'Discard the result (asks once more)', () => {
@@ -97,13 +108,14 @@ function ofRun(desk: Desk, hands: Hands, add: Add): void {
   add('export_bundle', run === null ? 'Export the project as a git bundle' : 'Export the result as a git bundle', () => void desk.export(run, 'bundle'));
 }
 
-function ofPanes(desk: Desk, add: Add): void {
+function ofPanes(desk: Desk, hands: Hands, add: Add): void {
   add('changes', 'Show changes', () => desk.show('changes'));
   add('checks', 'Show checks', () => desk.show('checks'));
   add('context', 'Show context', () => desk.show('context'));
   add('files', 'Search files', () => desk.show('files'));
   add('thread', 'Show the thread', () => desk.show('thread'));
   add('runs', 'Show goals', () => desk.show('runs'));
+  add('filter', 'Find a goal', hands.focusFilter);
   add('next_run', 'Next run', () => desk.step(1));
   add('previous_run', 'Previous run', () => desk.step(-1));
   if (desk.run?.checkpoint != null) {

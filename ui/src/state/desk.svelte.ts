@@ -4,26 +4,41 @@
 // what happened. Nothing is shown as done because it was asked for.
 
 import {
-  STATES, type AcceptMode, type DiffView, type ExportFormat, type Hash, type ModelChoice, type Op, type Problem, type ProjectView,
-  type ProviderView, type Reply, type RunId, type RunView,
+  STATES, type AcceptMode, type DiffView, type Envelope, type ExportFormat, type Hash, type ModelChoice, type Op, type Problem, type ProjectView,
+  type ProviderView, type Reply, type RunId, type RunSummary, type RunView, type Seq,
 } from '../ipc/bindings';
 import { asProblem, expectReply, type Port } from '../ipc/port';
 import { FIRST, move, type DiffPlace } from './diff';
 import { firstLine } from './format';
 import { recall, remember } from './layout.svelte';
-import { changedRuns, isActive, NOTHING, runsOf, take, type ProjectState } from './project';
+import { rowsOf, waitingBelow, type Row } from './list';
+import { changedRuns, isActive, listed, NOTHING, readWhole, runsOf, take, type ProjectState } from './project';
 import { runWord } from './words';
 
 export type Tab = 'changes' | 'checks' | 'context' | 'files';
 export type Pane = Tab | 'thread' | 'runs';
 /** An act that asks for a second press. */
 export interface Confirm {
-  act: 'stop' | 'discard';
+  act: 'stop' | 'discard' | 'fork';
   run: RunId;
+  /** The last event that a fork keeps; null is the last of all. */
+  at: Seq | null;
+}
+/** A run as it was after an event. */
+export interface Past {
+  run: RunId;
+  at: Seq;
+  view: Loaded<RunView>;
 }
 /** What the user is most likely to do next. */
-export type Primary = 'approve' | 'waiting' | 'accept' | 'resume' | 'start' | null;
+export type Primary = 'approve' | 'below' | 'waiting' | 'accept' | 'resume' | 'start' | null;
 export type Loaded<T> = { at: 'loading' } | { at: 'ready'; value: T } | { at: 'error'; problem: Problem };
+
+/** Events asked for at once, and how many runs are read side by side. */
+const PAGE = 10_000;
+const READERS = 4;
+/** Changes that are said one by one. */
+const SAID = 3;
 
 /** The goal that the tour's scripted model answers. */
 export const TOUR_GOAL = 'Greet several people in one line';
@@ -45,6 +60,12 @@ export class Desk {
   /** Acts under way, as `act.run`. */
   busy: readonly string[] = $state.raw([]);
   accepted: Readonly<Record<RunId, AcceptMode>> = $state.raw({});
+  /** The selected run as it was, while somebody looks at that. */
+  past: Past | null = $state.raw(null);
+  /** What the list of runs is narrowed to. */
+  filter = $state('');
+  /** Why a run could not be read. */
+  unread: Readonly<Record<RunId, Problem>> = $state.raw({});
   diffs: Readonly<Record<RunId, { key: string; diff: Loaded<DiffView> }>> = $state.raw({});
   /** Where the reader of the diff is. */
   at: DiffPlace = $state.raw(FIRST);
@@ -60,6 +81,9 @@ export class Desk {
 
   #close: (() => void) | null = null;
   #closed = false;
+  /** Runs to be read whole, the next one last, and those under way. */
+  #toRead: RunId[] = [];
+  #reading: readonly RunId[] = [];
   #confirmTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** The models that a run of this project can take. */
@@ -68,19 +92,29 @@ export class Desk {
     const usable = this.models.value.filter((server) => server.problem === null);
     return usable.flatMap((server) => server.models.map((model) => ({ provider: server.id, model: model.name })));
   });
-  readonly runs = $derived(runsOf(this.state));
+  readonly lines = $derived(this.state.lines);
+  readonly runs: readonly RunSummary[] = $derived(runsOf({ ...NOTHING, lines: this.lines }));
+  /** The list as it is laid out. */
+  readonly rows: readonly Row[] = $derived(rowsOf(this.runs, this.filter));
   readonly run: RunView | null = $derived(this.selected === null ? null : (this.state.runs[this.selected] ?? null));
   readonly waiting = $derived(this.runs.filter((run) => STATES[run.state].waits_for_user));
-  /** The run that the bottom line speaks of: the selected one if somebody works on it, else the newest such. */
-  readonly active: RunView | null = $derived(
-    this.run !== null && isActive(this.run.state) ? this.run : (this.runs.find((run) => isActive(run.state)) ?? null),
+  /** What holds the selected run up further down: a child's question, or a child that rests. */
+  readonly below: RunSummary | null = $derived(
+    this.run?.state === 'waits_for_child' ? (waitingBelow(this.lines.values(), this.run.id)[0] ?? null) : null,
   );
+  /** The run that the bottom line speaks of: the selected one if somebody works on it, else the newest such. */
+  readonly active: RunView | null = $derived.by(() => {
+    if (this.run !== null && isActive(this.run.state)) return this.run;
+    const newest = this.runs.find((run) => isActive(run.state) && run.id in this.state.runs);
+    return newest === undefined ? null : (this.state.runs[newest.id] ?? null);
+  });
 
   /** The one thing that is brass now. */
   readonly primary: Primary = $derived.by(() => {
     if (this.run !== null && STATES[this.run.state].waits_for_user) return 'approve';
+    if (this.below !== null) return 'below';
     if (this.waiting.length > 0) return 'waiting';
-    if (this.run?.state === 'done' && this.run.disposition.disposition === 'pending') return 'accept';
+    if (this.run?.state === 'done' && this.run.disposition.disposition === 'pending' && this.run.parent === null) return 'accept';
     if (this.run !== null && STATES[this.run.state].rests) return 'resume';
     return this.run !== null && isActive(this.run.state) ? null : 'start';
   });
@@ -94,12 +128,14 @@ export class Desk {
 
   /** Begins to follow the project; resolves when the first frames can arrive. */
   async open(): Promise<void> {
+    await this.#list();
     try {
       const close = await this.port.subscribe(this.project.id, this.state.lastSeq, (frames) => {
         if (this.#closed) return;
         const before = this.state;
         this.state = take(before, frames, Date.now());
         this.#tell(before, this.state);
+        for (const run of Object.keys(this.state.behind)) this.read(run);
       });
       if (this.#closed) close();
       else this.#close = close;
@@ -126,16 +162,31 @@ export class Desk {
 
   select(run: RunId | null): void {
     if (run !== this.selected) this.at = FIRST;
-    this.selected = run;
+    this.#show(run);
     this.confirm = null;
+    this.past = null;
     this.pane = 'thread';
   }
 
-  /** Selects the run before or after in the list. */
+  /** Reads a run whole, unless it was read; the one asked for last comes first. */
+  read(run: RunId): void {
+    if (run in this.state.runs || this.#reading.includes(run) || run in this.unread) return;
+    this.#toRead = [...this.#toRead.filter((other) => other !== run), run];
+    void this.#readNext();
+  }
+
+  /** Tries once more to read a run. */
+  readAgain(run: RunId): void {
+    this.unread = Object.fromEntries(Object.entries(this.unread).filter(([id]) => id !== run));
+    this.read(run);
+  }
+
+  /** Selects the run before or after in the list, as it is laid out. */
   step(by: 1 | -1): void {
-    const at = this.runs.findIndex((run) => run.id === this.selected);
-    const next = this.runs[at === -1 ? 0 : at + by];
-    if (next !== undefined) this.select(next.id);
+    const order = this.rows.filter((row) => row.row === 'run');
+    const at = order.findIndex((row) => row.run.id === this.selected);
+    const next = order[at === -1 ? 0 : at + by];
+    if (next !== undefined) this.select(next.run.id);
   }
 
   show(pane: Pane): void {
@@ -196,16 +247,50 @@ export class Desk {
   }
 
   askDiscard(run: RunId): void {
-    this.confirm = { act: 'discard', run };
+    this.confirm = { act: 'discard', run, at: null };
+  }
+
+  /** Asks whether a run is to be continued another way from an event on; null is its last. */
+  askFork(run: RunId, at: Seq | null): void {
+    this.confirm = { act: 'fork', run, at };
+  }
+
+  /** Continues a run another way, in a new run that is then shown. */
+  async fork(run: RunId, at: Seq | null): Promise<boolean> {
+    const reply = await this.#ask('fork', run, { op: 'fork_run', run, at }, (problem) => this.#refuse(run, problem));
+    this.confirm = null;
+    if (reply === null) return false;
+    try {
+      this.select(expectReply(reply, 'run').value);
+      return true;
+    } catch (reason) {
+      this.#refuse(run, asProblem(reason));
+      return false;
+    }
+  }
+
+  /** Shows a run as it was after an event. */
+  async lookBack(run: RunId, at: Seq): Promise<void> {
+    const keep = (view: Loaded<RunView>): void => {
+      this.past = { run, at, view };
+    };
+    keep({ at: 'loading' });
+    const here = (): boolean => this.past?.run === run && this.past.at === at;
+    try {
+      const reply = await this.port.submit(this.project.id, { op: 'show_run', run, at });
+      if (here()) keep({ at: 'ready', value: expectReply(reply, 'run_view').value });
+    } catch (reason) {
+      if (here()) keep({ at: 'error', problem: asProblem(reason) });
+    }
   }
 
   async discard(run: RunId): Promise<boolean> {
     this.confirm = null;
-    return this.#act('discard', run, { op: 'discard_run', run });
+    return this.#act('discard', run, { op: 'discard_run', run, anyway: false });
   }
 
   /** Writes a run's result, or the project, into a folder the user picks. */
-  async export(run: RunView | null, format: ExportFormat): Promise<void> {
+  async export(run: RunSummary | RunView | null, format: ExportFormat): Promise<void> {
     const key = run?.id ?? '';
     try {
       const folder = await this.port.pickFolder();
@@ -304,7 +389,7 @@ export class Desk {
       this.confirm = null;
       return true;
     }
-    this.confirm = { act, run };
+    this.confirm = { act, run, at: null };
     this.#confirmTimer = setTimeout(() => (this.confirm = null), 5000);
     return false;
   }
@@ -320,16 +405,58 @@ export class Desk {
 
   #tell(before: ProjectState, after: ProjectState): void {
     // The first run of a project is shown wherever it was started; later ones do not push in.
-    const first = !before.caughtUp || Object.keys(before.runs).length === 0;
+    const first = !before.caughtUp || before.lines.size === 0;
     if (first && this.selected === null && after.caughtUp) this.#selectFirst();
     if (!before.caughtUp) return;
-    const words = changedRuns(before, after).map((run) => `${runWord(run).word}: ${firstLine(run.goal)}`);
+    const changed = changedRuns(before, after);
+    const words = changed.slice(0, SAID).map((run) => `${runWord(run).word}: ${firstLine(run.goal)}`);
+    if (changed.length > SAID) words.push(`and ${changed.length - SAID} more runs changed`);
     if (words.length > 0) this.said = words.join('. ');
+  }
+
+  /** The lines of all runs; where they cannot be had, the subscription tells everything from the first event on. */
+  async #list(): Promise<void> {
+    if (this.state.lines.size > 0) return;
+    try {
+      const reply = await this.port.submit(this.project.id, { op: 'list_runs' });
+      this.state = listed(this.state, expectReply(reply, 'runs').value);
+    } catch {
+      // slower, and the same
+    }
+  }
+
+  #show(run: RunId | null): void {
+    this.selected = run;
+    if (run !== null && this.lines.has(run)) this.read(run);
+  }
+
+  async #readNext(): Promise<void> {
+    const run = this.#reading.length < READERS ? this.#toRead.pop() : undefined;
+    if (run === undefined || this.#closed) return;
+    this.#reading = [...this.#reading, run];
+    try {
+      const events: Envelope[] = [];
+      for (let more = true; more; ) {
+        const op: Op = { op: 'read_events', run, after: events.at(-1)?.seq ?? 0, limit: PAGE };
+        const page = expectReply(await this.port.submit(this.project.id, op), 'events').value;
+        events.push(...page);
+        more = page.length === PAGE;
+      }
+      const before = this.state;
+      this.state = readWhole(before, run, events);
+      this.#tell(before, this.state);
+    } catch (reason) {
+      this.unread = { ...this.unread, [run]: asProblem(reason) };
+    }
+    this.#reading = this.#reading.filter((other) => other !== run);
+    void this.#readNext();
   }
 
   /** On opening: what waits, else what runs, else the newest. */
   #selectFirst(): void {
-    const first = this.waiting[0] ?? this.active ?? this.runs[0];
-    if (first !== undefined) this.selected = first.id;
+    const active = this.runs.find((run) => isActive(run.state));
+    const first = this.waiting[0] ?? active ?? this.runs[0];
+    if (first !== undefined) this.#show(first.id);
+    if (active !== undefined) this.read(active.id);
   }
 }

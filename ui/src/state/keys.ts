@@ -3,7 +3,7 @@
 // Rule: a key is named here once; tooltips, the palette and the listener all read this table.
 
 export type ActionId =
-  | 'palette' | 'settings' | 'back' | 'goal' | 'start' | 'waiting' | 'approve' | 'reject' | 'stop' | 'resume' | 'accept' | 'discard' | 'again'
+  | 'palette' | 'settings' | 'back' | 'goal' | 'start' | 'waiting' | 'approve' | 'reject' | 'stop' | 'resume' | 'accept' | 'discard' | 'again' | 'fork' | 'parent' | 'filter'
   | 'changes' | 'checks' | 'context' | 'files' | 'thread' | 'runs' | 'next_run' | 'previous_run'
   | 'next_hunk' | 'previous_hunk' | 'next_file' | 'previous_file' | 'theme' | 'latest' | 'export_zip' | 'export_bundle';
 
@@ -22,6 +22,9 @@ export const KEYS: Readonly<Record<ActionId, string>> = {
   accept: 'Mod+Shift+A',
   discard: 'Mod+Shift+D',
   again: 'Mod+Shift+G',
+  fork: 'Mod+Shift+K',
+  parent: 'Alt+ArrowLeft',
+  filter: 'Mod+Shift+F',
   changes: 'Mod+1',
   checks: 'Mod+2',
   context: 'Mod+3',
@@ -41,7 +44,7 @@ export const KEYS: Readonly<Record<ActionId, string>> = {
 };
 
 const CODES: Readonly<Record<string, string>> = { ',': 'Comma', '.': 'Period' };
-const SIGNS: Readonly<Record<string, string>> = { ArrowDown: '↓', ArrowUp: '↑' };
+const SIGNS: Readonly<Record<string, string>> = { ArrowDown: '↓', ArrowUp: '↑', ArrowLeft: '←' };
 
 export const isMac = typeof navigator !== 'undefined' && /Mac|iPhone|iPad/.test(navigator.userAgent);
 

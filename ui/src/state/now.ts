@@ -5,7 +5,7 @@
 import type { Item, ProjectView, RunView } from '../ipc/bindings';
 import type { DraftText } from './drafts';
 import { firstLine } from './format';
-import { openStep, phaseWord, roleOf } from './words';
+import { openStep, phaseWord, roleOf, undoing } from './words';
 
 export interface Doing {
   role: string | null;
@@ -45,8 +45,10 @@ export function doingNow(run: RunView, drafts: Readonly<Record<string, DraftText
       return still('is over');
     case 'created':
       return still('begins');
-    case 'compensating':
-      return still('failed and undoes what its steps did');
+    case 'compensating': {
+      const next = undoing(run).find((one) => one.undone === null);
+      return still(next === undefined ? 'failed; everything is undone' : `failed and undoes “${next.title}”`);
+    }
     case 'planning':
     case 'running':
       break;

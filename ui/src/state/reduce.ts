@@ -233,7 +233,7 @@ function finish(view: RunView, { outcome }: Payload<'run_finished'>): RunView {
 }
 
 function childEnded(view: RunView, { child, outcome }: Payload<'child_ended'>): RunView {
-  const at = view.children.findIndex((known) => known.run === child);
+  const at = view.children.findIndex((known) => known.run === child && known.outcome === null); // an end counts for what is open
   const children = view.children.map((known, index) => (index === at ? { ...known, outcome } : known));
   return goOn({ ...view, children, stalled: outcome.outcome === 'done' ? null : view.stalled });
 }
@@ -319,7 +319,7 @@ function asked(view: RunView, envelope: Envelope, payload: Payload<'approval_req
 }
 
 function settled(view: RunView, payload: Payload<'approval_settled'>): RunView {
-  const at = view.approvals.findIndex((approval) => approval.id === payload.approval);
+  const at = view.approvals.findIndex((approval) => approval.id === payload.approval && approval.answer === null); // the first answer counts
   const approvals = view.approvals.map((approval, index) =>
     index === at ? { ...approval, answer: payload.answer, note: payload.note } : approval,
   );

@@ -15,17 +15,19 @@ export interface StateWord {
   sign: Sign;
 }
 
-/** The state of a run, with what became of its result where it is over. */
-export function runWord(run: { state: RunState; disposition: RunView['disposition'] }): StateWord {
+/** The state of a run, with what became of its result where it is over. What a child made is its parent's to review. */
+export function runWord(run: { state: RunState; disposition: RunView['disposition']; parent: unknown }): StateWord {
   switch (run.disposition.disposition) {
     case 'accepted':
       return { word: 'accepted', tone: 'ok', sign: 'accepted' };
     case 'discarded':
       return { word: 'discarded', tone: 'muted', sign: 'discarded' };
     case 'pending':
-      return stateWord(run.state);
+      return run.state === 'done' && run.parent !== null ? DONE : stateWord(run.state);
   }
 }
+
+const DONE: StateWord = { word: 'done', tone: 'ok', sign: 'accepted' };
 
 export function stateWord(state: RunState): StateWord {
   switch (state) {
@@ -141,6 +143,11 @@ export function roundOf(step: StepId): number {
 /** The step under way, where one is. */
 export function openStep(run: RunView): StepView | undefined {
   return run.steps.findLast((step) => step.result === null);
+}
+
+/** The steps that a failed run undoes, the last one first. */
+export function undoing(run: RunView): StepView[] {
+  return run.steps.filter((step) => step.undone !== null || (step.undo !== null && step.result?.result === 'done')).toReversed();
 }
 
 /** The latest check of each name on the last recorded tree. */

@@ -13,7 +13,12 @@ export interface AskWords {
   /** Code in it stands between back-ticks. */
   approve: string;
   reject: string;
+  /** What the two buttons say. */
+  yes: string;
+  no: string;
 }
+
+const YES_OR_NO = { yes: 'Approve', no: 'Reject' };
 
 export function askWords(ask: Ask, run: RunView, project: ProjectView): AskWords {
   switch (ask.ask) {
@@ -23,6 +28,7 @@ export function askWords(ask: Ask, run: RunView, project: ProjectView): AskWords
         short: `hand-over of ${count(ask.files.length, 'file')}`,
         approve: `Approve puts the commits on branch \`${run.branch ?? `atelier/${run.id}`}\`. Your checkout and your files stay as they are until you accept.`,
         reject: 'Reject stops the run; nothing reaches your repository.',
+        ...YES_OR_NO,
       };
     case 'command':
       return {
@@ -30,6 +36,7 @@ export function askWords(ask: Ask, run: RunView, project: ProjectView): AskWords
         short: `command ${ask.name}`,
         approve: 'Approve runs it once on the run’s private copy, with your own rights: nothing confines it.',
         reject: 'Reject leaves it out; what it would have proved stays unproved.',
+        ...YES_OR_NO,
       };
     case 'tool':
       return {
@@ -37,20 +44,25 @@ export function askWords(ask: Ask, run: RunView, project: ProjectView): AskWords
         short: `${ask.call.name} for ${roleOf(project, ask.role).title}`,
         approve: 'Approve allows this one call.',
         reject: 'Reject tells the role that it is not allowed.',
+        ...YES_OR_NO,
       };
     case 'question':
       return {
         title: ask.question,
         short: ask.question,
         approve: 'Your answer goes to the team as you write it.',
-        reject: `Skipping takes the default: ${ask.default}`,
+        reject: 'Skipping takes the default.',
+        yes: 'Answer',
+        no: 'Take the default',
       };
     case 'budget':
       return {
         title: `Go on with ${tokens(ask.more)} more tokens`,
         short: `${tokens(ask.more)} more tokens`,
-        approve: `Approve lets the run use ${tokens(ask.limit + ask.more)} tokens in all. Then it asks again.`,
-        reject: 'Reject stops the run here; what it made so far is kept until you discard it.',
+        approve: `With more, the run goes on and asks again at ${tokens(ask.limit + ask.more)} tokens in all.`,
+        reject: 'Stopping here ends the run; what it made so far is kept until you discard it.',
+        yes: `Give ${tokens(ask.more)} more`,
+        no: 'Stop here',
       };
   }
 }

@@ -31,7 +31,7 @@ pub fn typescript() -> String {
         view::ApprovalView, view::RunSummary, view::DiffView, view::FileDiff, view::Hunk, view::DiffLine, view::Side,
         view::Hit, view::IndexView, view::ProjectView, view::RoleView, view::DeclaredCheck, view::ProviderView,
         view::ModelView, view::KnownProject, view::ChildView, view::Stall, view::StateView, view::ProjectionView,
-        view::StoreCheck, view::MessageView, view::TopicView, view::DeadView, view::JobState, view::JobView,
+        view::StoreCheck, view::MessageView, view::TopicView, view::DeadView, view::ReplayView, view::JobState, view::JobView,
         view::ObjectView,
         op::Op, op::Reply, op::ExportFormat, op::Frame, op::Draft, op::Phase,
     );
