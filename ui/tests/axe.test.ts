@@ -7,6 +7,7 @@ import { at, bench, HandPort, problem, recording, runIn, settle, upTo, user, wel
 
 const tape = recording('wrap-job');
 const every = recording('every-state');
+const family = recording('family');
 
 /** The rules that the page breaks, with where. A splitter stands between landmarks by its nature. */
 async function broken(part: Element | Document = document): Promise<string[]> {
@@ -40,6 +41,18 @@ it.each(['checks', 'context', 'files'] as const)('the pane of %s', async (pane) 
   for (const one of at(`pane.${pane}`).querySelectorAll('details')) one.open = true;
   expect(await broken()).toEqual([]);
 });
+
+it.each(['waits_for_child', 'waits_for_answer', 'waits_for_budget', 'compensating', 'indeterminate', 'failed'] as const)(
+  'a run that is %s, with the question before it is continued another way',
+  async (state) => {
+    const { desk } = await bench(family.events, new HandPort(family));
+    const run = runIn(family, (view) => view.state === state);
+    desk.select(run.id);
+    desk.askFork(run.id, null);
+    await settle();
+    expect(await broken()).toEqual([]);
+  },
+);
 
 it.each(['palette', 'settings'] as const)('what floats over it: %s', async (overlay) => {
   const { atelier } = await bench(every.events.slice(0, 1), new HandPort(every));

@@ -10,7 +10,8 @@ import { runWord } from './words';
 export type Group = 'waiting' | 'work' | 'over';
 export type Row =
   | { row: 'head'; group: Group; title: string; count: number; top: number }
-  | { row: 'run'; run: RunSummary; depth: number; top: number };
+  /** `place` counts the runs from 1, without the heads. */
+  | { row: 'run'; run: RunSummary; depth: number; place: number; top: number };
 
 /** Heights in pixels. */
 export const HEAD = 32;
@@ -32,53 +33,53 @@ export function rowsOf(runs: readonly RunSummary[], words: string): Row[] {
   const children = new Map<RunId, RunSummary[]>();
   const roots: RunSummary[] = [];
   for (const run of shown) {
-    if (run.parent === null || !known.has(run.parent)) {
-      roots.push(run);
-    } else {
-      const others = children.get(run.parent);
-      if (others === undefined) children.set(run.parent, [run]);
-      else others.unshift(run); // in the order they were called
-    }
+    // Ids rise with time: a parent that is not older, which no owner makes, would be a circle.
+    const parent = run.parent !== null && run.parent < run.id && known.has(run.parent) ? run.parent : null;
+    const others = parent === null ? roots : children.get(parent);
+    if (others !== undefined) others.push(run);
+    else if (parent !== null) children.set(parent, [run]);
   }
-  const trees: Record<Group, { run: RunSummary; depth: number }[]> = { waiting: [], work: [], over: [] };
+  const families: Record<Group, Member[]> = { waiting: [], work: [], over: [] };
   for (const root of roots) {
-    const tree = treeOf(root, children);
-    trees[groupOf(tree.map(({ run }) => run))].push(...tree);
+    const family: Member[] = [];
+    gather(root, 0, children, family);
+    families[groupOf(family)].push(...family);
   }
-  let top = 0;
-  return GROUPS.flatMap(({ group, title }): Row[] => {
-    const tree = trees[group];
-    if (tree.length === 0) return [];
-    const head: Row = { row: 'head', group, title, count: tree.length, top };
-    top += HEAD;
-    const lines = tree.map(({ run, depth }): Row => {
-      const line: Row = { row: 'run', run, depth, top };
-      top += LINE;
-      return line;
-    });
-    return [head, ...lines];
-  });
+  return placed(families);
 }
 
-/** A run with everything below it; a circle, which no owner makes, ends at its first run. */
-function treeOf(root: RunSummary, children: ReadonlyMap<RunId, readonly RunSummary[]>): { run: RunSummary; depth: number }[] {
-  if (!children.has(root.id)) return [{ run: root, depth: 0 }];
-  const tree: { run: RunSummary; depth: number }[] = [];
-  const seen = new Set<RunId>();
-  const walk = (run: RunSummary, depth: number): void => {
-    if (seen.has(run.id)) return;
-    seen.add(run.id);
-    tree.push({ run, depth: Math.min(depth, DEEPEST) });
-    for (const child of children.get(run.id) ?? []) walk(child, depth + 1);
-  };
-  walk(root, 0);
-  return tree;
+interface Member {
+  run: RunSummary;
+  depth: number;
+}
+
+/** A run and everything below it, children in the order they were called. */
+function gather(run: RunSummary, depth: number, children: ReadonlyMap<RunId, readonly RunSummary[]>, into: Member[]): void {
+  into.push({ run, depth: Math.min(depth, DEEPEST) });
+  for (const child of (children.get(run.id) ?? []).toReversed()) gather(child, depth + 1, children, into);
+}
+
+function placed(families: Readonly<Record<Group, readonly Member[]>>): Row[] {
+  const rows: Row[] = [];
+  let top = 0;
+  let place = 0;
+  for (const { group, title } of GROUPS) {
+    if (families[group].length === 0) continue;
+    rows.push({ row: 'head', group, title, count: families[group].length, top });
+    top += HEAD;
+    for (const { run, depth } of families[group]) {
+      place += 1;
+      rows.push({ row: 'run', run, depth, place, top });
+      top += LINE;
+    }
+  }
+  return rows;
 }
 
 /** A family stands where its most pressing member belongs. */
-function groupOf(family: readonly RunSummary[]): Group {
-  if (family.some((run) => needsUser(run.state))) return 'waiting';
-  return family.every((run) => isOver(run.state)) ? 'over' : 'work';
+function groupOf(family: readonly Member[]): Group {
+  if (family.some(({ run }) => needsUser(run.state))) return 'waiting';
+  return family.every(({ run }) => isOver(run.state)) ? 'over' : 'work';
 }
 
 function filtered(runs: readonly RunSummary[], words: string): readonly RunSummary[] {
