@@ -2,7 +2,7 @@
 //!
 //! A blob is written, synced and renamed, and its folder synced, before anyone is told its hash, so an event never
 //! names bytes that a crash can take. The same bytes are the same file. A blob is checked against its name whenever
-//! it is read. Nothing here deletes a blob.
+//! it is read. A blob that is put again is young again, and nobody removes one while others are put: see `prune`.
 
 use crate::error::BlobError;
 use atelier_protocol::Hash;
@@ -10,6 +10,8 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
 
 static NEXT_TEMPORARY: AtomicU64 = AtomicU64::new(0);
 
@@ -17,11 +19,33 @@ static NEXT_TEMPORARY: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug, Clone)]
 pub(crate) struct Blobs {
     root: PathBuf,
+    /// Held by those who put, and alone by who removes.
+    putting: Arc<RwLock<()>>,
 }
 
 impl Blobs {
     pub fn of_store(dir: &Path) -> Self {
-        Self { root: dir.join("blobs") }
+        Self { root: dir.join("blobs"), putting: Arc::default() }
+    }
+
+    /// Shows every file to `see`, with the hash that its name is; `None` where it is another file's.
+    pub fn each<E: From<BlobError>>(&self, mut see: impl FnMut(&Path, Option<Hash>) -> Result<(), E>) -> Result<(), E> {
+        for folder in entries(&self.root)?.into_iter().filter(|path| path.is_dir() && *path != self.temporary()) {
+            for file in entries(&folder)? {
+                let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                see(&file, Hash::parse(&format!("blake3:{name}")))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a file while nobody puts any, where `may` still says so; whether it did.
+    pub fn remove_if(&self, path: &Path, may: impl Fn(&Path) -> bool) -> Result<bool, BlobError> {
+        let _alone = self.putting.write().unwrap_or_else(PoisonError::into_inner);
+        if !may(path) {
+            return Ok(false);
+        }
+        fs::remove_file(path).map(|()| true).map_err(|error| failed(path, error))
     }
 
     /// Removes what a killed owner left half-written. Only the owner may call it, before it writes.
@@ -36,12 +60,17 @@ impl Blobs {
 
     /// Keeps `bytes`; their hash is their name. Blocks until they are on the disk.
     pub fn put(&self, bytes: &[u8]) -> Result<Hash, BlobError> {
+        let _among_others = self.putting.read().unwrap_or_else(PoisonError::into_inner);
         let hash = Hash::of(bytes);
         let path = self.path(&hash)?;
         let folder = path.parent().unwrap_or(&self.root);
         // A file with other content is one that the disk damaged: it is replaced by the right one.
         let kept = matches!(fs::read(&path), Ok(found) if found == bytes);
-        if !kept {
+        if kept {
+            let touched =
+                File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+            touched.map_err(|error| failed(&path, error))?;
+        } else {
             let temporary = self.temporary().join(format!(
                 "{}-{}",
                 std::process::id(),
@@ -94,6 +123,20 @@ impl Blobs {
         let hex = hash.hex();
         Ok(self.root.join(hex.get(..2).unwrap_or_default()).join(hex))
     }
+}
+
+/// Paths in a folder, in order; none where there is no folder.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, BlobError> {
+    let read = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read.map_err(|error| failed(folder, error))?,
+    };
+    let mut paths = Vec::new();
+    for entry in read {
+        paths.push(entry.map_err(|error| failed(folder, error))?.path());
+    }
+    paths.sort_unstable();
+    Ok(paths)
 }
 
 fn failed(path: &Path, error: io::Error) -> BlobError {

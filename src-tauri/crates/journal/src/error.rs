@@ -4,6 +4,7 @@
 //! Nobody matches on texts: what callers branch on is a variant here or the problem's code.
 
 use atelier_protocol::{Code, Hash, Problem, RunId, Seq};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// What can be done about damage.
@@ -371,6 +372,88 @@ impl From<ProjectionError> for Problem {
             ProjectionError::Failed { .. } => {
                 (Code::StoreFailed, "Check the disk. The file `projections.db` may be deleted: it is made anew.")
             }
+        };
+        Problem::new(code, message, hint)
+    }
+}
+
+/// Why a store could not be copied. The store itself is as it was.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CopyError {
+    /// Something is there already; nothing is written over.
+    #[error("{} exists already", path.display())]
+    Exists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There is no room on the disk.
+    #[error("the disk is full: {} cannot be written", path.display())]
+    DiskFull {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The store is damaged, so that a copy would be too; salvage it instead.
+    #[error("the store is damaged: {reason}")]
+    Damaged {
+        /// What was found.
+        reason: String,
+    },
+    /// A file could not be read or written.
+    #[error("{} cannot be used: {reason}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        reason: String,
+    },
+}
+
+impl CopyError {
+    pub(crate) fn io(path: &Path, error: &std::io::Error) -> Self {
+        let path = path.to_owned();
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => CopyError::DiskFull { path },
+            _ => CopyError::Io { path, reason: error.to_string() },
+        }
+    }
+
+    pub(crate) fn from_sqlite(path: &Path, error: &rusqlite::Error) -> Self {
+        let (path, reason) = (path.to_owned(), error.to_string());
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => CopyError::DiskFull { path },
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                CopyError::Damaged { reason }
+            }
+            _ => CopyError::Io { path, reason },
+        }
+    }
+}
+
+impl From<BlobError> for CopyError {
+    fn from(error: BlobError) -> Self {
+        let message = error.to_string();
+        match error {
+            BlobError::DiskFull { path } => CopyError::DiskFull { path },
+            BlobError::Io { path, reason } => CopyError::Io { path, reason },
+            BlobError::Damaged { .. } | BlobError::NotAHash { .. } => CopyError::Damaged { reason: message },
+        }
+    }
+}
+
+impl From<BlobError> for ReadError {
+    fn from(error: BlobError) -> Self {
+        ReadError::Failed { reason: error.to_string() }
+    }
+}
+
+impl From<CopyError> for Problem {
+    fn from(error: CopyError) -> Self {
+        let message = error.to_string();
+        let (code, hint) = match &error {
+            CopyError::Exists { .. } => (Code::BadArgument, "Name a folder that does not exist yet."),
+            CopyError::DiskFull { .. } => (Code::DiskFull, "Make room, or copy to another disk."),
+            CopyError::Damaged { .. } => (Code::StoreDamaged, DAMAGED),
+            CopyError::Io { .. } => (Code::Io, "Check that both folders exist, are yours and have free space."),
         };
         Problem::new(code, message, hint)
     }

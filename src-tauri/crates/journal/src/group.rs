@@ -8,7 +8,7 @@ use crate::chain::Link;
 use crate::error::AppendError;
 use crate::marks;
 use crate::reader;
-use crate::store::SPILL;
+use crate::schema::SPILL;
 use atelier_protocol::event::NewEvent;
 use atelier_protocol::{Envelope, Hash, RunId, Seq, StoreId};
 use rusqlite::{Transaction, params};
@@ -40,6 +40,41 @@ impl Encoded {
 
     pub fn spills(&self) -> bool {
         self.payload.len() > SPILL
+    }
+}
+
+/// Where the events of one append are now.
+pub(crate) struct Placed {
+    first: Seq,
+    at_ms: u64,
+    /// Of each event the hash of the envelope before it.
+    prev_hashes: Vec<Hash>,
+}
+
+impl Placed {
+    /// The append's events as recorded. Once they are committed.
+    pub fn receipt(self, events: Vec<Encoded>, store: &StoreId) -> Receipt {
+        let mut seq = self.first;
+        let mut last = seq;
+        let placed = events.into_iter().zip(self.prev_hashes).map(|(Encoded { new, payload_hash, .. }, prev_hash)| {
+            last = seq;
+            seq = seq.next();
+            Envelope {
+                seq: last,
+                store: store.clone(),
+                at_ms: self.at_ms,
+                v: new.event.version(),
+                run: new.run,
+                step: new.step,
+                cause: new.cause,
+                trace: new.trace,
+                event: new.event,
+                payload_hash,
+                prev_hash,
+            }
+        });
+        let events = placed.collect();
+        Receipt { first: self.first, last, events }
     }
 }
 
@@ -82,20 +117,19 @@ impl<'a> Group<'a> {
         Ok(None)
     }
 
-    pub fn append(&mut self, events: Vec<Encoded>, marks: &[Mark]) -> rusqlite::Result<Receipt> {
+    pub fn append(&mut self, events: &[Encoded], marks: &[Mark]) -> rusqlite::Result<Placed> {
         let first = if events.is_empty() { self.head } else { self.head.next() };
         marks::set(self.transaction, marks, first)?;
-        let mut runs: Vec<(RunId, Seq, u32)> = Vec::new();
-        let mut envelopes = Vec::with_capacity(events.len());
+        let mut runs: Vec<(&RunId, Seq, u32)> = Vec::new();
+        let mut prev_hashes = Vec::with_capacity(events.len());
         for event in events {
-            let envelope = self.insert(event)?;
-            if let Some(run) = &envelope.run {
-                match runs.iter_mut().find(|(seen, ..)| seen == run) {
+            prev_hashes.push(self.insert(event)?);
+            if let Some(run) = &event.new.run {
+                match runs.iter_mut().find(|(seen, ..)| *seen == run) {
                     Some((.., count)) => *count += 1,
-                    None => runs.push((run.clone(), envelope.seq, 1)),
+                    None => runs.push((run, self.head, 1)),
                 }
             }
-            envelopes.push(envelope);
         }
         let mut statement = self.transaction.prepare_cached(
             "INSERT INTO runs (run, first_seq, events) VALUES (?1, ?2, ?3)
@@ -104,32 +138,32 @@ impl<'a> Group<'a> {
         for (run, seq, count) in runs {
             statement.execute(params![run.as_str(), number(seq.0), count])?;
         }
-        Ok(Receipt { first, last: self.head, events: envelopes })
+        Ok(Placed { first, at_ms: self.at_ms, prev_hashes })
     }
 
-    fn insert(&mut self, event: Encoded) -> rusqlite::Result<Envelope> {
+    /// Writes one event; gives the hash of the envelope before it.
+    fn insert(&mut self, event: &Encoded) -> rusqlite::Result<Hash> {
         let Encoded { new, kind, payload, payload_hash } = event;
         let (seq, v) = (self.head.next(), new.event.version());
         let link = Link {
             seq,
             store: self.store.as_str(),
             at_ms: self.at_ms,
-            kind: &kind,
+            kind,
             v,
             run: new.run.as_ref().map(RunId::as_str),
             step: new.step.as_ref().map(|step| step.as_str()),
             cause: new.cause,
             trace: new.trace.as_deref(),
             key_id: None,
-            payload_hash: &payload_hash,
+            payload_hash,
             prev_hash: &self.head_hash,
         };
-        let spilled = payload.len() > SPILL;
         self.transaction
             .prepare_cached(
                 "INSERT INTO events
-                 (seq, at_ms, kind, v, run, step, cause, trace, payload, blob, key_id, payload_hash, prev_hash)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                 (seq, at_ms, kind, v, run, step, cause, trace, payload, key_id, payload_hash, prev_hash)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?
             .execute(params![
                 number(seq.0),
@@ -140,14 +174,13 @@ impl<'a> Group<'a> {
                 link.step,
                 link.cause.map(|cause| number(cause.0)),
                 link.trace,
-                (!spilled).then_some(&payload),
-                spilled.then_some(payload_hash.as_str()),
+                (!event.spills()).then_some(payload),
                 link.key_id,
-                payload_hash.as_str(),
-                self.head_hash.as_str(),
+                payload_hash.bytes(),
+                self.head_hash.bytes(),
             ])?;
         let hash = link.hash();
-        let shape = (kind, v);
+        let shape = (kind.clone(), v);
         if !self.known.contains(&shape) && !self.shapes.contains(&shape) {
             self.transaction.execute(
                 "INSERT INTO shapes (kind, v, first_seq) VALUES (?1, ?2, ?3)",
@@ -155,21 +188,8 @@ impl<'a> Group<'a> {
             )?;
             self.shapes.insert(shape);
         }
-        let prev_hash = std::mem::replace(&mut self.head_hash, hash);
         self.head = seq;
-        Ok(Envelope {
-            seq,
-            store: self.store.clone(),
-            at_ms: self.at_ms,
-            v,
-            run: new.run,
-            step: new.step,
-            cause: new.cause,
-            trace: new.trace,
-            event: new.event,
-            payload_hash,
-            prev_hash,
-        })
+        Ok(std::mem::replace(&mut self.head_hash, hash))
     }
 
     /// Writes down where the chain is now.

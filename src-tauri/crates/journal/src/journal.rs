@@ -4,12 +4,14 @@
 //! the store is closed appends fail and subscriptions end; reads go on to work, blobs too.
 
 use crate::append::{Append, Mark, Receipt};
+use crate::backup::{self, BackUp};
 use crate::blobs::Blobs;
 use crate::chain::{Chain, Walk};
-use crate::error::{AppendError, BlobError, ReadError};
+use crate::error::{AppendError, BlobError, CopyError, ReadError};
 use crate::feed::Feed;
 use crate::group::Encoded;
 use crate::marks;
+use crate::prune::{self, Pruned, Usage};
 use crate::reader::{self, Readers};
 use crate::subscribe::{self, Subscription};
 use crate::writer::{Message, Queued, Work};
@@ -18,6 +20,7 @@ use atelier_protocol::op::Draft;
 use atelier_protocol::{Envelope, Hash, RunId, Seq};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
@@ -207,6 +210,27 @@ impl Journal {
     pub async fn blob(&self, hash: &Hash) -> Result<Option<Vec<u8>>, BlobError> {
         let hash = hash.clone();
         self.with_blobs(move |blobs| blobs.get(&hash)).await.unwrap_or_else(|| Err(ending()))
+    }
+
+    /// Copies the whole store, as of now, into a folder that does not exist yet. The copy is a store itself. Appends
+    /// go on meanwhile.
+    pub async fn back_up(&self, to: PathBuf) -> Result<BackUp, CopyError> {
+        let copy =
+            move |connection: &Connection, readers: &Readers| Ok(backup::whole(connection, readers.blobs(), &to));
+        match self.inner.readers.with(copy).await {
+            Ok(copied) => copied,
+            Err(error) => Err(CopyError::Io { path: PathBuf::new(), reason: error.to_string() }),
+        }
+    }
+
+    /// Removes blobs that no event names, unless they were put within the last hour.
+    pub async fn prune(&self) -> Result<Pruned, ReadError> {
+        self.inner.readers.with(prune::prune).await
+    }
+
+    /// What the store takes on the disk, and what its blobs should not exceed.
+    pub async fn usage(&self) -> Result<Usage, ReadError> {
+        self.inner.readers.with(|_, readers| prune::usage(readers.dir(), readers.blobs())).await
     }
 
     /// Walks the chain from the first event to the one that is last now, payloads and blobs included, and names the

@@ -9,8 +9,10 @@
 //! none of this crate's business, and nothing here deletes history.
 
 mod append;
+mod backup;
 mod blobs;
 mod chain;
+mod checkpoint;
 mod door;
 mod error;
 mod feed;
@@ -24,22 +26,28 @@ mod pool;
 mod projection;
 mod projection_file;
 mod projections;
+mod prune;
 mod read_only;
 mod reader;
+mod reserve;
+mod schema;
 mod snapshots;
 mod store;
 mod subscribe;
+mod sync;
 mod wire;
 mod writer;
 
 pub use append::{Append, Mark, Receipt};
+pub use backup::BackUp;
 pub use chain::Chain;
 pub use door::OpHandler;
-pub use error::{AppendError, BlobError, OpenError, ProjectionError, ReadError};
+pub use error::{AppendError, BlobError, CopyError, OpenError, ProjectionError, ReadError};
 pub use guest::Guest;
 pub use journal::Journal;
 pub use open::{Opened, Owned, StoreConfig, open};
 pub use projection::{KeyedRow, Order, Projection, ProjectionState, Rows};
 pub use projections::Projections;
+pub use prune::{Pruned, Usage};
 pub use read_only::{Entry, ReadOnly, open_read_only};
 pub use subscribe::Subscription;

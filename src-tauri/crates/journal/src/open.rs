@@ -83,7 +83,7 @@ async fn own(config: StoreConfig, places: Places, lock: StoreLock) -> Result<Own
         let connection = store::open(&dir, &store)?;
         let blobs = Blobs::of_store(&dir);
         blobs.sweep();
-        let writer = Writer::take_over(connection, store.clone(), &door, clock, Arc::clone(&held))
+        let writer = Writer::take_over(connection, &dir, store.clone(), &door, clock, Arc::clone(&held))
             .map_err(|error| unusable(error.to_string()))?;
         let (epoch, feed) = (writer.epoch(), writer.feed());
         let (queue, messages) = mpsc::channel();

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-const COLUMNS: &str = "seq, at_ms, kind, v, run, step, cause, trace, payload, blob, key_id, payload_hash, prev_hash";
+const COLUMNS: &str = "seq, at_ms, kind, v, run, step, cause, trace, payload, key_id, payload_hash, prev_hash";
 
 /// One row of the event table as it is stored.
 pub(crate) struct Row {
@@ -26,7 +26,6 @@ pub(crate) struct Row {
     pub cause: Option<Seq>,
     pub trace: Option<String>,
     pub payload: Option<Vec<u8>>,
-    pub blob: Option<Hash>,
     pub key_id: Option<String>,
     pub payload_hash: Hash,
     pub prev_hash: Hash,
@@ -34,10 +33,15 @@ pub(crate) struct Row {
 
 impl Row {
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
-        // A text that is no hash becomes one that fits nothing, so that the walk over the chain can name the event.
+        // What is no hash becomes one that fits nothing, so that the walk over the chain can name the event. Before
+        // the fourth schema it was a text.
         let hash = |index: usize| -> rusqlite::Result<Hash> {
-            let text: String = row.get(index)?;
-            Ok(Hash::parse(&text).unwrap_or_else(|| Hash::of(text.as_bytes())))
+            let bytes = row.get_ref(index)?.as_bytes().map_err(rusqlite::Error::from)?;
+            let known = match <[u8; 32]>::try_from(bytes) {
+                Ok(bytes) => Some(Hash::from_bytes(bytes)),
+                Err(_) => std::str::from_utf8(bytes).ok().and_then(Hash::parse),
+            };
+            Ok(known.unwrap_or_else(|| Hash::of(bytes)))
         };
         Ok(Self {
             seq: Seq(row.get::<_, i64>(0)?.unsigned_abs()),
@@ -49,10 +53,9 @@ impl Row {
             cause: row.get::<_, Option<i64>>(6)?.map(|cause| Seq(cause.unsigned_abs())),
             trace: row.get(7)?,
             payload: row.get(8)?,
-            blob: if row.get_ref(9)? == rusqlite::types::ValueRef::Null { None } else { Some(hash(9)?) },
-            key_id: row.get(10)?,
-            payload_hash: hash(11)?,
-            prev_hash: hash(12)?,
+            key_id: row.get(9)?,
+            payload_hash: hash(10)?,
+            prev_hash: hash(11)?,
         })
     }
 
@@ -76,17 +79,15 @@ impl Row {
     /// The payload's bytes as stored, from the row or its blob, checked against their hash.
     pub fn payload_bytes(&self, blobs: &Blobs) -> Result<std::borrow::Cow<'_, [u8]>, ReadError> {
         let damaged = |reason: String| ReadError::Damaged { seq: self.seq, reason };
-        match (&self.payload, &self.blob) {
-            (Some(payload), _) if Hash::of(payload) == self.payload_hash => Ok(payload.into()),
-            (Some(_), _) => Err(damaged("its payload does not have the hash that was recorded".into())),
-            (None, Some(blob)) if *blob == self.payload_hash => match blobs.get(blob) {
+        match &self.payload {
+            Some(payload) if Hash::of(payload) == self.payload_hash => Ok(payload.into()),
+            Some(_) => Err(damaged("its payload does not have the hash that was recorded".into())),
+            None => match blobs.get(&self.payload_hash) {
                 Ok(Some(bytes)) => Ok(bytes.into()),
-                Ok(None) => Err(damaged(format!("its payload, {blob}, is missing"))),
+                Ok(None) => Err(damaged(format!("its payload, {}, is missing", self.payload_hash))),
                 Err(error @ BlobError::Io { .. }) => Err(ReadError::Failed { reason: error.to_string() }),
                 Err(error) => Err(damaged(error.to_string())),
             },
-            (None, Some(_)) => Err(damaged("it names another payload than was recorded".into())),
-            (None, None) => Err(damaged("it has no payload".into())),
         }
     }
 

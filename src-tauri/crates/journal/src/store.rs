@@ -2,87 +2,29 @@
 //!
 //! A store appears whole or not at all: it is made under another name and renamed, so an empty or unreadable file is
 //! always damage. A damaged file and one of a newer version are named and left exactly as they are.
-//!
-//! `store` has one row: the store's name, the epoch of its owner, and the number and envelope hash of its last event.
-//! `events` is the history. A payload above [`SPILL`] bytes is kept as a blob, and `blob` names it.
-//! `runs` (how many events each run has) and `shapes` (which kinds and versions occur) follow from `events` and are
-//! written in the same transaction. `keys` and `offsets` are the marks of appends: what was done once, and how far each
-//! consumer has come. They do not follow from `events`.
 
+use crate::backup;
 use crate::blobs::{Blobs, sync_folder};
 use crate::chain::genesis;
 use crate::error::{OpenError, ReadError};
 use crate::reader;
+use crate::schema::{self, SCHEMA};
 use atelier_protocol::{Seq, StoreId};
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Bytes above which a payload is kept as a blob.
-pub(crate) const SPILL: usize = 16 * 1024;
-
 /// "Atlr": tells a store from any other SQLite file.
 const APPLICATION: i32 = 0x4174_6c72;
-
-/// What each version of the schema adds to the one before. Steps are only ever added at the end.
-const MIGRATIONS: &[&str] = &[
-    "CREATE TABLE store (
-        one INTEGER PRIMARY KEY CHECK (one = 1),
-        name TEXT NOT NULL,
-        epoch INTEGER NOT NULL,
-        head_seq INTEGER NOT NULL,
-        head_hash TEXT NOT NULL
-    ) STRICT;
-    CREATE TABLE events (
-        seq INTEGER PRIMARY KEY,
-        at_ms INTEGER NOT NULL,
-        kind TEXT NOT NULL,
-        v INTEGER NOT NULL,
-        run TEXT,
-        step TEXT,
-        cause INTEGER,
-        trace TEXT,
-        payload BLOB,
-        blob TEXT,
-        key_id TEXT,
-        payload_hash TEXT NOT NULL,
-        prev_hash TEXT NOT NULL,
-        CHECK ((payload IS NULL) <> (blob IS NULL))
-    ) STRICT;
-    CREATE INDEX events_of_run ON events (run, seq) WHERE run IS NOT NULL;",
-    "CREATE TABLE runs (
-        run TEXT PRIMARY KEY,
-        first_seq INTEGER NOT NULL,
-        events INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX runs_by_start ON runs (first_seq);
-    INSERT INTO runs SELECT run, min(seq), count(*) FROM events WHERE run IS NOT NULL GROUP BY run;
-    CREATE TABLE shapes (
-        kind TEXT NOT NULL,
-        v INTEGER NOT NULL,
-        first_seq INTEGER NOT NULL,
-        PRIMARY KEY (kind, v)
-    ) STRICT, WITHOUT ROWID;
-    INSERT INTO shapes SELECT kind, v, min(seq) FROM events GROUP BY kind, v;",
-    "CREATE TABLE keys (
-        scope TEXT NOT NULL,
-        key TEXT NOT NULL,
-        seq INTEGER NOT NULL,
-        PRIMARY KEY (scope, key)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE offsets (
-        consumer TEXT PRIMARY KEY,
-        seq INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX events_of_store ON events (kind, seq) WHERE run IS NULL;",
-];
-
-/// The schema version of this build.
-pub(crate) const SCHEMA: usize = MIGRATIONS.len();
 
 /// The database file of a store's folder.
 pub(crate) fn file(dir: &Path) -> PathBuf {
     dir.join("journal.db")
+}
+
+/// The database's log.
+pub(crate) fn log(dir: &Path) -> PathBuf {
+    dir.join("journal.db-wal")
 }
 
 /// Opens the database for writing, made or brought up to date where needed. Only under the store's lock.
@@ -96,18 +38,22 @@ pub(crate) fn open(dir: &Path, store: &StoreId) -> Result<Connection, OpenError>
         None => Ok(()),
     })?;
     let mut connection = writable(&path).map_err(|error| refused(&path, &error))?;
-    let version = schema_version(&connection).map_err(|error| refused(&path, &error))?;
-    migrate(&mut connection, version, SCHEMA).map_err(|error| refused(&path, &error))?;
+    let version = schema::version(&connection).map_err(|error| refused(&path, &error))?;
+    if version < SCHEMA {
+        backup::before_migration(dir, &connection, version)?;
+        schema::migrate(&mut connection, version, SCHEMA).map_err(|error| refused(&path, &error))?;
+    }
     Ok(connection)
 }
 
-fn writable(path: &Path) -> rusqlite::Result<Connection> {
+/// Opens an existing database for writing, as every part of the owner does.
+pub(crate) fn writable(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;
-    // In WAL mode a commit syncs the log where `synchronous` is FULL, and leaves it to the system where it is NORMAL.
+    // In WAL mode a commit leaves syncing the log to the system (and to `sync`) where `synchronous` is NORMAL.
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
     // On macOS a plain fsync stops at the drive's cache. Elsewhere these two mean nothing.
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
@@ -116,8 +62,7 @@ fn writable(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn create(dir: &Path, path: &Path, store: &StoreId) -> Result<(), OpenError> {
-    let log = dir.join("journal.db-wal");
-    if log.exists() {
+    if log(dir).exists() {
         let reason = "the database is gone but its log is still there".to_owned();
         return Err(OpenError::Damaged { path: path.to_owned(), reason });
     }
@@ -137,27 +82,13 @@ fn make(path: &Path, store: &StoreId, schema: usize) -> rusqlite::Result<()> {
     let mut connection = Connection::open(path)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "application_id", APPLICATION)?;
-    migrate(&mut connection, 0, 1)?;
+    schema::migrate(&mut connection, 0, 1)?;
     connection.execute(
         "INSERT INTO store (one, name, epoch, head_seq, head_hash) VALUES (1, ?1, 0, 0, ?2)",
         params![store.as_str(), genesis().as_str()],
     )?;
-    migrate(&mut connection, 1, schema)?;
+    schema::migrate(&mut connection, 1, schema)?;
     connection.close().map_err(|(_, error)| error)
-}
-
-fn schema_version(connection: &Connection) -> rusqlite::Result<usize> {
-    connection.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)).map(|version| version as usize)
-}
-
-fn migrate(connection: &mut Connection, from: usize, to: usize) -> rusqlite::Result<()> {
-    for (index, step) in MIGRATIONS.iter().enumerate().take(to).skip(from) {
-        let change = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        change.execute_batch(step)?;
-        change.pragma_update(None, "user_version", index as u32 + 1)?;
-        change.commit()?;
-    }
-    Ok(())
 }
 
 /// What a look at a store's file found.
@@ -189,7 +120,7 @@ pub(crate) fn examine(dir: &Path, wanted: Option<&StoreId>) -> Result<Examined, 
     {
         return Err(OpenError::OtherStore { path: path.clone(), found: store.to_string(), wanted: wanted.to_string() });
     }
-    let schema = schema_version(&connection).map_err(sqlite)?;
+    let schema = schema::version(&connection).map_err(sqlite)?;
     if schema > SCHEMA {
         return Ok(Examined { store, newer: Some(format!("schema {schema}, this version knows {SCHEMA}")) });
     }

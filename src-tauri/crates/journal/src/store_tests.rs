@@ -32,15 +32,21 @@ fn put(folder: &Path, kind: &str, v: u32, run: Option<&str>, payload: &str) {
         prev_hash: &head.hash,
     };
     let seq = link.seq.0 as i64;
+    let schema = schema::version(&connection).unwrap();
+    // Hashes were texts once.
+    let stored = |hash: &Hash| match schema {
+        ..4 => rusqlite::types::Value::from(hash.to_string()),
+        _ => rusqlite::types::Value::from(hash.bytes().unwrap().to_vec()),
+    };
     connection
         .execute(
             "INSERT INTO events (seq, at_ms, kind, v, run, payload, payload_hash, prev_hash)
              VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            params![seq, kind, v, run, payload.as_bytes(), payload_hash.as_str(), head.hash.as_str()],
+            params![seq, kind, v, run, payload.as_bytes(), stored(&payload_hash), stored(&head.hash)],
         )
         .unwrap();
     connection.execute("UPDATE store SET head_seq = ?1, head_hash = ?2", params![seq, link.hash().as_str()]).unwrap();
-    if schema_version(&connection).unwrap() >= 2 {
+    if schema >= 2 {
         connection.execute("INSERT OR IGNORE INTO shapes VALUES (?1, ?2, ?3)", params![kind, v, seq]).unwrap();
     }
 }
@@ -63,7 +69,7 @@ fn a_store_of_the_first_schema_is_brought_up_to_date_with_its_history() {
 
     let connection = open(folder.path(), &StoreId::home()).unwrap();
 
-    assert_eq!(schema_version(&connection).unwrap(), SCHEMA);
+    assert_eq!(schema::version(&connection).unwrap(), SCHEMA);
     let list = |sql: &str| -> Vec<String> {
         connection.prepare(sql).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     };
@@ -78,7 +84,7 @@ fn a_store_of_a_newer_schema_is_named_and_left_alone() {
     Connection::open(file(folder.path())).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let before = content(folder.path());
     let Err(OpenError::Newer { what, .. }) = open(folder.path(), &StoreId::home()) else { panic!("it was opened") };
-    assert_eq!(what, "schema 99, this version knows 3");
+    assert_eq!(what, "schema 99, this version knows 4");
     assert_eq!(content(folder.path()), before);
 }
 

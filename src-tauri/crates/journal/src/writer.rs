@@ -1,21 +1,26 @@
 //! The one writer: a thread that takes queued appends, commits them in groups, and answers each.
 //!
 //! Appends that wait together are committed together; nothing waits for company. A group closes at 256 events, 1 MiB
-//! or 2 ms. A group with any event of class full is committed with `synchronous=FULL`, which syncs the log before
-//! the commit returns and with it every earlier commit; any other with `NORMAL`, which survives a killed process but
-//! not a power loss. An append is whole or absent. Each group first checks that the epoch in the store is still ours.
+//! or 2 ms. No commit waits for the disk: an append of class normal is answered once it is committed, which survives
+//! a killed process but not a power loss; one of class full once the log is synced (`sync`), and with it every earlier
+//! commit. An append is whole or absent. Each group first checks that the epoch in the store is still ours.
 
 use crate::append::{Mark, Receipt};
+use crate::checkpoint::Checkpointer;
 use crate::error::AppendError;
 use crate::feed::Feed;
-use crate::group::{Encoded, Group};
+use crate::group::{Encoded, Group, Placed};
 use crate::owner::StoreLock;
 use crate::reader;
+use crate::reserve::{self, Reserve};
+use crate::store;
+use crate::sync::{Answer, Ended, Syncer};
 use atelier_protocol::event::NewEvent;
 use atelier_protocol::ports::Clock;
 use atelier_protocol::{Class, Event, Hash, RunId, Seq, StoreId};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -68,56 +73,46 @@ pub(crate) struct Writer {
     head: Seq,
     head_hash: Hash,
     shapes: HashSet<(String, u32)>,
-    syncs: Option<Class>,
+    checkpointer: Checkpointer,
+    syncer: Syncer,
+    reserve: Reserve,
     /// Set once nothing can be written any more.
-    ended: Option<AppendError>,
+    ended: Ended,
     /// Dropped after the connection: fields are dropped in order.
     _lock: Arc<StoreLock>,
 }
 
 impl Writer {
-    /// Takes the store over: raises the epoch and appends who owns it now.
+    /// Takes the store in `dir` over: raises the epoch and appends who owns it now.
     pub fn take_over(
-        connection: Connection,
+        mut connection: Connection,
+        dir: &Path,
         store: StoreId,
         door: &str,
         clock: Arc<dyn Clock>,
         lock: Arc<StoreLock>,
     ) -> Result<Self, AppendError> {
-        let mut writer = Self {
+        let taken = raise_epoch(&connection, &store, door, clock.now_ms())?;
+        let unusable = |error: std::io::Error| AppendError::Failed { reason: error.to_string() };
+        let ended = Ended::default();
+        let syncer = Syncer::start(&store::log(dir), Arc::clone(&ended)).map_err(unusable)?;
+        let checkpointer = Checkpointer::start(&store::file(dir), &mut connection).map_err(failed)?;
+        let Taken { epoch, head, head_hash, shapes } = taken;
+        Ok(Self {
             connection,
             store,
             clock,
-            feed: Arc::new(Feed::new(Seq::ZERO)),
-            epoch: 0,
-            head: Seq::ZERO,
-            head_hash: Hash::of(b""),
-            shapes: HashSet::new(),
-            syncs: None,
-            ended: None,
+            feed: Arc::new(Feed::new(head)),
+            epoch,
+            head,
+            head_hash,
+            shapes,
+            checkpointer,
+            syncer,
+            reserve: Reserve::of_store(dir),
+            ended,
             _lock: lock,
-        };
-        writer.raise_epoch(door)?;
-        writer.feed = Arc::new(Feed::new(writer.head));
-        Ok(writer)
-    }
-
-    fn raise_epoch(&mut self, door: &str) -> Result<(), AppendError> {
-        self.sync_for(Class::Full).map_err(failed)?;
-        self.shapes = known_shapes(&self.connection).map_err(failed)?;
-        let transaction = begin(&self.connection).map_err(failed)?;
-        let head = reader::head(&transaction).map_err(failed)?;
-        let epoch = epoch_in(&transaction).map_err(failed)? + 1;
-        transaction.execute("UPDATE store SET epoch = ?1", [epoch]).map_err(failed)?;
-        let mut group = Group::new(&transaction, &self.store, &self.shapes, self.clock.now_ms(), head.seq, head.hash);
-        let event = Event::OwnerChanged { epoch, pid: std::process::id(), door: door.to_owned() };
-        group.append(vec![Encoded::new(NewEvent::of_store(event))?], &[]).map_err(failed)?;
-        group.finish().map_err(failed)?;
-        let (head, head_hash, shapes) = (group.head, group.head_hash, group.shapes);
-        transaction.commit().map_err(failed)?;
-        (self.head, self.head_hash, self.epoch) = (head, head_hash, epoch);
-        self.shapes.extend(shapes);
-        Ok(())
+        })
     }
 
     pub fn epoch(&self) -> u32 {
@@ -132,9 +127,12 @@ impl Writer {
     pub fn start(mut self, queue: mpsc::Receiver<Message>) -> std::io::Result<()> {
         std::thread::Builder::new().name("journal-writer".into()).spawn(move || {
             let stopped = self.run(&queue);
+            let Self { connection, checkpointer, syncer, _lock, .. } = self;
+            // Everyone is answered, and nobody else moves pages.
+            drop((syncer, checkpointer));
             // So that a copy of the database file alone is the whole history. What fails here is done on opening.
-            let _ = self.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
-            drop(self);
+            let _ = connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
+            drop((connection, _lock));
             if let Some(stopped) = stopped {
                 let _ = stopped.send(());
             }
@@ -175,25 +173,53 @@ impl Writer {
     }
 
     fn commit(&mut self, appends: Vec<Queued>) {
-        let (work, waiting): (Vec<_>, Vec<_>) =
-            appends.into_iter().map(|Queued { work, bytes, reply, room }| (work, (reply, bytes, room))).unzip();
-        let outcomes = match self.ended.clone().map_or_else(|| self.write(work), Err) {
-            Ok(outcomes) => outcomes,
-            Err(error) => waiting.iter().map(|_| Err(error.clone())).collect(),
-        };
-        for ((reply, bytes, room), outcome) in waiting.into_iter().zip(outcomes) {
-            if let Ok(receipt) = &outcome {
-                self.feed.committed(&receipt.events, bytes);
+        let appends = if self.reserve.is_spent() && !self.reserve.take_again() { last_words(appends) } else { appends };
+        match self.write(&appends) {
+            Ok(outcomes) => self.answer(appends, outcomes),
+            // What was kept back is for those that end something; everyone else is told.
+            Err(AppendError::DiskFull) if self.reserve.give_back() => {
+                let appends = last_words(appends);
+                match self.write(&appends) {
+                    Ok(outcomes) => self.answer(appends, outcomes),
+                    Err(error) => refuse(appends, &error),
+                }
             }
-            drop(room);
-            let _ = reply.send(outcome);
+            Err(error) => refuse(appends, &error),
         }
     }
 
-    fn write(&mut self, work: Vec<Work>) -> Result<Vec<Result<Receipt, AppendError>>, AppendError> {
-        let class = work.iter().map(Work::class).max();
-        let written = self.sync_for(class.unwrap_or(Class::Full)).and_then(|()| self.write_group(work));
-        match written {
+    /// Answers what is committed, in order: at once, or through the one who syncs.
+    fn answer(&self, appends: Vec<Queued>, outcomes: Vec<Result<Placed, AppendError>>) {
+        let mut to_sync = Vec::new();
+        for (Queued { work, bytes, reply, room }, outcome) in appends.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(placed) => {
+                    let class = work.class();
+                    let answer = Answer { reply, receipt: placed.receipt(work.events, &self.store), room };
+                    self.feed.committed(&answer.receipt.events, bytes);
+                    match class {
+                        Class::Full => to_sync.push(answer),
+                        Class::Normal => answer.done(),
+                    }
+                }
+                Err(error) => {
+                    let _ = reply.send(Err(error));
+                }
+            }
+        }
+        self.syncer.answer(to_sync);
+        self.checkpointer.after_commit(&self.connection);
+    }
+
+    /// Commits a group. Errors: of the group as a whole, none of which is in the store then.
+    fn write(&mut self, appends: &[Queued]) -> Result<Vec<Result<Placed, AppendError>>, AppendError> {
+        if appends.is_empty() {
+            return Ok(Vec::new());
+        }
+        if let Some(error) = self.ended.get() {
+            return Err(error.clone());
+        }
+        match self.write_group(appends) {
             Ok(Written::Group { outcomes, head, head_hash, shapes }) => {
                 (self.head, self.head_hash) = (head, head_hash);
                 self.shapes.extend(shapes);
@@ -201,23 +227,21 @@ impl Writer {
             }
             Ok(Written::Fenced { theirs }) => {
                 let error = AppendError::Fenced { ours: self.epoch, theirs };
-                self.ended = Some(error.clone());
+                let _ = self.ended.set(error.clone());
                 Err(error)
             }
             Err(error) => {
-                let code = error.sqlite_error_code();
+                let ends = ends_writing(&error);
                 let error = failed(error);
-                // After a failed sync nobody knows what is on the disk, and a second sync may lie. A new owner reads
-                // what is there. A full disk or a busy file is another matter: the next append may well succeed.
-                if let Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) = code {
-                    self.ended = Some(error.clone());
+                if ends {
+                    let _ = self.ended.set(error.clone());
                 }
                 Err(error)
             }
         }
     }
 
-    fn write_group(&self, work: Vec<Work>) -> rusqlite::Result<Written> {
+    fn write_group(&self, appends: &[Queued]) -> rusqlite::Result<Written> {
         let transaction = begin(&self.connection)?;
         let theirs = epoch_in(&transaction)?;
         if theirs != self.epoch {
@@ -225,14 +249,14 @@ impl Writer {
         }
         let mut group =
             Group::new(&transaction, &self.store, &self.shapes, self.clock.now_ms(), self.head, self.head_hash.clone());
-        let mut outcomes = Vec::with_capacity(work.len());
-        for Work { events, expecting, marks } in work {
-            outcomes.push(match group.refusal(&expecting, &marks)? {
+        let mut outcomes = Vec::with_capacity(appends.len());
+        for Queued { work: Work { events, expecting, marks }, .. } in appends {
+            outcomes.push(match group.refusal(expecting, marks)? {
                 Some(refusal) => Err(refusal),
                 None if group.head.0 + events.len() as u64 > LAST_SEQ => {
                     Err(AppendError::Failed { reason: "the store has no numbers left".into() })
                 }
-                None => Ok(group.append(events, &marks)?),
+                None => Ok(group.append(events, marks)?),
             });
         }
         group.finish()?;
@@ -240,24 +264,72 @@ impl Writer {
         transaction.commit()?;
         Ok(Written::Group { outcomes, head, head_hash, shapes })
     }
+}
 
-    /// Chooses between a commit that syncs the log and one that does not. Outside a transaction only.
-    fn sync_for(&mut self, class: Class) -> rusqlite::Result<()> {
-        if self.syncs != Some(class) {
-            let synchronous = match class {
-                Class::Full => "FULL",
-                Class::Normal => "NORMAL",
-            };
-            self.connection.pragma_update(None, "synchronous", synchronous)?;
-            self.syncs = Some(class);
-        }
-        Ok(())
+/// Keeps the appends whose events are all last words; the others are told that the disk is full.
+fn last_words(appends: Vec<Queued>) -> Vec<Queued> {
+    let speaks = |append: &Queued| {
+        let events = &append.work.events;
+        !events.is_empty() && events.iter().all(|event| reserve::is_last_word(&event.new.event))
+    };
+    let (last, others) = appends.into_iter().partition(speaks);
+    refuse(others, &AppendError::DiskFull);
+    last
+}
+
+fn refuse(appends: Vec<Queued>, error: &AppendError) {
+    for append in appends {
+        let _ = append.reply.send(Err(error.clone()));
+    }
+}
+
+/// Whether nobody knows any more what is on the disk, so that only a new owner may go on, by reading. A write that
+/// failed before its commit was whole is none of this: SQLite takes it back, and the next may well succeed.
+fn ends_writing(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi;
+    match error {
+        rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => true,
+            ErrorCode::SystemIoFailure => !matches!(
+                failure.extended_code,
+                ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_READ | ffi::SQLITE_IOERR_SHMSIZE | ffi::SQLITE_IOERR_LOCK
+            ),
+            _ => false,
+        },
+        _ => false,
     }
 }
 
 enum Written {
-    Group { outcomes: Vec<Result<Receipt, AppendError>>, head: Seq, head_hash: Hash, shapes: HashSet<(String, u32)> },
+    Group { outcomes: Vec<Result<Placed, AppendError>>, head: Seq, head_hash: Hash, shapes: HashSet<(String, u32)> },
     Fenced { theirs: u32 },
+}
+
+/// What a new owner begins with.
+struct Taken {
+    epoch: u32,
+    head: Seq,
+    head_hash: Hash,
+    shapes: HashSet<(String, u32)>,
+}
+
+fn raise_epoch(connection: &Connection, store: &StoreId, door: &str, now_ms: u64) -> Result<Taken, AppendError> {
+    // Synced by SQLite, and with it the folder that the log was made in; all later syncs are the syncer's.
+    connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    let mut known = known_shapes(connection).map_err(failed)?;
+    let transaction = begin(connection).map_err(failed)?;
+    let head = reader::head(&transaction).map_err(failed)?;
+    let epoch = epoch_in(&transaction).map_err(failed)? + 1;
+    transaction.execute("UPDATE store SET epoch = ?1", [epoch]).map_err(failed)?;
+    let mut group = Group::new(&transaction, store, &known, now_ms, head.seq, head.hash);
+    let event = Event::OwnerChanged { epoch, pid: std::process::id(), door: door.to_owned() };
+    group.append(&[Encoded::new(NewEvent::of_store(event))?], &[]).map_err(failed)?;
+    group.finish().map_err(failed)?;
+    let Group { head, head_hash, shapes, .. } = group;
+    transaction.commit().map_err(failed)?;
+    connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
+    known.extend(shapes);
+    Ok(Taken { epoch, head, head_hash, shapes: known })
 }
 
 fn begin(connection: &Connection) -> rusqlite::Result<Transaction<'_>> {
@@ -274,9 +346,15 @@ fn known_shapes(connection: &Connection) -> rusqlite::Result<HashSet<(String, u3
     statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
+fn is_short_of_room(error: &rusqlite::Error) -> bool {
+    matches!(error, rusqlite::Error::SqliteFailure(failure, _) if failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
+}
+
 fn failed(error: rusqlite::Error) -> AppendError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => AppendError::DiskFull,
+        // The log's index could not grow, which is how a full disk shows there.
+        Some(ErrorCode::SystemIoFailure) if is_short_of_room(&error) => AppendError::DiskFull,
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             AppendError::Damaged { reason: error.to_string() }
         }

@@ -22,7 +22,7 @@ impl Clock for Noon {
 fn writer(folder: &Path, lock: &str) -> Writer {
     let lock = Arc::new(StoreLock::take(&folder.join(lock)).unwrap().unwrap());
     let connection = store::open(folder, &StoreId::home()).unwrap();
-    Writer::take_over(connection, StoreId::home(), "test", Arc::new(Noon), lock).unwrap()
+    Writer::take_over(connection, folder, StoreId::home(), "test", Arc::new(Noon), lock).unwrap()
 }
 
 fn notice(text: &str) -> NewEvent {
@@ -52,7 +52,7 @@ fn commit(writer: &mut Writer, appends: Vec<Wanted>) -> Vec<Result<Receipt, Appe
         })
         .collect();
     writer.commit(group);
-    answers.into_iter().map(|mut answer| answer.try_recv().unwrap()).collect()
+    answers.into_iter().map(|answer| answer.blocking_recv().unwrap()).collect()
 }
 
 fn kinds(writer: &Writer) -> Vec<String> {
@@ -93,40 +93,72 @@ fn a_conflict_fails_alone_and_sees_what_its_group_wrote_before_it() {
 }
 
 #[test]
-fn a_group_is_synced_when_any_of_its_events_asks_for_it() {
+fn a_full_append_is_answered_after_a_sync_and_a_normal_one_without() {
     let folder = tempfile::tempdir().unwrap();
     let mut writer = writer(folder.path(), "a.lock");
-    let level = |writer: &Writer| -> u32 {
-        writer.connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap()
-    };
-    const NORMAL: u32 = 1;
-    const FULL: u32 = 2;
-    assert_eq!(level(&writer), FULL);
-    commit(&mut writer, vec![(None, vec![notice("normal")])]);
-    assert_eq!(level(&writer), NORMAL);
-    let discarded = NewEvent::of_run(&run(1), None, Event::RunDiscarded {});
-    commit(&mut writer, vec![(None, vec![notice("normal")]), (None, vec![notice("normal"), discarded])]);
-    assert_eq!(level(&writer), FULL);
-    commit(&mut writer, vec![(None, vec![notice("normal")])]);
-    assert_eq!(level(&writer), NORMAL);
+    let full = || NewEvent::of_run(&run(1), None, Event::RunDiscarded {});
+    for _ in 0..3 {
+        commit(&mut writer, vec![(None, vec![notice("normal")])]);
+    }
+    assert_eq!(writer.syncer.syncs(), 0);
+    commit(&mut writer, vec![(None, vec![notice("normal")]), (None, vec![notice("normal"), full()])]);
+    assert_eq!(writer.syncer.syncs(), 1);
+    commit(&mut writer, vec![(None, vec![full()]), (None, vec![full()])]);
+    assert_eq!(writer.syncer.syncs(), 2, "one sync answers all who wait");
 }
 
 #[test]
-fn a_full_disk_fails_the_group_whole_and_space_heals_it() {
+fn nothing_is_answered_with_success_once_a_sync_failed() {
     let folder = tempfile::tempdir().unwrap();
     let mut writer = writer(folder.path(), "a.lock");
-    let pages: u32 = writer.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
-    let limit = |writer: &Writer, pages: u32| {
-        writer.connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
-    };
-    limit(&writer, pages);
-    let large = || notice(&"x".repeat(10_000));
-    let answers = commit(&mut writer, vec![(None, vec![notice("small")]), (None, vec![large(), large(), large()])]);
-    assert!(answers.iter().all(|answer| matches!(answer, Err(AppendError::DiskFull))), "{answers:?}");
+    writer.ended.set(AppendError::Failed { reason: "the log cannot be synced".into() }).unwrap();
+    let answers = commit(&mut writer, vec![(None, vec![notice("normal")])]);
+    assert!(matches!(answers[0], Err(AppendError::Failed { .. })), "{answers:?}");
     assert_eq!(kinds(&writer), ["1 owner_changed"]);
-    limit(&writer, pages + 100);
-    assert_eq!(commit(&mut writer, vec![(None, vec![large()])])[0].as_ref().unwrap().first, Seq(2));
-    assert_eq!(reader::head(&writer.connection).unwrap().seq, Seq(2));
+}
+
+/// Lets the database have so many pages and no more.
+fn limit(writer: &Writer, pages: u32) {
+    writer.connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
+}
+
+fn pages(writer: &Writer) -> u32 {
+    writer.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap()
+}
+
+/// An event that asks for more room than a full disk has.
+fn large(text: &str) -> NewEvent {
+    NewEvent::of_run(&run(1), None, Event::TurnCorrected { message: text.repeat(10_000) })
+}
+
+#[test]
+fn a_full_disk_stops_all_but_last_words_until_there_is_room_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = writer(folder.path(), "a.lock");
+    let reserve = folder.path().join("reserve");
+    assert_eq!(std::fs::metadata(&reserve).unwrap().len(), 4 << 20);
+    limit(&writer, pages(&writer));
+
+    let parked = || NewEvent::of_run(&run(2), None, Event::RunParked { problem: Problem::new(Code::DiskFull, "", "") });
+    let answers = commit(&mut writer, vec![(None, vec![large("x"), parked()]), (None, vec![parked()])]);
+    assert!(matches!(answers[0], Err(AppendError::DiskFull)), "{answers:?}");
+    assert_eq!(answers[1].as_ref().unwrap().first, Seq(2));
+    assert!(!reserve.exists(), "it is given back");
+    assert_eq!(kinds(&writer), ["1 owner_changed", "2 run_parked"], "and nothing is there by half");
+
+    // No room for the reserve, some for the database, as after it was given back: only last words have it.
+    std::fs::create_dir(&reserve).unwrap();
+    limit(&writer, pages(&writer) + 100);
+    let answers = commit(&mut writer, vec![(None, vec![large("y")]), (None, vec![parked()])]);
+    assert!(matches!(answers[0], Err(AppendError::DiskFull)), "{answers:?}");
+    assert_eq!(answers[1].as_ref().unwrap().first, Seq(3));
+
+    // Room at last: it is noticed without a restart.
+    std::fs::remove_dir(&reserve).unwrap();
+    writer.reserve.forget_the_last_try();
+    assert_eq!(commit(&mut writer, vec![(None, vec![large("z")])])[0].as_ref().unwrap().first, Seq(4));
+    assert!(reserve.exists());
+    assert_eq!(reader::head(&writer.connection).unwrap().seq, Seq(4));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The one content hash: BLAKE3, written `blake3:` and 64 hex digits.
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use ts_rs::TS;
@@ -14,6 +15,14 @@ impl Hash {
     /// Hashes `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Self(format!("blake3:{}", blake3::hash(bytes).to_hex()))
+    }
+    /// The hash whose 32 bytes these are.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(format!("blake3:{}", HEXLOWER.encode(&bytes)))
+    }
+    /// The hash's 32 bytes; `None` where the text is none that [`Hash::of`] made.
+    pub fn bytes(&self) -> Option<[u8; 32]> {
+        HEXLOWER.decode(self.hex().as_bytes()).ok()?.try_into().ok()
     }
     /// Reads a hash that was written earlier; `None` where the text is not one.
     pub fn parse(text: &str) -> Option<Self> {

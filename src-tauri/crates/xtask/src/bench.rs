@@ -1,6 +1,7 @@
 //! Measures, and writes what was measured with the machine and the commit it was measured on.
 
 mod build;
+mod journal;
 mod memory;
 pub mod record;
 mod size;
@@ -16,6 +17,8 @@ cargo xtask bench NAME [RUNS]
   window   time from starting the program to a usable window, and the same for an empty window   (default 7 runs)
   memory   memory of the idle window with all its processes, and of an empty window               (default 3 runs)
   build    time of a cold build of the command line program and of the window
+  journal  appends, resuming, opening and projecting a history, beside a bare fsync; RUNS is the events of the large
+           store                                                                (default 1000000)
   size     sizes of the release programs
   table    puts the figures of target/bench/*.json into src-tauri/ARCHITECTURE.md
 
@@ -37,8 +40,13 @@ pub fn main(args: &Args) -> Result<(), Failure> {
         "window" => window::main(runs(7)?, args.has(INSIDE)),
         "memory" => memory::main(runs(3)?, args.has(INSIDE)),
         "build" => build::main(),
+        "journal" => journal::main(match args.words.get(1).map(|word| word.parse()) {
+            None => 1_000_000,
+            Some(Ok(events)) if (1_000..=100_000_000).contains(&events) => events,
+            Some(_) => return Err(Failure::Usage("the number of events is from 1000 to 100000000".to_owned())),
+        }),
         "size" => size::main(),
         "table" => table::main(),
-        _ => Err(Failure::Usage("say what to measure: window, memory, build or size; or table".to_owned())),
+        _ => Err(Failure::Usage("say what to measure: window, memory, build, journal or size; or table".to_owned())),
     }
 }

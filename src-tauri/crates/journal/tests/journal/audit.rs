@@ -31,9 +31,9 @@ async fn the_first_event_that_is_not_as_it_was_written_is_named() {
     assert_eq!(broken_after("SELECT 1").await, "sound, 6 events");
     assert_eq!(broken_after("UPDATE events SET at_ms = 5 WHERE seq = 3").await, format!("3: {chained}"));
     assert_eq!(broken_after("UPDATE events SET run = NULL WHERE seq = 2").await, format!("2: {chained}"));
-    assert_eq!(broken_after("UPDATE events SET prev_hash = 'x' WHERE seq = 3").await, format!("3: {chained}"));
-    assert_eq!(broken_after("UPDATE events SET prev_hash = 'x' WHERE seq = 1").await, format!("1: {chained}"));
-    assert_eq!(broken_after("UPDATE events SET prev_hash = 'x' WHERE seq = 6").await, format!("6: {chained}"));
+    assert_eq!(broken_after("UPDATE events SET prev_hash = x'78' WHERE seq = 3").await, format!("3: {chained}"));
+    assert_eq!(broken_after("UPDATE events SET prev_hash = x'78' WHERE seq = 1").await, format!("1: {chained}"));
+    assert_eq!(broken_after("UPDATE events SET prev_hash = x'78' WHERE seq = 6").await, format!("6: {chained}"));
     assert_eq!(
         broken_after("UPDATE events SET kind = 'run_discarded' WHERE seq = 6").await,
         "6: its envelope is not the one the store was left with"
@@ -48,7 +48,7 @@ async fn the_first_event_that_is_not_as_it_was_written_is_named() {
         "6: the event is missing; the store says 6 is the last"
     );
     assert_eq!(
-        broken_after("INSERT INTO events SELECT 7, at_ms, kind, v, run, step, cause, trace, payload, blob, key_id, payload_hash, prev_hash FROM events WHERE seq = 6").await,
+        broken_after("INSERT INTO events SELECT 7, at_ms, kind, v, run, step, cause, trace, payload, key_id, payload_hash, prev_hash FROM events WHERE seq = 6").await,
         "7: the store says 6 is the last event"
     );
 }
@@ -90,7 +90,7 @@ async fn a_newer_store_is_named_and_everything_that_can_be_read_of_it_is() {
     assert_eq!(Problem::from(error).code, Code::StoreNewer);
 
     let store = open_read_only(bench.dir()).await.unwrap();
-    assert_eq!(store.newer(), Some("schema 7, this version knows 3"));
+    assert_eq!(store.newer(), Some("schema 7, this version knows 4"));
     assert_eq!(store.read(Seq::ZERO, 10).await.unwrap().len(), 5);
     assert!(matches!(store.verify().await.unwrap(), Chain::Sound { events: 5, .. }));
     let version: u32 = bench.database().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();

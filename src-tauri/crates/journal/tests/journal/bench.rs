@@ -52,10 +52,14 @@ impl Bench {
     }
 
     pub async fn try_open(&self) -> Result<Opened, OpenError> {
+        self.try_open_as(StoreId::home()).await
+    }
+
+    async fn try_open_as(&self, store: StoreId) -> Result<Opened, OpenError> {
         open(StoreConfig {
             dir: self.dir(),
             run_dir: self.run_dir(),
-            store: StoreId::home(),
+            store,
             door: "test".into(),
             clock: Arc::new(Ticks(AtomicU64::new(1_000))),
         })
@@ -64,6 +68,14 @@ impl Bench {
 
     pub async fn owner(&self) -> Owned {
         match self.try_open().await.unwrap() {
+            Opened::Owner(owned) => owned,
+            Opened::Guest(_) => panic!("somebody else owns the store"),
+        }
+    }
+
+    /// The owner of a store of another name.
+    pub async fn owner_of(&self, store: StoreId) -> Owned {
+        match self.try_open_as(store).await.unwrap() {
             Opened::Owner(owned) => owned,
             Opened::Guest(_) => panic!("somebody else owns the store"),
         }

@@ -5,6 +5,7 @@
 
 mod audit;
 mod bench;
+mod bounds;
 mod doors;
 mod history;
 mod marks;
