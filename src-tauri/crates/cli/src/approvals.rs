@@ -1,4 +1,4 @@
-//! `atelier approvals`: lists and answers open questions. Answering only records; `runs resume` goes on.
+//! `atelier approvals` and `atelier answer`: list and answer open questions. Answering only records; `runs resume` goes on.
 
 use crate::args::{ApprovalsVerb, Args};
 use crate::out::{End, Finished, Out, unexpected};
@@ -6,7 +6,7 @@ use crate::session;
 use crate::story;
 use atelier_engine::Project;
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::Answer;
+use atelier_protocol::event::{Answer, Ask};
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::view::ApprovalView;
 use serde_json::json;
@@ -40,8 +40,37 @@ async fn list(project: &Project, out: &Out) -> End {
     Ok(Finished::done(json!({"approvals": open})))
 }
 
+/// `atelier answer`: the answer to a question in words.
+pub async fn in_words(args: &Args, id: Option<&str>, text: &str, out: &Out) -> End {
+    if text.trim().is_empty() {
+        return Err(Problem::new(
+            Code::BadArgument,
+            "The answer is empty.",
+            "Say something, or take the default with `atelier approvals reject`.",
+        ));
+    }
+    let (workshop, project) = session::project(args).await?;
+    let in_words = |asked: &ApprovalView| matches!(asked.ask, Ask::Question { .. });
+    let end = match open(&project).await {
+        Ok(open) => settle(&project, id, open.into_iter().filter(in_words).collect(), Answer::Approve, text, out).await,
+        Err(problem) => Err(problem),
+    };
+    workshop.close().await;
+    end
+}
+
 async fn answer(project: &Project, id: Option<&str>, answer: Answer, note: &str, out: &Out) -> End {
-    let open = open(project).await?;
+    settle(project, id, open(project).await?, answer, note, out).await
+}
+
+async fn settle(
+    project: &Project,
+    id: Option<&str>,
+    open: Vec<ApprovalView>,
+    answer: Answer,
+    note: &str,
+    out: &Out,
+) -> End {
     let asked = match (id, open.as_slice()) {
         (Some(id), _) => open.iter().find(|asked| asked.id.as_str() == id),
         (None, [only]) => Some(only),
@@ -54,6 +83,7 @@ async fn answer(project: &Project, id: Option<&str>, answer: Answer, note: &str,
     };
     project.submit(Op::SettleApproval { approval: asked.id.clone(), answer, note: note.to_owned() }).await?;
     let said = if answer == Answer::Approve { "approved" } else { "rejected" };
+    let said = if matches!(asked.ask, Ask::Question { .. }) && answer == Answer::Approve { "answered" } else { said };
     out.say(format!("{said}; go on with `atelier runs resume {}`", asked.run));
     Ok(Finished::done(json!({"approval": asked.id, "run": asked.run, "answer": answer})))
 }

@@ -1,6 +1,6 @@
 //! The arguments of `atelier`.
 
-use atelier_protocol::event::AskKind;
+use atelier_protocol::event::{AskKind, Priority};
 use atelier_protocol::op::ExportFormat;
 use atelier_protocol::settings::{ModelChoice, ProviderKind, ProviderSettings};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -62,6 +62,14 @@ pub enum Verb {
     /// List and answer open questions.
     #[command(subcommand)]
     Approvals(ApprovalsVerb),
+    /// Answer an open question in words; `runs resume` goes on.
+    Answer {
+        /// The answer.
+        text: String,
+        /// The question's id; not needed where only one waits.
+        #[arg(long)]
+        id: Option<String>,
+    },
     /// Bring the project's search index up to date.
     Index,
     /// Search the project.
@@ -113,6 +121,15 @@ pub struct RunArgs {
     /// Answer every other question no.
     #[arg(long)]
     pub deny_asks: bool,
+    /// The flow to follow, such as `feature` or `reviewed`, or one of `.atelier/flows`.
+    #[arg(long, value_name = "ID")]
+    pub flow: Option<String>,
+    /// How urgent it is among the runs of the project.
+    #[arg(long, value_name = "HOW", default_value = "normal")]
+    pub priority: Urgency,
+    /// Ask before more tokens than this are used.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub budget_tokens: Option<u64>,
     /// Make a repository of the project's folder first, with a commit of the files as they are, where it is none.
     #[arg(long)]
     pub init: bool,
@@ -265,6 +282,8 @@ pub enum Kind {
     HandOver,
     Command,
     Tool,
+    Question,
+    Budget,
 }
 
 impl From<Kind> for AskKind {
@@ -273,6 +292,8 @@ impl From<Kind> for AskKind {
             Kind::HandOver => AskKind::HandOver,
             Kind::Command => AskKind::Command,
             Kind::Tool => AskKind::Tool,
+            Kind::Question => AskKind::Question,
+            Kind::Budget => AskKind::Budget,
         }
     }
 }
@@ -288,6 +309,23 @@ impl From<Format> for ExportFormat {
         match format {
             Format::Zip => ExportFormat::Zip,
             Format::Bundle => ExportFormat::Bundle,
+        }
+    }
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    Low,
+    Normal,
+    High,
+}
+
+impl From<Urgency> for Priority {
+    fn from(urgency: Urgency) -> Self {
+        match urgency {
+            Urgency::Low => Priority::Low,
+            Urgency::Normal => Priority::Normal,
+            Urgency::High => Priority::High,
         }
     }
 }

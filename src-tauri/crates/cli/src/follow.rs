@@ -1,14 +1,17 @@
-//! Follows a run until it ends, waits for the user, or must be mended.
+//! Follows a run until it ends, waits for the user, or must be mended. Runs that work for it are followed with it: what
+//! they wait for, it waits for.
 
 use crate::out::{End, Finished, Out, unexpected};
 use crate::story;
 use atelier_engine::Project;
 use atelier_protocol::RunId;
 use atelier_protocol::error::{Code, ExitClass, Problem};
+use atelier_protocol::event::{Ask, Envelope};
 use atelier_protocol::ids::Seq;
 use atelier_protocol::op::{Frame, Op, Reply};
 use atelier_protocol::view::{RunState, RunView};
 use serde_json::json;
+use std::collections::BTreeMap;
 
 /// Follows `run`, telling what happens after `told`, and gives the end that its state means.
 pub async fn follow(project: &Project, run: &RunId, told: Seq, out: &Out) -> End {
@@ -17,7 +20,7 @@ pub async fn follow(project: &Project, run: &RunId, told: Seq, out: &Out) -> End
         _ => return Err(unexpected()),
     };
     let mut frames = project.follow(Seq(first.seq.0 - 1));
-    let mut view: Option<RunView> = None;
+    let mut family = Family::default();
     let mut live = false;
     loop {
         let frame = tokio::select! {
@@ -26,31 +29,27 @@ pub async fn follow(project: &Project, run: &RunId, told: Seq, out: &Out) -> End
         };
         let Some(frame) = frame else { break };
         match frame {
-            Frame::Event(event) if event.run.as_ref() == Some(run) => {
+            Frame::Event(event) if family.takes(run, &event) => {
                 if event.seq > told {
                     out.line("event", &event);
                     if let Some(text) = story::line(&event.event) {
                         out.say(text);
                     }
                 }
-                match &mut view {
-                    Some(view) => view.apply(&event),
-                    None => view = RunView::start(&event),
-                }
             }
             Frame::CaughtUp(_) => live = true,
-            Frame::Draft(draft) if draft.run == *run => out.line("progress", &draft),
+            Frame::Draft(draft) if family.views.contains_key(&draft.run) => out.line("progress", &draft),
             Frame::Lost(problem) => return Err(problem),
-            Frame::Event(_) | Frame::Draft(_) => {}
+            Frame::Event(_) | Frame::Draft(_) => continue,
             Frame::Owner { epoch, mine } => {
                 live = false;
                 out.line("progress", &json!({"owner": {"epoch": epoch, "mine": mine}}));
             }
         }
         if live
-            && let Some(view) = &view
+            && let Some(view) = family.at_work(run)
             && settled(project, view).await?
-            && let Some(end) = end_of(view, out)
+            && let Some(end) = end_of(view, run, out)
         {
             return end;
         }
@@ -60,6 +59,36 @@ pub async fn follow(project: &Project, run: &RunId, told: Seq, out: &Out) -> End
         "The project was closed while the run was followed.",
         "Run `atelier runs resume`.",
     ))
+}
+
+/// A run and those that work for it.
+#[derive(Default)]
+struct Family {
+    views: BTreeMap<RunId, RunView>,
+}
+
+impl Family {
+    /// Folds an event where it is of this family.
+    fn takes(&mut self, top: &RunId, event: &Envelope) -> bool {
+        let Some(run) = &event.run else { return false };
+        if let Some(view) = self.views.get_mut(run) {
+            view.apply(event);
+            return true;
+        }
+        let begun = RunView::start(event)
+            .filter(|view| run == top || view.parent.as_ref().is_some_and(|p| self.views.contains_key(&p.run)));
+        begun.map(|view| self.views.insert(run.clone(), view)).is_some()
+    }
+
+    /// The run that the others wait for.
+    fn at_work(&self, top: &RunId) -> Option<&RunView> {
+        let mut view = self.views.get(top)?;
+        while view.state == RunState::WaitsForChild {
+            let child = view.children.iter().find(|child| child.outcome.is_none())?;
+            view = self.views.get(&child.run)?;
+        }
+        Some(view)
+    }
 }
 
 /// The user pressed Ctrl-C: nothing is lost, and what goes on depends on whose run it is.
@@ -84,8 +113,11 @@ async fn settled(project: &Project, view: &RunView) -> Result<bool, Problem> {
     }
 }
 
-/// The end that a run's state means for a command; `None` while it goes on by itself.
-fn end_of(view: &RunView, out: &Out) -> Option<End> {
+/// The end that a run's state means for a command that follows `top`; `None` while it goes on by itself.
+fn end_of(view: &RunView, top: &RunId, out: &Out) -> Option<End> {
+    if view.id != *top && view.state.is_final() {
+        return None; // whoever waits for it goes on
+    }
     let result = |class| Ok(Finished { value: json!({"run": view}), class });
     Some(match view.state {
         RunState::Created
@@ -96,10 +128,12 @@ fn end_of(view: &RunView, out: &Out) -> Option<End> {
         | RunState::Compensating => return None,
         RunState::WaitsForApproval | RunState::WaitsForAnswer | RunState::WaitsForBudget => {
             let asked = view.pending_approval()?;
-            out.say(format!(
-                "\nwaits for you: answer with `atelier approvals approve {0}` or `reject {0}`, then `atelier runs resume {1}`",
-                asked.id, view.id
-            ));
+            let how = match asked.ask {
+                Ask::Question { .. } => format!("answer with `atelier answer TEXT --id {}`", asked.id),
+                _ => format!("answer with `atelier approvals approve {0}` or `reject {0}`", asked.id),
+            };
+            let whose = if view.id == *top { String::new() } else { format!(" (its child run {} asks)", view.id) };
+            out.say(format!("\nwaits for you{whose}: {how}, then `atelier runs resume {top}`"));
             Ok(Finished { value: json!({"run": view, "pending": [asked.id]}), class: ExitClass::NeedsAnswer })
         }
         RunState::Done => {
@@ -113,14 +147,14 @@ fn end_of(view: &RunView, out: &Out) -> Option<End> {
         RunState::Parked | RunState::Indeterminate | RunState::Failed | RunState::Cancelled => {
             let problem = view.problem.clone()?;
             if view.state.rests() {
-                out.say(format!("\nparked: nothing is lost; go on with `atelier runs resume {}`", view.id));
+                out.say(format!("\nparked: nothing is lost; go on with `atelier runs resume {top}`"));
             }
             Err(problem)
         }
         RunState::Interrupted => Err(Problem::new(
             Code::Interrupted,
             format!("Run {} was interrupted.", view.id),
-            format!("Go on with `atelier runs resume {}`.", view.id),
+            format!("Go on with `atelier runs resume {top}`."),
         )),
     })
 }

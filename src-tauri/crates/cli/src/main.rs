@@ -50,6 +50,7 @@ async fn perform(args: &Args, out: &out::Out) -> out::End {
         Verb::Run(run) => run::run(args, run, out).await,
         Verb::Runs(verb) => runs::runs(args, verb, out).await,
         Verb::Approvals(verb) => approvals::approvals(args, verb, out).await,
+        Verb::Answer { text, id } => approvals::in_words(args, id.as_deref(), text, out).await,
         Verb::Index => look::index(args, out).await,
         Verb::Search { query, limit } => look::search(args, query, *limit, out).await,
         Verb::Edit(verb) => edit::edit(verb, out),

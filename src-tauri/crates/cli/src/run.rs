@@ -4,7 +4,6 @@ use crate::args::{Args, RunArgs};
 use crate::follow::follow;
 use crate::out::{End, Finished, Out, unexpected};
 use crate::session;
-use atelier_protocol::event::Priority;
 use atelier_protocol::ids::Seq;
 use atelier_protocol::op::{Op, Reply};
 use serde_json::json;
@@ -20,9 +19,9 @@ pub async fn run(args: &Args, run: &RunArgs, out: &Out) -> End {
         model: run.model.as_deref().map(|model| args.model_choice(model)),
         approve: run.approve.iter().map(|kind| (*kind).into()).collect(),
         deny_asks: run.deny_asks,
-        flow: None,
-        priority: Priority::Normal,
-        budget_tokens: None,
+        flow: run.flow.clone(),
+        priority: run.priority.into(),
+        budget_tokens: run.budget_tokens,
     };
     let end = match project.submit(op).await {
         Ok(Reply::Run(id)) if run.detach && !project.owns() => {

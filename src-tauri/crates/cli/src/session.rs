@@ -65,7 +65,8 @@ pub async fn run_id(project: &Project, text: &str) -> Result<RunId, Problem> {
         });
     }
     match project.submit(Op::ListRuns).await? {
-        Reply::Runs(runs) => runs.into_iter().next().map(|run| run.id).ok_or_else(|| {
+        // The last that the user started: its children go with it.
+        Reply::Runs(runs) => runs.into_iter().find(|run| run.parent.is_none()).map(|run| run.id).ok_or_else(|| {
             Problem::new(Code::UnknownRun, "This project has no runs yet.", "Start one with `atelier run \"GOAL\"`.")
         }),
         _ => Err(crate::out::unexpected()),

@@ -87,7 +87,7 @@ pub fn line(event: &Event) -> Option<String> {
             Outcome::Cancelled { problem } => format!("  ⇠ child run {child} was stopped: {}", problem.message),
         },
         Event::StallNoticed { turns, ms, last } => {
-            format!("  ! stuck: {turns} turns and {:.0} s since the last accepted result ({last})", seconds(*ms))
+            format!("  ! {}", stuck(*turns, *ms, last))
         }
         Event::CompensationStarted { problem } => format!("\nfailed: {}\nundoing what was done", problem.message),
         Event::StepUndone { undone, how } => format!("  ↺ {undone}: {how}"),
@@ -142,6 +142,10 @@ pub fn question(ask: &Ask) -> String {
             format!("{spent} of {limit} tokens are used; go on with {more} more?")
         }
     }
+}
+
+fn stuck(turns: u32, ms: u64, last: &str) -> String {
+    format!("stuck: {turns} turns and {:.0} s since the last accepted result ({last})", seconds(ms))
 }
 
 /// What a run cost.
@@ -201,7 +205,25 @@ pub fn summary(view: &RunView) -> String {
             Some(StepResult::SentBack { .. }) => "sent back",
             Some(StepResult::Failed { .. }) => "failed",
         };
-        text.push_str(&format!("step {}: {} — {how}\n", step.id, step.title));
+        let undone = step.undone.as_ref().map(|how| format!(", undone: {how}")).unwrap_or_default();
+        text.push_str(&format!("step {}: {} — {how}{undone}\n", step.id, step.title));
+    }
+    for child in &view.children {
+        let how = match &child.outcome {
+            None => "open; see `atelier runs show` with its id".to_owned(),
+            Some(Outcome::Done) => "done".to_owned(),
+            Some(Outcome::Failed { problem } | Outcome::Cancelled { problem }) => problem.message.clone(),
+        };
+        text.push_str(&format!("child run {} for {}: {how}\n", child.run, child.step));
+    }
+    if let Some(stall) = &view.stalled {
+        text.push_str(&format!("{}\n", stuck(stall.turns, stall.ms, &stall.last)));
+    }
+    if let Some(problem) = view.compensating.as_ref().filter(|_| !view.state.is_final()) {
+        text.push_str(&format!("what its steps did is being undone, because it failed: {}\n", problem.message));
+    }
+    for asked in view.approvals.iter().filter(|asked| asked.answer.is_none() && !view.state.is_final()) {
+        text.push_str(&format!("waits for you: {}\n  id {}\n", question(&asked.ask), asked.id));
     }
     if let Some(point) = &view.checkpoint {
         for file in &point.files {

@@ -5,10 +5,10 @@
 
 use crate::desk::Desk;
 use crate::machine::Machine;
-use crate::run::{defect, read_all, unknown};
+use crate::run::{defect, machine_of};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{AcceptMode, Effect, EffectOutcome, Event, NewEvent};
-use atelier_protocol::ids::{RunId, Seq};
+use atelier_protocol::ids::RunId;
 use atelier_protocol::op::{ExportFormat, Reply};
 use atelier_protocol::view::{DiffView, Disposition, RunState, RunView};
 use atelier_repo::{Accept, Discard, RunTree, Settled, Tip};
@@ -204,10 +204,6 @@ fn accepted(plan: &Accept) -> Vec<Event> {
 
 fn discarded() -> Vec<Event> {
     vec![Event::EffectSettled { key: DISCARD.to_owned(), outcome: EffectOutcome::Landed }, Event::RunDiscarded {}]
-}
-
-async fn machine_of(desk: &Desk, run: &RunId) -> Result<Machine, Problem> {
-    Machine::of(&read_all(desk, run, Seq::ZERO).await?).ok_or_else(|| unknown(run))
 }
 
 /// Appends to a run that nobody works on, and answers its new version.

@@ -28,6 +28,10 @@ const ANSWER_TOKENS: u32 = 4096;
 
 impl Run {
     pub(crate) async fn ask_model(&mut self) -> Done {
+        if !self.within_budget().await? {
+            return Ok(());
+        }
+        self.notice_stall().await?;
         let role = self.role()?.clone();
         let (current, step) = self.current()?;
         let (talk, step_name) = (current.talk.clone(), step.id.clone());
@@ -68,43 +72,46 @@ impl Run {
             attempt,
         }])
         .await?;
-        let answer = self.stream(&call, request, &chosen).await;
-        match answer {
+        match self.stream(&call, request, &chosen).await? {
             Ok(turn) => self.take(&role, call, turn).await,
-            Err(None) => Err(Halt::Stopped),
-            Err(Some(failed)) => self.failed(call, *failed, attempt, &chosen).await,
+            Err(failed) => self.failed(call, *failed, attempt, &chosen).await,
         }
     }
 
-    /// Asks and shows the pieces as they come. `Err(None)` where the user stopped it.
+    /// Asks and shows the pieces as they come.
     async fn stream(
-        &self,
+        &mut self,
         call: &CallId,
         request: ChatRequest,
         chosen: &Chosen,
-    ) -> Result<Turn, Option<Box<atelier_models::Failed>>> {
+    ) -> Result<Result<Turn, Box<atelier_models::Failed>>, Halt> {
         let provider =
             atelier_models::provider(&chosen.provider, self.desk.http.clone(), self.desk.sources.clock.clone());
-        let Some(step) = self.machine.current.as_ref().map(|c| c.step.clone()) else { return Err(None) };
-        let draft = |phase: Phase, text: &str| {
-            self.desk.journal.publish_draft(Draft {
-                run: self.id.clone(),
+        let (desk, run, step) = (self.desk.clone(), self.id.clone(), self.current()?.0.step.clone());
+        let call = call.clone();
+        let draft = move |phase: Phase, text: &str| {
+            desk.journal.publish_draft(Draft {
+                run: run.clone(),
                 step: step.clone(),
                 call: call.clone(),
                 phase,
                 text: text.to_owned(),
             });
         };
-        let collected = atelier_models::collect(provider.chat(request), |event| match event {
+        let collected = atelier_models::collect(provider.chat(request), move |event| match event {
             ModelEvent::Phase(phase) => draft(*phase, ""),
             ModelEvent::Text(text) => draft(Phase::Answering, text),
             ModelEvent::Thinking(text) => draft(Phase::Thinking, text),
             ModelEvent::ToolCall(_) | ModelEvent::Done { .. } => {}
         });
-        tokio::select! {
-            turn = collected => turn.map_err(|failed| Some(Box::new(failed))),
-            () = self.stop.cancelled() => Err(None),
-        }
+        let stop = self.stop.clone();
+        let until_stopped = async move {
+            tokio::select! {
+                turn = collected => Ok(turn),
+                () = stop.cancelled() => Err(Halt::Stopped),
+            }
+        };
+        Ok(self.attended(until_stopped).await??.map_err(Box::new))
     }
 
     /// Records a complete turn, or says why it cannot be used.
@@ -206,15 +213,14 @@ impl Run {
             }
             return self.end_step(vec![Event::CheckpointMade { checkpoint: point }], StepResult::Done).await;
         }
-        let step = self.current()?.0.step.clone();
         let result = match self.machine.view.reviews.last() {
-            Some(review) if role.delivers == Deliverable::Review && self.reviewed_in(&step) => judged(review),
+            Some(review) if role.delivers == Deliverable::Review && self.delivered() => judged(review),
             _ => StepResult::Done,
         };
         self.end_step(Vec::new(), result).await
     }
 
-    fn reviewed_in(&self, _step: &atelier_protocol::StepId) -> bool {
+    fn delivered(&self) -> bool {
         self.machine.current.as_ref().is_some_and(|c| c.talk.delivered)
     }
 

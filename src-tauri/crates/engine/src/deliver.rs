@@ -44,7 +44,7 @@ impl Run {
                     },
                     "Nothing was published and your files are untouched. Discard the run, or start another.",
                 );
-                self.record(vec![Event::RunFinished { outcome: Outcome::Cancelled { problem } }]).await
+                self.finish(Outcome::Cancelled { problem }).await
             }
         }
     }

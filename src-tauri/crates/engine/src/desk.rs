@@ -3,8 +3,9 @@
 use crate::flow::{self, Flow};
 use crate::objects::Objects;
 use crate::places::Places;
+use crate::processes::Processes;
 use crate::role::{self, Role};
-use crate::sources::{FLOW, ROLES, Sources};
+use crate::sources::{ROLES, Sources};
 use atelier_journal::{AppendError, Journal};
 use atelier_protocol::Envelope;
 use atelier_protocol::error::{Code, Problem};
@@ -48,6 +49,8 @@ pub struct Desk {
     pub index: Mutex<Option<Arc<Index>>>,
     /// Sees every append, just before and just after it.
     pub witness: Option<Witness>,
+    /// Processes that stay while a run works.
+    pub(crate) processes: Processes,
 }
 
 /// Sees every append of a run just before and just after its commit, and may end the process there. With it a crash
@@ -68,11 +71,20 @@ impl Desk {
         role::load(ROLES, Some(&self.root))
     }
 
-    /// The flow that new runs follow, with its text.
-    pub fn flow(&self, roles: &[Role]) -> Result<(Flow, &'static str), Problem> {
-        let (file, text) = FLOW;
+    /// The flow of that id, with its text: the project's own, else a shipped one.
+    pub fn flow(&self, id: Option<&str>, roles: &[Role]) -> Result<(Flow, String), Problem> {
+        let mut found = flow::sources(&self.root)?;
+        let id = id.unwrap_or("feature");
+        let Some(source) = found.remove(id) else {
+            let known: Vec<String> = found.into_keys().collect();
+            return Err(Problem::new(
+                Code::FlowInvalid,
+                format!("There is no flow `{id}`."),
+                format!("The flows here are: {}. Own ones are files in `.atelier/flows`.", known.join(", ")),
+            ));
+        };
         let ids: Vec<_> = roles.iter().map(|role| role.id.clone()).collect();
-        Ok((flow::read(file, text, &ids).map_err(|e| flow::problem(&e))?, text))
+        Ok((flow::read(&source.file, &source.text, &ids).map_err(|e| flow::problem(&e))?, source.text))
     }
 
     /// The flow that a run was started with, from its recorded text.

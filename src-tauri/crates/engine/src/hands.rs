@@ -131,7 +131,9 @@ impl Run {
         let base = self.machine.view.base.commit.clone();
         let diff = self
             .desk
-            .with_tree(&self.id, move |tree| tree.diff(&base, Tip::Commit(&point.commit)).map_err(|e| e.problem()))
+            .with_tree(self.tree_run(), move |tree| {
+                tree.diff(&base, Tip::Commit(&point.commit)).map_err(|e| e.problem())
+            })
             .await?;
         Ok(Answer::done(format!("read the diff: {} files", diff.files.len()), tools::diff_text(&diff)))
     }

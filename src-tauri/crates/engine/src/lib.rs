@@ -6,13 +6,17 @@
 
 mod accept;
 mod agent;
+mod asking;
 pub mod checks;
+mod command;
 mod deliver;
 mod desk;
+mod family;
 pub mod files;
 pub mod flow;
 mod hands;
 mod home;
+mod legal;
 pub mod machine;
 #[cfg(test)]
 mod machine_tests;
@@ -20,6 +24,7 @@ pub mod objects;
 mod owner;
 pub mod places;
 pub mod policy;
+mod processes;
 mod project;
 mod prompt;
 pub mod role;
@@ -28,8 +33,11 @@ mod seat;
 mod servers;
 mod settle;
 pub mod sources;
+mod stall;
 mod supervisor;
+pub mod talk;
 mod tools;
+mod undo;
 mod verify;
 mod workshop;
 

@@ -1,23 +1,29 @@
 //! The state of a run as its own events tell it, and what is to be done next.
 //!
 //! Pure: a fold and a decision, no I/O. Whoever owns the store folds the same events to the same state and goes on
-//! from there; that is all there is to resuming. What is done, and how, is `run`'s part.
+//! from there; that is all there is to resuming. It keeps what the next decision needs and no more: what finished steps
+//! said is for the screen, which folds for itself. What is done, and how, is `run`'s part.
 
 use crate::flow::{Flow, Kind};
-use atelier_models::Message;
+use crate::talk::Talk;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{
-    Actor, Answer, Ask, Effect, EffectOutcome, Envelope, Event, Grants, Outcome, Route, StepResult, ToolCall, Verdict,
+    Actor, Answer, Ask, Effect, EffectOutcome, Envelope, Event, Grants, Outcome, Route, StepResult, ToolCall, Usage,
 };
-use atelier_protocol::ids::{ApprovalId, Seq, StepId};
+use atelier_protocol::ids::{ApprovalId, RunId, Seq, StepId};
 use atelier_protocol::settings::ModelChoice;
-use atelier_protocol::view::RunView;
+use atelier_protocol::view::{ApprovalView, Item, RunState, RunView, TurnState};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// The version of a machine as it is kept in a snapshot. Raised when its shape or its fold changes; a snapshot of
+/// another version is not used.
+pub const VERSION: u32 = 1;
+
 /// A run as its events tell it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Machine {
-    /// What a screen shows.
+    /// What a screen shows, without what finished steps said and what was judged of former trees.
     pub view: RunView,
     /// The model the user asked for.
     pub model: Option<ModelChoice>,
@@ -31,7 +37,7 @@ pub struct Machine {
     pub tree_made: bool,
     /// Tool calls so far, which names the next one.
     pub tool_calls: u32,
-    /// Every effect by key, with its last outcome.
+    /// Effects by key, with their last outcome: those of the present step and those that later ones ask for.
     pub effects: BTreeMap<String, Tried>,
     /// The step that is under way.
     pub current: Option<Current>,
@@ -41,10 +47,24 @@ pub struct Machine {
     pub ended: Option<(StepId, StepResult)>,
     /// When the hand-over was approved, for the time in its commits.
     pub approved_at_ms: Option<u64>,
+    /// Questions that were answered in words, with what was taken as the answer.
+    pub answers: Vec<(String, String)>,
+    /// Commands that were asked about, by key.
+    pub commands: BTreeMap<String, Answer>,
+    /// Steps that are done and declare how they are undone, in order.
+    pub done: Vec<Done>,
+    /// Processes that were started and not ended, by name.
+    pub processes: BTreeMap<String, Vec<String>>,
+    /// Child runs that ended.
+    pub children: Vec<RunId>,
+    /// What it may use and has used.
+    pub budget: Budget,
+    /// The last accepted result, and what happened since.
+    pub progress: Progress,
 }
 
 /// An effect and what is known of it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tried {
     /// What was intended.
     pub effect: Effect,
@@ -55,7 +75,7 @@ pub struct Tried {
 }
 
 /// The step that is under way.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Current {
     /// The step.
     pub step: StepId,
@@ -63,29 +83,59 @@ pub struct Current {
     pub brief: String,
     /// The conversation after the brief.
     pub talk: Talk,
+    /// The commit its tree was at when it began; `None` is the base.
+    pub before: Option<String>,
+    /// Whether it declares how it is undone.
+    pub undo: bool,
+    /// The last question of this step.
+    pub asked: Option<ApprovalId>,
+    /// How the child run of this step ended.
+    pub child: Option<Outcome>,
+    /// The task that this step put on the board.
+    pub task: Option<String>,
 }
 
-/// The conversation of an agent step.
-#[derive(Debug, Clone, Default)]
-pub struct Talk {
-    /// Messages after the brief.
-    pub messages: Vec<Message>,
-    /// Tool calls of the last turn that are not answered yet.
-    pub pending: Vec<ToolCall>,
-    /// The policy's decisions about them.
-    pub verdicts: BTreeMap<String, Verdict>,
-    /// Complete model turns.
+/// A step that is done and declares how it is undone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Done {
+    /// The step.
+    pub step: StepId,
+    /// The commit its tree was at when it began; `None` is the base.
+    pub before: Option<String>,
+    /// The task that it put on the board.
+    pub task: Option<String>,
+    /// Whether it is undone.
+    pub undone: bool,
+}
+
+/// What a run may use, and what it has used.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Tokens it was given at the start.
+    pub given: Option<u64>,
+    /// Tokens it may use by now.
+    pub limit: Option<u64>,
+    /// Tokens used. Where a server did not say, estimated from the bytes, never taken as none.
+    pub spent: u64,
+    /// Whether the user refused more.
+    pub refused: bool,
+    /// Bytes of the prompt of the last call.
+    prompt_bytes: u64,
+}
+
+/// The last accepted result, and what happened since. Activity is no progress.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Model turns since.
     pub turns: u32,
-    /// Turns in a row that could not be used.
-    pub unusable: u32,
-    /// Failed calls in a row.
-    pub failures: u32,
-    /// Whether the required output was delivered in this step.
-    pub delivered: bool,
-    /// The text of the last turn, when it called no tools and nothing came after it.
-    pub closing: Option<String>,
-    /// The last answered call with its answer, and how often it came in a row.
-    pub repeats: (String, u32),
+    /// When it was, or when the run last went on from waiting, milliseconds since 1970 UTC.
+    pub since_ms: u64,
+    /// What it was.
+    pub last: String,
+    /// Whether the stretch since was noticed as a stall.
+    pub noticed: bool,
+    /// The tree that a check was last recorded on.
+    checked: String,
 }
 
 /// What is to be done next.
@@ -93,7 +143,7 @@ pub struct Talk {
 pub enum Action {
     /// Nothing, ever again.
     Stop,
-    /// Nothing until somebody resumes it.
+    /// Nothing until somebody resumes it, or its turn comes.
     Rest,
     /// Nothing until the question is answered or its time is over.
     Wait {
@@ -101,6 +151,11 @@ pub enum Action {
         approval: ApprovalId,
         /// When silence counts as a rejection.
         expires_at_ms: u64,
+    },
+    /// Nothing until the child run ended.
+    Await {
+        /// The child.
+        child: RunId,
     },
     /// Ask the world about an effect whose outcome is not recorded.
     Settle {
@@ -132,6 +187,26 @@ pub enum Action {
     EndAgentStep,
     /// Go on with the checks of the current step.
     Check,
+    /// Run the command of the current step.
+    RunScript,
+    /// Start the process of the current step.
+    StartService,
+    /// Put the task of the current step on the board.
+    PutTask,
+    /// Ask the question of the current step.
+    AskQuestion,
+    /// The question was answered.
+    QuestionAnswered {
+        /// What is taken as the answer.
+        said: String,
+    },
+    /// Start the child run of the current step.
+    Call,
+    /// The child run ended.
+    ChildEnded {
+        /// How.
+        outcome: Outcome,
+    },
     /// Ask for the hand-over, or act on its answer.
     AskHandOver,
     /// The question of the hand-over was answered.
@@ -141,6 +216,16 @@ pub enum Action {
     },
     /// Publish the commits.
     HandOver,
+    /// Undo what a step did.
+    Undo {
+        /// The step.
+        done: Done,
+    },
+    /// It cannot be done.
+    Fail {
+        /// Why.
+        problem: Problem,
+    },
     /// The flow has come to its end.
     Finish {
         /// How.
@@ -152,27 +237,45 @@ impl Machine {
     /// The state of the run whose events these are; `None` where the first is not a run's start.
     pub fn of<'a>(events: impl IntoIterator<Item = &'a Envelope>) -> Option<Machine> {
         let mut events = events.into_iter();
-        let first = events.next()?;
+        let mut machine = Machine::start(events.next()?)?;
+        for event in events {
+            machine.apply(event);
+        }
+        Some(machine)
+    }
+
+    /// The state of a run after its start.
+    pub fn start(first: &Envelope) -> Option<Machine> {
         let view = RunView::start(first)?;
-        let Event::RunStarted { model, grants, .. } = &first.event else { return None };
-        let mut machine = Machine {
+        let Event::RunStarted { model, grants, parent, budget_tokens, .. } = &first.event else { return None };
+        Some(Machine {
             view,
             model: model.clone(),
             grants: grants.clone(),
             version: 1,
             route: None,
-            tree_made: false,
+            // A child works in the tree of the run at the top.
+            tree_made: parent.is_some(),
             tool_calls: 0,
             effects: BTreeMap::new(),
             current: None,
             rounds: BTreeMap::new(),
             ended: None,
             approved_at_ms: None,
-        };
-        for event in events {
-            machine.apply(event);
-        }
-        Some(machine)
+            answers: Vec::new(),
+            commands: BTreeMap::new(),
+            done: Vec::new(),
+            processes: BTreeMap::new(),
+            children: Vec::new(),
+            budget: Budget { given: *budget_tokens, limit: *budget_tokens, ..Budget::default() },
+            progress: Progress {
+                turns: 0,
+                since_ms: first.at_ms,
+                last: "the start".to_owned(),
+                noticed: false,
+                checked: String::new(),
+            },
+        })
     }
 
     /// The number of the last event that was folded.
@@ -182,47 +285,89 @@ impl Machine {
 
     /// Folds one more event of this run.
     pub fn apply(&mut self, envelope: &Envelope) {
+        self.progress.apply(envelope, &self.view);
+        self.budget.apply(&envelope.event);
         self.view.apply(envelope);
         self.version += 1;
         match &envelope.event {
-            Event::StepStarted { brief, .. } => {
+            Event::StepStarted { brief, undo, .. } => {
                 let step = envelope.step.clone().unwrap_or_else(|| StepId::of("step", 1));
                 *self.rounds.entry(step.name().to_owned()).or_default() = step.round();
-                self.current = Some(Current { step, brief: brief.clone(), talk: Talk::default() });
+                self.current = Some(Current {
+                    step,
+                    brief: brief.clone(),
+                    talk: Talk::default(),
+                    before: self.view.checkpoint.as_ref().map(|point| point.commit.clone()),
+                    undo: undo.is_some(),
+                    asked: None,
+                    child: None,
+                    task: None,
+                });
             }
             Event::StepFinished { result } => {
                 if let Some(current) = self.current.take() {
+                    if *result == StepResult::Done && current.undo {
+                        let Current { step, before, task, .. } = current.clone();
+                        self.done.push(Done { step, before, task, undone: false });
+                    }
                     self.ended = Some((current.step, result.clone()));
                 }
+                self.forget_step();
             }
             Event::CallStarted { route, .. } => self.route = Some(route.clone()),
             Event::CallFinished { text, tool_calls, .. } => {
                 self.tool_calls += u32::try_from(tool_calls.len()).unwrap_or(0);
                 self.talk(|talk| talk.turn(text, tool_calls));
+                self.forget_items();
             }
             // A call that ended with its process says nothing about the server.
-            Event::CallFailed { problem, .. } if problem.code == Code::Interrupted => {}
-            Event::CallFailed { .. } => self.talk(|talk| talk.failures += 1),
-            Event::TurnCorrected { message } => self.talk(|talk| {
-                talk.unusable += 1;
-                talk.closing = None;
-                talk.messages.push(Message::user(message));
-            }),
+            Event::CallFailed { problem, .. } if problem.code == Code::Interrupted => self.forget_items(),
+            Event::CallFailed { .. } => {
+                self.talk(|talk| talk.failures += 1);
+                self.forget_items();
+            }
+            Event::TurnCorrected { message } => {
+                self.talk(|talk| talk.corrected(message));
+                self.forget_items();
+            }
             Event::ToolDecided { id, verdict, .. } => self.talk(|talk| {
                 talk.verdicts.insert(id.clone(), verdict.clone());
             }),
             Event::ToolReturned { id, output, .. } => self.talk(|talk| talk.answered(id, &output.text)),
-            Event::SpecWritten { .. } | Event::ReviewRecorded { .. } => self.talk(|talk| talk.delivered = true),
+            Event::SpecWritten { .. } => self.talk(|talk| talk.delivered = true),
+            Event::ReviewRecorded { .. } => {
+                self.talk(|talk| talk.delivered = true);
+                self.forget_evidence();
+            }
+            Event::CheckpointMade { .. } | Event::CheckRecorded { .. } => self.forget_evidence(),
             Event::EffectIntended { key, effect } => {
                 let tried = Tried { effect: effect.clone(), step: envelope.step.clone(), outcome: None };
                 self.effects.insert(key.clone(), tried);
             }
             Event::EffectSettled { key, outcome } => self.settled(key, outcome),
-            Event::ApprovalSettled { approval, answer, .. } => {
-                let hand_over =
-                    self.view.approvals.iter().any(|a| a.id == *approval && matches!(a.ask, Ask::HandOver { .. }));
-                if hand_over && *answer == Answer::Approve {
-                    self.approved_at_ms = Some(envelope.at_ms);
+            Event::ApprovalRequested { approval, .. } => {
+                if let Some(current) = self.current.as_mut().filter(|c| envelope.step.as_ref() == Some(&c.step)) {
+                    current.asked = Some(approval.clone());
+                }
+            }
+            Event::ApprovalSettled { approval, answer, by, .. } => {
+                self.answered(approval, *answer, by, envelope.at_ms);
+            }
+            Event::ChildEnded { child, outcome } => {
+                self.children.push(child.clone());
+                if let Some(current) = &mut self.current {
+                    current.child = Some(outcome.clone());
+                }
+                self.view.children.retain(|c| c.outcome.is_none());
+            }
+            Event::ObjectChanged { answer, .. } => {
+                if let Some(current) = self.current.as_mut().filter(|c| envelope.step.as_ref() == Some(&c.step)) {
+                    current.task = answer.as_str().map(str::to_owned);
+                }
+            }
+            Event::StepUndone { undone, .. } => {
+                for done in self.done.iter_mut().filter(|done| done.step == *undone) {
+                    done.undone = true;
                 }
             }
             Event::RunParked { .. } => self.route = None,
@@ -231,6 +376,7 @@ impl Machine {
                 talk.failures = 0;
                 talk.unusable = 0;
             }),
+            Event::Noticed { .. } => self.view.notices.clear(),
             _ => {}
         }
     }
@@ -239,7 +385,7 @@ impl Machine {
     pub fn next(&self, flow: &Flow) -> Action {
         match self.view.state {
             state if state.is_final() => return Action::Stop,
-            state if state.rests() => return Action::Rest,
+            state if state.rests() || state == RunState::WaitsForSlot => return Action::Rest,
             _ => {}
         }
         if let Some((key, _)) = self.effects.iter().find(|(_, tried)| tried.outcome.is_none()) {
@@ -247,6 +393,15 @@ impl Machine {
         }
         if let Some(asked) = self.view.pending_approval() {
             return Action::Wait { approval: asked.id.clone(), expires_at_ms: asked.expires_at_ms };
+        }
+        if let Some(child) = self.open_child() {
+            return Action::Await { child: child.clone() };
+        }
+        if let Some(problem) = &self.view.compensating {
+            return match self.done.iter().rev().find(|done| !done.undone) {
+                Some(done) => Action::Undo { done: done.clone() },
+                None => Action::Finish { outcome: Outcome::Failed { problem: problem.clone() } },
+            };
         }
         match &self.current {
             Some(current) => self.within(flow, current),
@@ -259,17 +414,14 @@ impl Machine {
         flow.steps.iter().position(|s| s.id == step.name())
     }
 
+    /// The child run that is open.
+    pub fn open_child(&self) -> Option<&RunId> {
+        self.view.children.iter().find(|child| child.outcome.is_none()).map(|child| &child.run)
+    }
+
     /// Whether the effect of that key is known to have landed.
     pub fn landed(&self, key: &str) -> bool {
         self.effects.get(key).is_some_and(|tried| tried.outcome == Some(EffectOutcome::Landed))
-    }
-
-    /// The answer to the question about the command with that key, where one was given.
-    pub fn command_answer(&self, wanted: &str) -> Option<Answer> {
-        self.view.approvals.iter().rev().find_map(|asked| match &asked.ask {
-            Ask::Command { key, .. } if key == wanted => asked.answer,
-            _ => None,
-        })
     }
 
     /// The answer to the question about the tool call with that id, where one was given.
@@ -282,13 +434,12 @@ impl Machine {
 
     fn within(&self, flow: &Flow, current: &Current) -> Action {
         let Some(step) = Self::index_of(flow, &current.step).map(|index| &flow.steps[index]) else {
-            return Action::Finish { outcome: lost_step(&current.step) };
+            return Action::Fail { problem: lost_step(&current.step) };
         };
-        let needs_tree = matches!(step.kind, Kind::Agent { writes: true, .. } | Kind::Check);
-        if needs_tree && !self.tree_made {
+        if step.kind.needs_tree() && !self.tree_made {
             return Action::MakeTree;
         }
-        match step.kind {
+        match &step.kind {
             Kind::Agent { .. } => {
                 let talk = &current.talk;
                 match (talk.pending.first(), talk.delivered, &talk.closing) {
@@ -299,25 +450,31 @@ impl Machine {
                 }
             }
             Kind::Check => Action::Check,
-            Kind::Approve => {
-                let asked_here = self.view.approvals.iter().rev().find(|a| matches!(a.ask, Ask::HandOver { .. }));
-                match asked_here {
-                    // A question of an earlier round does not count for this one.
-                    Some(asked) if self.asked_in(&current.step, &asked.id) => match asked.answer {
-                        Some(answer) => Action::HandOverAnswered { answer },
-                        None => Action::Wait { approval: asked.id.clone(), expires_at_ms: asked.expires_at_ms },
-                    },
-                    _ => Action::AskHandOver,
+            Kind::Approve => match self.asked_in(current).and_then(|asked| asked.answer) {
+                Some(answer) => Action::HandOverAnswered { answer },
+                None => Action::AskHandOver,
+            },
+            Kind::HandOver => Action::HandOver,
+            Kind::Script { .. } => Action::RunScript,
+            Kind::Service { .. } => Action::StartService,
+            Kind::Task { .. } => Action::PutTask,
+            Kind::Ask { question, .. } => {
+                let answered = self.answers.iter().rev().find(|(asked, _)| asked == question);
+                match (self.asked_in(current).and_then(|asked| asked.answer), answered) {
+                    (Some(_), Some((_, said))) => Action::QuestionAnswered { said: said.clone() },
+                    _ => Action::AskQuestion,
                 }
             }
-            Kind::HandOver => Action::HandOver,
+            Kind::Call { .. } => match &current.child {
+                Some(outcome) => Action::ChildEnded { outcome: outcome.clone() },
+                None => Action::Call,
+            },
         }
     }
 
-    fn asked_in(&self, step: &StepId, approval: &ApprovalId) -> bool {
-        use atelier_protocol::view::Item;
-        let here = self.view.steps.iter().rev().find(|s| s.id == *step);
-        here.is_some_and(|s| s.items.iter().any(|i| matches!(i, Item::Asked { approval: id } if id == approval)))
+    fn asked_in(&self, current: &Current) -> Option<&ApprovalView> {
+        let asked = current.asked.as_ref()?;
+        self.view.approvals.iter().find(|a| a.id == *asked)
     }
 
     fn between(&self, flow: &Flow) -> Action {
@@ -325,7 +482,7 @@ impl Machine {
             None => 0,
             Some((step, result)) => {
                 let Some(index) = Self::index_of(flow, step) else {
-                    return Action::Finish { outcome: lost_step(step) };
+                    return Action::Fail { problem: lost_step(step) };
                 };
                 match result {
                     StepResult::Done if index + 1 == flow.steps.len() => {
@@ -333,9 +490,7 @@ impl Machine {
                     }
                     StepResult::Done => index + 1,
                     StepResult::SentBack { .. } => flow.steps[index].back_to.unwrap_or(index),
-                    StepResult::Failed { problem } => {
-                        return Action::Finish { outcome: Outcome::Failed { problem: problem.clone() } };
-                    }
+                    StepResult::Failed { problem } => return Action::Fail { problem: problem.clone() },
                 }
             }
         };
@@ -351,42 +506,161 @@ impl Machine {
     }
 
     fn settled(&mut self, key: &str, outcome: &EffectOutcome) {
-        if let Some(tried) = self.effects.get_mut(key) {
-            tried.outcome = Some(outcome.clone());
-            if matches!(tried.effect, Effect::MakeTree { .. }) && *outcome == EffectOutcome::Landed {
-                self.tree_made = true;
+        let Some(tried) = self.effects.get_mut(key) else { return };
+        tried.outcome = Some(outcome.clone());
+        if *outcome != EffectOutcome::Landed {
+            return;
+        }
+        match &tried.effect {
+            Effect::MakeTree { .. } | Effect::ForkTree { .. } => self.tree_made = true,
+            Effect::StartProcess { name, argv } => {
+                self.processes.insert(name.clone(), argv.clone());
+            }
+            Effect::EndProcess { name } => {
+                self.processes.remove(name);
+            }
+            _ => {}
+        }
+    }
+
+    fn answered(&mut self, approval: &ApprovalId, answer: Answer, by: &Actor, at_ms: u64) {
+        let Some(asked) = self.view.approvals.iter().find(|a| a.id == *approval) else { return };
+        match &asked.ask {
+            Ask::HandOver { .. } if answer == Answer::Approve => self.approved_at_ms = Some(at_ms),
+            Ask::HandOver { .. } | Ask::Tool { .. } => {}
+            Ask::Command { key, .. } => {
+                self.commands.insert(key.clone(), answer);
+            }
+            Ask::Budget { more, .. } => match answer {
+                Answer::Approve => self.budget.limit = self.budget.limit.map(|limit| limit.saturating_add(*more)),
+                Answer::Reject => self.budget.refused = true,
+            },
+            Ask::Question { question, default } => {
+                // A grant or a bare yes says nothing in words.
+                let silent = answer == Answer::Reject || *by != Actor::User || asked.note.trim().is_empty();
+                let said = if silent { default.clone() } else { asked.note.trim().to_owned() };
+                self.answers.push((question.clone(), said));
             }
         }
     }
-}
 
-impl Talk {
-    fn turn(&mut self, text: &str, calls: &[ToolCall]) {
-        self.turns += 1;
-        self.failures = 0;
-        if !calls.is_empty() {
-            self.unusable = 0;
+    /// Drops what only the step that ended needed.
+    fn forget_step(&mut self) {
+        let last = self.view.steps.len().saturating_sub(1);
+        self.view.steps.drain(..last);
+        for step in &mut self.view.steps {
+            step.items.clear();
+            step.brief.clear();
         }
-        self.messages.push(Message::assistant(text, calls.to_vec()));
-        self.pending = calls.to_vec();
-        self.closing = calls.is_empty().then(|| text.to_owned());
+        self.effects.retain(|_, tried| {
+            tried.outcome.is_none()
+                || tried.step.is_none()
+                || matches!(tried.effect, Effect::MakeTree { .. } | Effect::ForkTree { .. } | Effect::HandOver { .. })
+        });
+        let hand_over = self.view.approvals.iter().rposition(|a| matches!(a.ask, Ask::HandOver { .. }));
+        let mut at = 0;
+        self.view.approvals.retain(|asked| {
+            at += 1;
+            asked.answer.is_none() || Some(at - 1) == hand_over
+        });
     }
 
-    fn answered(&mut self, id: &str, output: &str) {
-        let Some(at) = self.pending.iter().position(|call| call.id == id) else { return };
-        let call = self.pending.remove(at);
-        let pair = format!("{} {} {output}", call.name, call.arguments);
-        self.repeats = if self.repeats.0 == pair { (pair, self.repeats.1 + 1) } else { (pair, 1) };
-        self.messages.push(Message::tool(&call, output));
+    /// Drops items that are in the conversation as well. The call that is open is told by its item.
+    fn forget_items(&mut self) {
+        for step in &mut self.view.steps {
+            step.items.retain(|item| matches!(item, Item::Turn { state: TurnState::Open, .. }));
+        }
+    }
+
+    /// Drops checks and reviews of other trees than the present one, and all but the last of each.
+    fn forget_evidence(&mut self) {
+        let view = &mut self.view;
+        let Some(tree) = view.checkpoint.as_ref().map(|point| point.tree.clone()) else { return };
+        let latest: Vec<_> = view.latest_checks(&tree).into_iter().cloned().collect();
+        view.checks = latest;
+        if let Some(last) = view.reviews.pop() {
+            view.reviews.clear();
+            view.reviews.push(last);
+        }
     }
 }
 
-fn lost_step(step: &StepId) -> Outcome {
-    Outcome::Failed {
-        problem: Problem::new(
-            Code::FlowInvalid,
-            format!("The flow of this run has no step `{}`.", step.name()),
-            "Start a new run with the present flow.",
-        ),
+impl Budget {
+    fn apply(&mut self, event: &Event) {
+        match event {
+            Event::CallStarted { prompt, .. } => {
+                self.prompt_bytes = prompt.parts.iter().map(|part| u64::from(part.bytes)).sum();
+            }
+            Event::CallFinished { text, thinking, usage, .. } => {
+                self.spent = self.spent.saturating_add(self.tokens(usage, text.len() + thinking.len()));
+            }
+            _ => {}
+        }
     }
+
+    /// What a call used: as the server says, else three bytes a token.
+    fn tokens(&self, usage: &Usage, answer_bytes: usize) -> u64 {
+        let prompt = usage.prompt_tokens.map_or(self.prompt_bytes.div_ceil(3), u64::from);
+        prompt + usage.output_tokens.map_or((answer_bytes as u64).div_ceil(3), u64::from)
+    }
+}
+
+impl Progress {
+    /// Sees an event before the view folds it.
+    fn apply(&mut self, envelope: &Envelope, before: &RunView) {
+        let made = match &envelope.event {
+            Event::CallFinished { .. } => {
+                self.turns += 1;
+                None
+            }
+            Event::StallNoticed { .. } => {
+                self.noticed = true;
+                None
+            }
+            // Waiting is no stall: the time counts from here.
+            Event::ApprovalSettled { .. } | Event::RunResumed { .. } | Event::SlotGiven {} => {
+                self.since_ms = envelope.at_ms;
+                None
+            }
+            Event::SpecWritten { .. } => Some("the specification".to_owned()),
+            Event::CheckpointMade { checkpoint } => {
+                let known = before.checkpoint.as_ref().map(|point| point.tree.as_str());
+                let new = known != Some(&checkpoint.tree) && !(known.is_none() && checkpoint.files.is_empty());
+                new.then(|| format!("a changed tree with {} files", checkpoint.files.len()))
+            }
+            Event::CheckRecorded { check } if !check.tree.is_empty() && check.tree != self.checked => {
+                self.checked.clone_from(&check.tree);
+                Some(format!("the check `{}` of a new tree", check.name))
+            }
+            Event::ReviewRecorded { .. } => Some("a review".to_owned()),
+            Event::HandedOver { .. } => Some("the hand-over".to_owned()),
+            Event::StepFinished { result: StepResult::Done } => {
+                Some(envelope.step.as_ref().map_or_else(|| "a step".to_owned(), |step| format!("step {step}")))
+            }
+            Event::StepUndone { undone, .. } => Some(format!("the undoing of {undone}")),
+            Event::ChildEnded { outcome: Outcome::Done, child } => Some(format!("child run {child}")),
+            Event::ChildEnded { .. } => {
+                self.since_ms = envelope.at_ms;
+                None
+            }
+            _ => None,
+        };
+        if let Some(last) = made {
+            *self = Progress {
+                turns: 0,
+                since_ms: envelope.at_ms,
+                last,
+                noticed: false,
+                checked: std::mem::take(&mut self.checked),
+            };
+        }
+    }
+}
+
+fn lost_step(step: &StepId) -> Problem {
+    Problem::new(
+        Code::FlowInvalid,
+        format!("The flow of this run has no step `{}`.", step.name()),
+        "Start a new run with the present flow.",
+    )
 }

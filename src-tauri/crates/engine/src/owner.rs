@@ -5,10 +5,10 @@ use crate::machine::Machine;
 use crate::objects::Tell;
 use crate::run::{read_all, unknown};
 use crate::supervisor::Supervisor;
-use crate::{accept, checks, role, servers};
+use crate::{accept, checks, family, role, servers};
 use atelier_journal::OpHandler;
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{Actor, Answer, Event, Grants, NewEvent, Outcome, Priority};
+use atelier_protocol::event::{Actor, Answer, Event, Grants, NewEvent, Priority};
 use atelier_protocol::hash::Hash;
 use atelier_protocol::ids::{ApprovalId, RunId, Seq};
 use atelier_protocol::op::{Op, Reply};
@@ -77,8 +77,8 @@ impl ProjectOwner {
 
     async fn perform(&self, op: Op) -> Result<Reply, Problem> {
         match op {
-            Op::StartRun { goal, model, approve, deny_asks, flow: _, priority, budget_tokens } => {
-                self.start(goal, model, Grants { approve, deny_asks }, priority, budget_tokens).await
+            Op::StartRun { goal, model, approve, deny_asks, flow, priority, budget_tokens } => {
+                self.start(goal, model, Grants { approve, deny_asks }, flow, priority, budget_tokens).await
             }
             Op::ResumeRun { run } => self.resume(run).await,
             Op::CancelRun { run } => self.cancel(&run).await,
@@ -143,6 +143,7 @@ impl ProjectOwner {
         goal: String,
         model: Option<ModelChoice>,
         grants: Grants,
+        flow: Option<String>,
         priority: Priority,
         budget_tokens: Option<u64>,
     ) -> Result<Reply, Problem> {
@@ -154,13 +155,13 @@ impl ProjectOwner {
             ));
         }
         let roles = self.desk.roles()?;
-        let (flow, text) = self.desk.flow(&roles)?;
+        let (flow, text) = self.desk.flow(flow.as_deref(), &roles)?;
         checks::declared(&self.desk.root)?;
         let read = |repo: &atelier_repo::UserRepo| {
             Ok((repo.base().map_err(|e| e.problem())?, repo.left_out().map_err(|e| e.problem())?))
         };
         let (base, left_out) = self.desk.with_repo(read).await?;
-        self.desk.journal.put_blob(text.as_bytes().to_vec()).await?;
+        self.desk.journal.put_blob(text.into_bytes()).await?;
         let run = self.desk.sources.run_id();
         let started = Event::RunStarted {
             goal: goal.trim().to_owned(),
@@ -207,6 +208,13 @@ impl ProjectOwner {
         }
         let epoch = self.desk.journal.epoch();
         self.tell(&run, Event::RunResumed { by: Actor::User, epoch }).await?;
+        // A run that waits for a child goes on with it.
+        for below in family::open_family(&self.desk, &run).await?.into_iter().skip(1) {
+            if below.view.state.rests() {
+                self.supervisor.forget(&below.view.id);
+                self.tell(&below.view.id, Event::RunResumed { by: Actor::User, epoch }).await?;
+            }
+        }
         self.attend(&run).await?;
         Ok(Reply::Run(run))
     }
@@ -220,15 +228,18 @@ impl ProjectOwner {
                 "Accept or discard its result.",
             ));
         }
-        self.supervisor.stop(run).await;
+        let open: Vec<RunId> =
+            family::open_family(&self.desk, run).await?.into_iter().map(|machine| machine.view.id).collect();
+        for one in open.iter().rev() {
+            self.supervisor.stop(one).await;
+        }
         // It may have come to its end before it heard of the stop.
-        if !self.view(run).await?.state.is_final() {
-            let problem = Problem::new(
-                Code::Cancelled,
-                "The run was stopped.",
-                "Its tree is kept until it is discarded. Your files are untouched.",
-            );
-            self.tell(run, Event::RunFinished { outcome: Outcome::Cancelled { problem } }).await?;
+        let view = self.view(run).await?;
+        if !view.state.is_final() {
+            family::cancel(&self.desk, run).await?;
+        }
+        if let Some(parent) = view.parent {
+            self.supervisor.wake(&parent.run);
         }
         Ok(Reply::Done)
     }

@@ -50,6 +50,12 @@ pub fn brief(role: &Role, parts: &Brief<'_>) -> String {
         text.push('\n');
         text.push_str(&spec_text(spec));
     }
+    if !parts.machine.answers.is_empty() {
+        text.push_str("\nAnswers of the user:\n");
+        for (question, said) in &parts.machine.answers {
+            let _ = writeln!(text, "- {question} {said}");
+        }
+    }
     if let Some((step, StepResult::SentBack { reason })) = &parts.machine.ended {
         let _ = write!(text, "\nYour work came back from `{}`:\n{}\n", step.name(), reason.trim());
     }

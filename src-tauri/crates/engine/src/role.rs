@@ -262,7 +262,8 @@ pub fn load(shipped: &[(&str, &str)], project: Option<&Path>) -> Result<Vec<Role
     Ok(roles)
 }
 
-fn yaml_files(folder: &Path) -> Vec<std::path::PathBuf> {
+/// The YAML files of a folder, in order of their names.
+pub(crate) fn yaml_files(folder: &Path) -> Vec<std::path::PathBuf> {
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .into_iter()
         .flatten()

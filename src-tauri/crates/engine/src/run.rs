@@ -4,11 +4,11 @@
 //! A run that stops at any point is taken up by whoever drives it next; nothing lives only in here.
 
 use crate::desk::Desk;
-use crate::flow::{Flow, Kind, Step};
+use crate::flow::{Flow, Kind, Step, Undo};
 use crate::machine::{Action, Current, Machine};
 use crate::prompt;
 use crate::role::{Deliverable, Role};
-use crate::{checks, tools};
+use crate::{checks, legal, tools};
 use atelier_journal::AppendError;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Actor, Answer, Ask, Effect, EffectOutcome, Event, NewEvent, Outcome, StepResult};
@@ -75,6 +75,22 @@ pub enum Halt {
     Gone,
 }
 
+impl From<Halt> for Problem {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Park(problem) | Halt::Fail(problem) => problem,
+            Halt::Stopped => {
+                Problem::new(Code::Cancelled, "The run was stopped.", "Look at it with `atelier runs show`.")
+            }
+            Halt::Gone => Problem::new(
+                Code::OwnerLost,
+                "The run ended meanwhile, or another process owns the project now.",
+                "Look at it with `atelier runs show`.",
+            ),
+        }
+    }
+}
+
 impl From<Problem> for Halt {
     fn from(problem: Problem) -> Self {
         match problem.code {
@@ -91,8 +107,7 @@ pub(crate) type Done = Result<(), Halt>;
 impl Run {
     /// Takes up the run `id` from its recorded events.
     pub async fn take_up(desk: Arc<Desk>, id: RunId, stop: CancellationToken) -> Result<Run, Problem> {
-        let events = read_all(&desk, &id, Seq::ZERO).await?;
-        let machine = Machine::of(&events).ok_or_else(|| unknown(&id))?;
+        let machine = machine_of(&desk, &id).await?;
         let roles = desk.roles()?;
         let flow = desk.flow_of(&machine.view.flow, &roles).await?;
         Ok(Run { desk, id, machine, flow, roles, stop })
@@ -105,7 +120,7 @@ impl Run {
 
     /// Works until there is nothing to do now, and says what makes it go on.
     pub async fn drive(mut self) -> Rested {
-        if let Err(Halt::Gone) = self.close_open_calls().await {
+        if let Err(Halt::Gone) = self.pick_up().await {
             return Rested::Gone;
         }
         loop {
@@ -113,32 +128,50 @@ impl Run {
                 return Rested::Stopped;
             }
             let done = match self.machine.next(&self.flow) {
-                Action::Stop => return Rested::Ended { wakes: None },
+                Action::Stop => {
+                    let wakes = self.machine.view.parent.as_ref().map(|parent| parent.run.clone());
+                    return Rested::Ended { wakes };
+                }
                 Action::Rest => return Rested::Rests,
+                Action::Await { child } => return Rested::Calls { child },
                 Action::Wait { approval, expires_at_ms } => match self.waited(approval, expires_at_ms).await {
                     Ok(true) => return Rested::Waits { until_ms: expires_at_ms },
                     Ok(false) => Ok(()),
                     Err(halt) => Err(halt),
                 },
+                Action::Fail { problem } => Err(Halt::Fail(problem)),
                 action => self.perform(action).await,
+            };
+            let done = match done {
+                Err(Halt::Fail(problem)) => self.fail(problem).await,
+                done => done,
             };
             let last = match done {
                 Ok(()) => continue,
                 Err(Halt::Gone) => return Rested::Gone,
                 Err(Halt::Stopped) => return Rested::Stopped,
-                Err(Halt::Park(problem)) => self.record(vec![Event::RunParked { problem }]).await,
-                Err(Halt::Fail(problem)) => self.finish(Outcome::Failed { problem }).await,
+                Err(Halt::Park(problem) | Halt::Fail(problem)) => self.record(vec![Event::RunParked { problem }]).await,
             };
             if last.is_err() {
-                tracing::warn!(run = %self.id, "the end of the run could not be recorded; it is taken up by the next owner");
+                tracing::warn!(run = %self.id, "that the run rests could not be recorded; the next owner takes it up");
                 return Rested::Gone;
             }
         }
     }
 
+    /// What the end of the process that worked on it before left behind.
+    async fn pick_up(&mut self) -> Done {
+        if self.machine.view.state.is_final() {
+            return Ok(());
+        }
+        self.close_open_calls().await?;
+        if self.machine.view.state.rests() { Ok(()) } else { self.start_again().await }
+    }
+
     async fn perform(&mut self, action: Action) -> Done {
         match action {
-            Action::Stop | Action::Rest | Action::Wait { .. } => Ok(()),
+            Action::Stop | Action::Rest | Action::Wait { .. } | Action::Await { .. } => Ok(()),
+            Action::Fail { problem } => Err(Halt::Fail(problem)),
             Action::Settle { key } => self.settle(&key).await,
             Action::MakeTree => self.make_tree().await,
             Action::Begin { index, step } => self.begin(index, step).await,
@@ -150,6 +183,14 @@ impl Run {
             Action::AskHandOver => self.ask_hand_over().await,
             Action::HandOverAnswered { answer } => self.hand_over_answered(answer).await,
             Action::HandOver => self.hand_over().await,
+            Action::RunScript => self.run_script().await,
+            Action::StartService => self.start_service().await,
+            Action::PutTask => self.put_task().await,
+            Action::AskQuestion => self.ask_question().await,
+            Action::QuestionAnswered { said } => self.question_answered(&said).await,
+            Action::Call => self.call_child().await,
+            Action::ChildEnded { outcome } => self.child_ended(outcome).await,
+            Action::Undo { done } => self.undo(&done).await,
             Action::Finish { outcome } => self.finish(outcome).await,
         }
     }
@@ -168,12 +209,24 @@ impl Run {
         Ok(())
     }
 
+    /// Records events of this and of other runs, all or none; those of this run are folded.
+    pub(crate) async fn record_with_others(&mut self, new: Vec<NewEvent>) -> Done {
+        while !self.record_unless_changed(new.clone()).await? {}
+        Ok(())
+    }
+
     /// Records events of this run, unless others were recorded since the last look; then those are folded instead, and
-    /// the answer is false.
+    /// the answer is false. What the table of transitions does not allow is a defect and is not recorded.
     async fn record_unless_changed(&mut self, new: Vec<NewEvent>) -> Result<bool, Halt> {
+        let own = new.iter().filter(|event| event.run.as_ref() == Some(&self.id));
+        if let Err(refused) = legal::admit(&self.machine.view, own) {
+            return Err(Halt::Park(defect(&refused.to_string())));
+        }
         match self.desk.append(Some((&self.id, self.machine.version)), new).await {
             Ok(events) => {
-                events.iter().for_each(|event| self.machine.apply(event));
+                for event in events.iter().filter(|event| event.run.as_ref() == Some(&self.id)) {
+                    self.machine.apply(event);
+                }
                 Ok(true)
             }
             Err(AppendError::Conflict { .. }) => {
@@ -223,8 +276,13 @@ impl Run {
         if self.machine.tree_made { self.tree_dir().join("tree") } else { self.desk.root.clone() }
     }
 
+    /// The run whose tree it works in: a child works in that of the run at the top.
+    pub(crate) fn tree_run(&self) -> &RunId {
+        self.machine.view.parent.as_ref().map_or(&self.id, |parent| &parent.root)
+    }
+
     pub(crate) fn tree_dir(&self) -> PathBuf {
-        self.desk.places.tree(&self.desk.project, &self.id)
+        self.desk.places.tree(&self.desk.project, self.tree_run())
     }
 
     pub(crate) fn tree_spec(&self) -> TreeSpec {
@@ -290,15 +348,10 @@ impl Run {
                 let brief = self.brief(&role).await?;
                 (Some(role.id), brief)
             }
-            Kind::Check | Kind::Approve | Kind::HandOver => (None, String::new()),
+            _ => (None, String::new()),
         };
-        let started = Event::StepStarted {
-            role,
-            title: definition.title,
-            brief,
-            phase: atelier_protocol::event::StepPhase::Working,
-            undo: None,
-        };
+        let undo = definition.undo.as_ref().map(Undo::words);
+        let started = Event::StepStarted { role, title: definition.title, brief, phase: definition.phase, undo };
         self.record_in(Some(&step), vec![started]).await
     }
 
@@ -387,8 +440,31 @@ impl Run {
         self.record(before).await
     }
 
-    async fn finish(&mut self, outcome: Outcome) -> Done {
-        self.record(vec![Event::RunFinished { outcome }]).await
+    /// Records the end. What still runs for it is ended first; a run that waits for it learns of it in the same append.
+    pub(crate) async fn finish(&mut self, outcome: Outcome) -> Done {
+        self.end_processes().await?;
+        let mut events = vec![NewEvent::of_run(&self.id, None, Event::RunFinished { outcome: outcome.clone() })];
+        events.extend(self.told_to_parent(outcome).await?);
+        self.record_with_others(events).await
+    }
+
+    /// It cannot be done. Where steps declare how they are undone, that begins; else it ends here. What cannot be undone
+    /// parks the run with what is left.
+    async fn fail(&mut self, problem: Problem) -> Done {
+        if self.machine.view.compensating.is_some() {
+            let left = self.machine.done.iter().rev().filter(|done| !done.undone);
+            let left: Vec<String> = left.map(|done| format!("not undone yet: {}", done.step)).collect();
+            return Err(Halt::Park(problem.with_details(left)));
+        }
+        if self.machine.done.is_empty() {
+            return self.finish(Outcome::Failed { problem }).await;
+        }
+        let mut events = Vec::new();
+        if self.machine.current.is_some() {
+            events.push(Event::StepFinished { result: StepResult::Failed { problem: problem.clone() } });
+        }
+        events.push(Event::CompensationStarted { problem });
+        self.record(events).await
     }
 }
 
@@ -408,6 +484,11 @@ pub(crate) async fn read_all(
             _ => return Ok(all),
         }
     }
+}
+
+/// The state of a run.
+pub(crate) async fn machine_of(desk: &Desk, run: &RunId) -> Result<Machine, Problem> {
+    Machine::of(&read_all(desk, run, Seq::ZERO).await?).ok_or_else(|| unknown(run))
 }
 
 /// There is no such run.

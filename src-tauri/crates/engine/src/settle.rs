@@ -24,7 +24,7 @@ impl Run {
                 // Confined to the tree: put it back to the state the command was given and run it again.
                 if let Some(point) = self.machine.view.checkpoint.clone() {
                     self.desk
-                        .with_tree(&self.id, move |tree| tree.reset_to(&point.commit).map_err(|e| e.problem()))
+                        .with_tree(self.tree_run(), move |tree| tree.reset_to(&point.commit).map_err(|e| e.problem()))
                         .await?;
                 }
                 Settled::NotLanded
@@ -33,13 +33,25 @@ impl Run {
                 let (branch, tip) = (branch.clone(), tip.clone());
                 self.desk.with_repo(move |repo| Ok(repo.settle_hand_over(&branch, &tip))).await?
             }
-            Effect::RestoreTree { .. }
-            | Effect::RemoveBranch { .. }
-            | Effect::StartProcess { .. }
-            | Effect::EndProcess { .. }
-            | Effect::ForkTree { .. }
-            | Effect::Accept { .. }
-            | Effect::Discard { .. } => {
+            Effect::RestoreTree { commit } => {
+                let commit = commit.clone();
+                let has = move |tree: &atelier_repo::RunTree| Ok(tree.settle_reset(&commit));
+                self.desk.with_tree(self.tree_run(), has).await?
+            }
+            Effect::RemoveBranch { tip, .. } => {
+                let (run, tip) = (self.tree_run().clone(), tip.clone());
+                self.desk.with_repo(move |repo| Ok(repo.settle_take_back(&run, &tip))).await?
+            }
+            // It lives in the owner's process: what is not there now died with the owner before.
+            Effect::StartProcess { name, .. } => match self.desk.processes.runs(&self.id, name) {
+                true => Settled::Landed,
+                false => Settled::NotLanded,
+            },
+            Effect::EndProcess { name } => match self.desk.processes.runs(&self.id, name) {
+                true => Settled::NotLanded,
+                false => Settled::Landed,
+            },
+            Effect::ForkTree { .. } | Effect::Accept { .. } | Effect::Discard { .. } => {
                 return Err(Halt::Fail(defect("an accept or discard was left open in a run that is at work")));
             }
         };

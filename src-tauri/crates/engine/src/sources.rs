@@ -15,8 +15,12 @@ pub const ROLES: &[(&str, &str)] = &[
     ("roles/project_manager.yaml", include_str!("../../../../roles/project_manager.yaml")),
 ];
 
-/// The flow that runs follow: file name and text.
-pub const FLOW: (&str, &str) = ("flows/feature.yaml", include_str!("../../../../assets/flows/feature.yaml"));
+/// The flow files that ship with Atelier: file name and text. Runs follow the first where nothing else is said.
+pub const FLOWS: &[(&str, &str)] = &[
+    ("flows/feature.yaml", include_str!("../../../../assets/flows/feature.yaml")),
+    ("flows/reviewed.yaml", include_str!("../../../../assets/flows/reviewed.yaml")),
+    ("flows/review.yaml", include_str!("../../../../assets/flows/review.yaml")),
+];
 
 /// Time and randomness.
 #[derive(Clone)]

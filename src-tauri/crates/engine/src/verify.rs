@@ -4,22 +4,17 @@
 //! once; a check that changes files twice has failed.
 
 use crate::checks;
+use crate::command::Leave;
 use crate::hands::returned;
 use crate::run::{Done, Halt, Run};
 use crate::tools::Answer;
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{
-    Answer as Said, Ask, Check, Checkpoint, Effect, EffectOutcome, Event, Mechanism, StepResult, ToolCall,
-};
+use atelier_protocol::event::{Check, Checkpoint, EffectOutcome, Event, StepResult, ToolCall};
 use atelier_protocol::view::DeclaredCheck;
-use atelier_sandbox::Spec;
 use serde_json::Value;
-use std::time::Duration;
 
 /// Lines of a failed check that the author is told.
 const TOLD_LINES: usize = 60;
-/// Output of a check that is kept, in bytes.
-const KEPT: usize = 256 * 1024;
 
 impl Run {
     /// Records the tree's present state as a commit of the private repository.
@@ -27,13 +22,15 @@ impl Run {
         let label = self.machine.current.as_ref().map_or_else(String::new, |c| c.step.to_string());
         // The run's own start gives the time, so that the same tree is the same commit after an interruption.
         let at_ms = self.machine.view.started_at_ms;
-        let point =
-            self.desk.with_tree(&self.id, move |tree| tree.checkpoint(&label, at_ms).map_err(|e| e.problem())).await?;
+        let point = self
+            .desk
+            .with_tree(self.tree_run(), move |tree| tree.checkpoint(&label, at_ms).map_err(|e| e.problem()))
+            .await?;
         Ok(point)
     }
 
     /// The checkpoint of the present tree, recorded where it is a new one.
-    async fn checkpoint_recorded(&mut self) -> Result<Checkpoint, Halt> {
+    pub(crate) async fn checkpoint_recorded(&mut self) -> Result<Checkpoint, Halt> {
         let point = self.checkpoint().await?;
         if self.machine.view.checkpoint.as_ref() != Some(&point) {
             self.record(vec![Event::CheckpointMade { checkpoint: point.clone() }]).await?;
@@ -54,7 +51,7 @@ impl Run {
                 if self.machine.view.checks.iter().any(|c| c.name == check.name && c.tree == point.tree) {
                     continue; // recorded before an interruption, or by a role on this very tree
                 }
-                match self.check(check, &point, Vec::new(), None).await? {
+                match self.check(check, &point, None).await? {
                     Ran::Recorded => {}
                     Ran::Asked => return Ok(()),
                     Ran::Refused => return Err(Halt::Fail(command_refused(check))),
@@ -107,7 +104,7 @@ impl Run {
             self.record(before).await?;
         }
         let point = self.checkpoint_recorded().await?;
-        match self.check(&check, &point, Vec::new(), Some(&call)).await? {
+        match self.check(&check, &point, Some(&call)).await? {
             Ran::Recorded | Ran::Asked => Ok(()),
             Ran::Refused => {
                 let answer = Answer::refused(format!("run check {}", check.name), "the user said no to running it");
@@ -117,59 +114,19 @@ impl Run {
     }
 
     /// Runs one check on the tree of `point` and records it; for a tool call, with its answer.
-    async fn check(
-        &mut self,
-        check: &DeclaredCheck,
-        point: &Checkpoint,
-        before: Vec<Event>,
-        call: Option<&ToolCall>,
-    ) -> Result<Ran, Halt> {
+    async fn check(&mut self, check: &DeclaredCheck, point: &Checkpoint, call: Option<&ToolCall>) -> Result<Ran, Halt> {
         let key = match call {
             Some(call) => format!("check:{}:{}", call.id, check.name),
-            None => format!("check:{}:{}:{}", point.tree, check.name, self.machine.view.checks.len()),
+            None => format!("check:{}:{}:{}", self.current()?.0.step, point.tree, check.name),
         };
-        if self.desk.sandbox.mechanism() == Mechanism::None {
-            match self.machine.command_answer(&key) {
-                Some(Said::Approve) => {}
-                Some(Said::Reject) => return Ok(Ran::Refused),
-                None => {
-                    let ask = Ask::Command {
-                        key,
-                        name: check.name.clone(),
-                        argv: check.argv.clone(),
-                        reason: "Nothing on this machine can confine the command: it could change any of your files and use the network.".to_owned(),
-                    };
-                    self.ask(ask, before).await?;
-                    return Ok(Ran::Asked);
-                }
-            }
+        match self.leave_for_check(&key, &check.name, &check.argv).await? {
+            Leave::Given => {}
+            Leave::Asked => return Ok(Ran::Asked),
+            Leave::Refused => return Ok(Ran::Refused),
         }
-        let effect =
-            Effect::RunCommand { name: check.name.clone(), argv: check.argv.clone(), tree: point.tree.clone() };
-        let mut intended = before;
-        intended.push(Event::EffectIntended { key: key.clone(), effect });
-        self.record(intended).await?;
-        let ran = match self.spawn(check).await {
-            Ok(ran) => ran,
-            Err(problem) => {
-                self.settled(&key, Err(problem), Vec::new()).await?;
-                return Ok(Ran::Recorded);
-            }
-        };
-        if ran.cancelled {
-            return Err(Halt::Stopped);
-        }
-        let output = self.desk.output(ran.output, ran.output_bytes).await?;
-        let recorded = Check {
-            name: check.name.clone(),
-            argv: check.argv.clone(),
-            tree: point.tree.clone(),
-            exit_code: ran.exit_code,
-            timed_out: ran.timed_out,
-            ms: ran.ms,
-            output,
-            mechanism: ran.mechanism,
-        };
+        let ran = self.run_command(&key, &check.name, &check.argv, check.timeout_ms, &point.tree).await?;
+        let Some(ran) = ran else { return Ok(Ran::Recorded) };
+        let recorded = self.command_record(&check.name, &check.argv, &point.tree, ran).await?;
         let mut events = vec![
             Event::EffectSettled { key, outcome: EffectOutcome::Landed },
             Event::CheckRecorded { check: recorded.clone() },
@@ -183,32 +140,6 @@ impl Run {
         self.record(events).await?;
         Ok(Ran::Recorded)
     }
-
-    async fn spawn(&self, check: &DeclaredCheck) -> Result<atelier_sandbox::Ran, Problem> {
-        let places = &self.desk.places;
-        let cache = places.build_cache(&self.desk.project);
-        let home = places.command_home(&self.desk.project);
-        for folder in [&cache, &home] {
-            std::fs::create_dir_all(folder).map_err(|e| {
-                Problem::new(
-                    Code::Io,
-                    format!("The folder {} cannot be made: {e}", folder.display()),
-                    "Check free space and permissions, then resume.",
-                )
-            })?;
-        }
-        let tree = self.files();
-        let mut spec = Spec::new(check.argv.clone(), &tree, home);
-        spec.writable = vec![tree, cache.clone()];
-        spec.timeout = Duration::from_millis(check.timeout_ms);
-        spec.max_output = KEPT;
-        // One build cache a project, so that a cold build happens once and not once a run.
-        spec.env.push(("CARGO_TARGET_DIR".to_owned(), cache.join("cargo-target").to_string_lossy().into_owned()));
-        spec.env.push(("XDG_CACHE_HOME".to_owned(), cache.to_string_lossy().into_owned()));
-        self.desk.toolchain.open_to(&mut spec);
-        let stop = self.stop.clone();
-        self.desk.sandbox.run(spec, async move { stop.cancelled().await }, |_| {}).await.map_err(Problem::from)
-    }
 }
 
 enum Ran {
@@ -217,7 +148,7 @@ enum Ran {
     Refused,
 }
 
-fn ended(check: &Check) -> String {
+pub(crate) fn ended(check: &Check) -> String {
     match (check.exit_code, check.timed_out) {
         (_, true) => "stopped at its time limit".to_owned(),
         (Some(0), _) => "passed".to_owned(),
@@ -226,7 +157,7 @@ fn ended(check: &Check) -> String {
     }
 }
 
-fn tail(text: &str) -> String {
+pub(crate) fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let from = lines.len().saturating_sub(TOLD_LINES);
     let mut shown = lines[from..].join("\n");
@@ -236,7 +167,7 @@ fn tail(text: &str) -> String {
     shown
 }
 
-fn told(check: &Check) -> String {
+pub(crate) fn told(check: &Check) -> String {
     format!("The check `{}` {}:\n{}", check.name, ended(check), tail(&check.output.text))
 }
 

@@ -5,6 +5,7 @@ use crate::home::HomeOwner;
 use crate::objects::Objects;
 use crate::owner::{ProjectOwner, Recovery};
 use crate::places::Places;
+use crate::processes::Processes;
 use crate::project::Project;
 use crate::seat::{FrameStream, MakeOwner, Seat};
 use crate::servers;
@@ -239,6 +240,7 @@ impl Workshop {
                     settings: Arc::new(move || reader.settings_of(&folder)),
                     index: Mutex::new(None),
                     witness: shared.options.witness.clone(),
+                    processes: Processes::default(),
                 });
                 // Who was following a run when its owner went away goes on with it; who just came may look first.
                 let recovery = if taken_over { Recovery::Resume } else { Recovery::Mark };

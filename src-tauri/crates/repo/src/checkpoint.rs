@@ -7,6 +7,7 @@ use crate::fault::git;
 use crate::listing::{Listing, SUBMODULE, listing, new_objects};
 use crate::open::FALLBACK;
 use crate::run_tree::{BRANCH, RunTree, TreeError, find_commit};
+use crate::settled::Settled;
 use crate::{diff, pack, put, scan};
 use atelier_protocol::event::Checkpoint;
 use git2::{Commit, Oid, Repository, Signature, Time};
@@ -69,6 +70,20 @@ impl RunTree {
         }
         repo.reference(BRANCH, wanted, true, "reset").map_err(git("moving the run's branch"))?;
         Ok(self.sync_branch()?)
+    }
+
+    /// Whether every file that is not ignored is as in `commit`.
+    pub fn settle_reset(&self, commit: &str) -> Settled {
+        let found = || -> Result<bool, TreeError> {
+            let repo = self.repo()?;
+            let wanted = repo.find_commit(find_commit(&repo, commit)?).map_err(git("reading a checkpoint"))?.tree_id();
+            Ok(wanted == self.present(&repo)? && self.head(&repo)?.id().to_string() == commit)
+        };
+        match found() {
+            Ok(true) => Settled::Landed,
+            Ok(false) => Settled::NotLanded, // putting files back is done again without harm
+            Err(e) => Settled::Unknown(e.to_string()),
+        }
     }
 
     /// The last checkpoint, or the base.

@@ -118,6 +118,30 @@ impl UserRepo {
         }
     }
 
+    /// Takes the branch of a run out again, where it is at `tip` still. What is gone already is fine. The commits stay
+    /// in the run's own repository.
+    pub fn take_back(&self, run: &RunId, tip: &str) -> Result<(), DiscardError> {
+        let repo = self.repo()?;
+        let branch = branch_of(run);
+        match ref_target(&repo, &branch_ref(&branch))? {
+            None => Ok(()),
+            Some(at) if at.to_string() != tip => Err(DiscardError::BranchElsewhere { branch, at: at.to_string() }),
+            Some(_) if self.is_checked_out(&branch)? => Err(DiscardError::CheckedOut { branch }),
+            Some(_) => Ok(self.remove_ref(&repo, &branch_ref(&branch))?),
+        }
+    }
+
+    /// Whether the branch is gone.
+    pub fn settle_take_back(&self, run: &RunId, tip: &str) -> Settled {
+        let branch = branch_of(run);
+        match self.repo().and_then(|repo| ref_target(&repo, &branch_ref(&branch))) {
+            Ok(None) => Settled::Landed,
+            Ok(Some(at)) if at.to_string() == tip => Settled::NotLanded,
+            Ok(Some(at)) => Settled::Unknown(format!("the branch `{branch}` is at {at}")),
+            Err(e) => Settled::Unknown(e.to_string()),
+        }
+    }
+
     /// Removes `refs/atelier/base/<run>`, for a run whose tree is gone.
     pub fn remove_keep_ref(&self, run: &RunId) -> Result<(), DiscardError> {
         Ok(self.remove_ref(&self.repo()?, &keep_ref(run))?)

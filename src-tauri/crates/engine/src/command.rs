@@ -1,0 +1,205 @@
+//! Commands in a run's tree: the leave to run them, the script step, and how any command is confined.
+//!
+//! A flow that does not ship with Atelier is somebody's text: its commands are shown and asked for, once a run, before
+//! they run. So is every command where nothing confines it. A check that the project declares is the user's own.
+
+use crate::flow::{self, Kind};
+use crate::run::{Done, Halt, Run, defect};
+use crate::verify;
+use atelier_protocol::error::{Code, Problem};
+use atelier_protocol::event::{Answer, Ask, Check, Effect, EffectOutcome, Event, Mechanism, StepResult};
+use atelier_protocol::hash::Hash;
+use atelier_sandbox::{Ran, Spec};
+use std::time::Duration;
+
+/// Output of a command that is kept, in bytes.
+const KEPT: usize = 256 * 1024;
+
+/// Whether a command may run.
+pub(crate) enum Leave {
+    /// Yes.
+    Given,
+    /// The user was asked just now.
+    Asked,
+    /// The user said no.
+    Refused,
+}
+
+impl Run {
+    /// The leave to run a command of the flow.
+    pub(crate) async fn leave_for_flow(&mut self, name: &str, argv: &[String]) -> Result<Leave, Halt> {
+        let mut reasons = Vec::new();
+        if !flow::ships(&self.flow.hash) {
+            reasons.push(format!(
+                "The flow `{}` is a file of the project and does not ship with Atelier. The command would run in the run's \
+                 private copy of the project.",
+                self.flow.id
+            ));
+        }
+        if self.desk.sandbox.mechanism() == Mechanism::None {
+            reasons.push(UNCONFINED.to_owned());
+        }
+        let key = format!("flow:{name}:{}", short(&Hash::of(argv.join("\0").as_bytes())));
+        self.leave(key, name, argv, reasons).await
+    }
+
+    /// The leave to run a command that the user declared: asked for only where nothing confines it.
+    pub(crate) async fn leave_for_check(&mut self, key: &str, name: &str, argv: &[String]) -> Result<Leave, Halt> {
+        let unconfined = self.desk.sandbox.mechanism() == Mechanism::None;
+        let reasons = if unconfined { vec![UNCONFINED.to_owned()] } else { Vec::new() };
+        self.leave(key.to_owned(), name, argv, reasons).await
+    }
+
+    async fn leave(&mut self, key: String, name: &str, argv: &[String], reasons: Vec<String>) -> Result<Leave, Halt> {
+        if reasons.is_empty() {
+            return Ok(Leave::Given);
+        }
+        match self.machine.commands.get(&key) {
+            Some(Answer::Approve) => Ok(Leave::Given),
+            Some(Answer::Reject) => Ok(Leave::Refused),
+            None => {
+                let ask = Ask::Command { key, name: name.to_owned(), argv: argv.to_vec(), reason: reasons.join(" ") };
+                self.ask(ask, Vec::new()).await?;
+                Ok(Leave::Asked)
+            }
+        }
+    }
+
+    /// The script step: its command, the tree it leaves and its end are one append.
+    pub(crate) async fn run_script(&mut self) -> Done {
+        let (current, step) = self.current()?;
+        let (id, back) = (current.step.clone(), step.back_to.is_some());
+        let Kind::Script { argv, timeout_ms } = step.kind.clone() else {
+            return Err(Halt::Fail(defect("a command was run outside a script step")));
+        };
+        match self.leave_for_flow(id.name(), &argv).await? {
+            Leave::Given => {}
+            Leave::Asked => return Ok(()),
+            Leave::Refused => return Err(Halt::Fail(refused(id.name(), &argv))),
+        }
+        let point = self.checkpoint_recorded().await?;
+        let key =
+            format!("script:{id}:{}", short(&Hash::of(format!("{}\0{}", point.tree, argv.join("\0")).as_bytes())));
+        let ran = match self.run_command(&key, id.name(), &argv, timeout_ms, &point.tree).await? {
+            Some(ran) => ran,
+            None => return Ok(()),
+        };
+        let check = self.command_record(id.name(), &argv, "", ran).await?;
+        let after = self.checkpoint().await?;
+        let mut events = vec![Event::EffectSettled { key, outcome: EffectOutcome::Landed }];
+        events.push(Event::CheckRecorded { check: check.clone() });
+        if after != point {
+            events.push(Event::CheckpointMade { checkpoint: after });
+        }
+        let result = match (check.passed(), back) {
+            (true, _) => StepResult::Done,
+            (false, true) => StepResult::SentBack { reason: verify::told(&check) },
+            (false, false) => StepResult::Failed { problem: failed(&check) },
+        };
+        self.end_step(events, result).await
+    }
+
+    /// Intends a command and runs it; its outcome is still to be recorded. `None` where it could not be started, which is
+    /// recorded.
+    pub(crate) async fn run_command(
+        &mut self,
+        key: &str,
+        name: &str,
+        argv: &[String],
+        timeout_ms: u64,
+        tree: &str,
+    ) -> Result<Option<Ran>, Halt> {
+        let effect = Effect::RunCommand { name: name.to_owned(), argv: argv.to_vec(), tree: tree.to_owned() };
+        self.record(vec![Event::EffectIntended { key: key.to_owned(), effect }]).await?;
+        let spec = match self.confined(argv, timeout_ms) {
+            Ok(spec) => spec,
+            Err(problem) => {
+                self.settled(key, Err(problem), Vec::new()).await?;
+                return Ok(None);
+            }
+        };
+        let (sandbox, stop) = (self.desk.sandbox.clone(), self.stop.clone());
+        let running = async move { sandbox.run(spec, stop.cancelled_owned(), |_| {}).await };
+        match self.attended(running).await? {
+            Ok(ran) if ran.cancelled => Err(Halt::Stopped),
+            Ok(ran) => Ok(Some(ran)),
+            Err(error) => {
+                self.settled(key, Err(Problem::from(error)), Vec::new()).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// A command as it is recorded; `tree` is empty where it is no evidence about one.
+    pub(crate) async fn command_record(
+        &self,
+        name: &str,
+        argv: &[String],
+        tree: &str,
+        ran: Ran,
+    ) -> Result<Check, Halt> {
+        let output = self.desk.output(ran.output, ran.output_bytes).await?;
+        Ok(Check {
+            name: name.to_owned(),
+            argv: argv.to_vec(),
+            tree: tree.to_owned(),
+            exit_code: ran.exit_code,
+            timed_out: ran.timed_out,
+            ms: ran.ms,
+            output,
+            mechanism: ran.mechanism,
+        })
+    }
+
+    /// What a command of this run may touch.
+    pub(crate) fn confined(&self, argv: &[String], timeout_ms: u64) -> Result<Spec, Problem> {
+        let places = &self.desk.places;
+        let cache = places.build_cache(&self.desk.project);
+        let home = places.command_home(&self.desk.project);
+        for folder in [&cache, &home] {
+            std::fs::create_dir_all(folder).map_err(|e| {
+                Problem::new(
+                    Code::Io,
+                    format!("The folder {} cannot be made: {e}", folder.display()),
+                    "Check free space and permissions, then resume.",
+                )
+            })?;
+        }
+        let tree = self.files();
+        let mut spec = Spec::new(argv.to_vec(), &tree, home);
+        spec.writable = vec![tree, cache.clone()];
+        spec.timeout = Duration::from_millis(timeout_ms);
+        spec.max_output = KEPT;
+        // One build cache a project, so that a cold build happens once and not once a run.
+        spec.env.push(("CARGO_TARGET_DIR".to_owned(), cache.join("cargo-target").to_string_lossy().into_owned()));
+        spec.env.push(("XDG_CACHE_HOME".to_owned(), cache.to_string_lossy().into_owned()));
+        self.desk.toolchain.open_to(&mut spec);
+        Ok(spec)
+    }
+}
+
+const UNCONFINED: &str =
+    "Nothing on this machine can confine the command: it could change any of your files and use the network.";
+
+/// The part of a hash that tells effects of one step apart.
+pub(crate) fn short(hash: &Hash) -> &str {
+    hash.hex().get(..16).unwrap_or_default()
+}
+
+/// The user did not let a command of the flow run.
+pub(crate) fn refused(name: &str, argv: &[String]) -> Problem {
+    Problem::new(
+        Code::Rejected,
+        format!("The command of `{name}` was not allowed to run: `{}`.", argv.join(" ")),
+        "Allow it when asked, or start again with another flow.",
+    )
+}
+
+fn failed(check: &Check) -> Problem {
+    Problem::new(
+        Code::ChecksFailed,
+        format!("The command of `{}` {}: `{}`.", check.name, verify::ended(check), check.argv.join(" ")),
+        "Look at its output, mend what it names, and start again.",
+    )
+    .with_details([verify::tail(&check.output.text)])
+}
