@@ -54,6 +54,14 @@ it('a run whose effect cannot be known says what was found, and is resumed only 
   expect(port.ops('resume_run')).toEqual([{ op: 'resume_run', run: run.id }]);
 });
 
+it('a run that rests can be given up in its own thread, by a second press, whatever else is at work', async () => {
+  const { run, port } = await showing(inState('indeterminate'));
+  await user.click(at('run.give-up'));
+  expect(port.ops('cancel_run')).toEqual([]);
+  await user.click(at('run.give-up'));
+  expect(port.ops('cancel_run')).toEqual([{ op: 'cancel_run', run: run.id }]);
+});
+
 describe('a question in words', () => {
   it('shows its default and is answered with what is written', async () => {
     const { run, port } = await showing(inState('waits_for_answer'));
