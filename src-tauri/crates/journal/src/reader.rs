@@ -16,6 +16,7 @@ use std::time::Duration;
 const COLUMNS: &str = "seq, at_ms, kind, v, run, step, cause, trace, payload, key_id, payload_hash, prev_hash";
 
 /// One row of the event table as it is stored.
+#[derive(Clone)]
 pub(crate) struct Row {
     pub seq: Seq,
     pub at_ms: u64,

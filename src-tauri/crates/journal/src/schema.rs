@@ -87,6 +87,11 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX events_of_store ON events (kind, seq) WHERE run IS NULL;",
 ];
 
+/// Fills the tables that follow from `events`.
+pub(crate) const FROM_EVENTS: &str = "
+    INSERT INTO runs SELECT run, min(seq), count(*) FROM events WHERE run IS NOT NULL GROUP BY run;
+    INSERT INTO shapes SELECT kind, v, min(seq) FROM events GROUP BY kind, v;";
+
 /// The schema version of this build.
 pub(crate) const SCHEMA: usize = MIGRATIONS.len();
 

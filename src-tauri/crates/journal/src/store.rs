@@ -78,7 +78,8 @@ fn create(dir: &Path, path: &Path, store: &StoreId) -> Result<(), OpenError> {
     std::fs::rename(&unfinished, path).and_then(|()| sync_folder(dir)).map_err(io)
 }
 
-fn make(path: &Path, store: &StoreId, schema: usize) -> rusqlite::Result<()> {
+/// Makes an empty store of a schema version.
+pub(crate) fn make(path: &Path, store: &StoreId, schema: usize) -> rusqlite::Result<()> {
     let mut connection = Connection::open(path)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "application_id", APPLICATION)?;

@@ -10,5 +10,6 @@ mod doors;
 mod history;
 mod marks;
 mod projections;
+mod salvage;
 mod subscriptions;
 mod takeover;
