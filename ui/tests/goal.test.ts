@@ -69,6 +69,20 @@ it('a run takes the model that was chosen for it', async () => {
   expect(maybe('goal.nomodel')).toBeNull();
 });
 
+it('a run follows the flow that was chosen for it, else the usual one', async () => {
+  const port = new HandPort(tape);
+  port.answers.start_run = { reply: 'run', value: 'x' };
+  await bench(owner, port);
+  const flow = at('goal.flow') as HTMLSelectElement;
+  expect([...flow.options].map((option) => option.label)).toEqual(['Specify, build, verify', 'Specify, build, have it reviewed']);
+  await user.type(goal(), 'Add wrap');
+  await user.click(at('goal.start'));
+  await user.selectOptions(flow, 'reviewed');
+  await user.type(goal(), 'Add unwrap');
+  await user.click(at('goal.start'));
+  expect(port.ops('start_run').map((op) => op.flow)).toEqual([null, 'reviewed']);
+});
+
 describe('the models on offer', () => {
   it('are those of the project', async () => {
     const port = new HandPort(tape);

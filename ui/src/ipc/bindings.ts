@@ -2258,7 +2258,11 @@ roles: Array<RoleView>,
 /**
  * The checks that will run, with where they come from.
  */
-checks: Array<DeclaredCheck>, };
+checks: Array<DeclaredCheck>, 
+/**
+ * The flows that a goal can be given to, by id.
+ */
+flows: Array<FlowView>, };
 
 export type RoleView = { 
 /**
@@ -2295,6 +2299,16 @@ timeout_ms: number,
  * The file it was found in, such as `Cargo.toml`.
  */
 source: string, };
+
+export type FlowView = { 
+/**
+ * Its id.
+ */
+id: string, 
+/**
+ * Its name on screen.
+ */
+title: string, };
 
 export type ProviderView = { 
 /**

@@ -207,11 +207,11 @@ export class Desk {
   }
 
   /** Starts a run for the goal. The text stays until the run has begun. */
-  async start(model: ModelChoice | null): Promise<boolean> {
+  async start(model: ModelChoice | null, flow: string | null = null): Promise<boolean> {
     if (this.doing('start', '')) return false;
     this.goalProblem = null;
     const goal = this.goal;
-    const op: Op = { op: 'start_run', goal, model, approve: [], deny_asks: false, flow: null, priority: 'normal', budget_tokens: null };
+    const op: Op = { op: 'start_run', goal, model, approve: [], deny_asks: false, flow, priority: 'normal', budget_tokens: null };
     const reply = await this.#ask('start', '', op, (problem) => (this.goalProblem = problem));
     if (reply === null) return false;
     try {

@@ -13,7 +13,7 @@ use atelier_protocol::event::{FlowRef, NewEvent, Output};
 use atelier_protocol::ids::{ProjectId, RunId};
 use atelier_protocol::ports::Http;
 use atelier_protocol::settings::Settings;
-use atelier_protocol::view::{Hit, IndexView};
+use atelier_protocol::view::{FlowView, Hit, IndexView};
 use atelier_repo::{RunTree, UserRepo};
 use atelier_sandbox::{Sandbox, Toolchain};
 use atelier_search::Index;
@@ -85,6 +85,20 @@ impl Desk {
         };
         let ids: Vec<_> = roles.iter().map(|role| role.id.clone()).collect();
         Ok((flow::read(&source.file, &source.text, &ids).map_err(|e| flow::problem(&e))?, source.text))
+    }
+
+    /// The flows that a goal can be given to: the project's own, and those shipped ones that publish; the others are
+    /// only called.
+    pub fn flows(&self) -> Result<Vec<FlowView>, Problem> {
+        let ids: Vec<_> = self.roles()?.into_iter().map(|role| role.id).collect();
+        let mut views = Vec::new();
+        for source in flow::sources(&self.root)?.into_values() {
+            let flow = flow::read(&source.file, &source.text, &ids).map_err(|e| flow::problem(&e))?;
+            if flow.publishes() || !flow::ships(&flow.hash) {
+                views.push(FlowView { id: flow.id, title: flow.title });
+            }
+        }
+        Ok(views)
     }
 
     /// The flow that a run was started with, from its recorded text.

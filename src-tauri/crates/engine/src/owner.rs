@@ -338,6 +338,7 @@ impl ProjectOwner {
             mechanism: self.desk.sandbox.mechanism(),
             roles: self.desk.roles()?.iter().map(role::Role::view).collect(),
             checks: checks::declared(&self.desk.root)?,
+            flows: self.desk.flows()?,
         })
     }
 

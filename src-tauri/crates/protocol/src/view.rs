@@ -513,6 +513,17 @@ pub struct ProjectView {
     pub roles: Vec<RoleView>,
     /// The checks that will run, with where they come from.
     pub checks: Vec<DeclaredCheck>,
+    /// The flows that a goal can be given to, by id.
+    pub flows: Vec<FlowView>,
+}
+
+/// A flow as the screen needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct FlowView {
+    /// Its id.
+    pub id: String,
+    /// Its name on screen.
+    pub title: String,
 }
 
 /// A role as the screen needs it.
