@@ -64,12 +64,18 @@ impl Run {
 
     /// Takes the task of a step from the board. One that somebody took off already is gone.
     pub(crate) async fn retract_task(&mut self, done: &DoneStep, undone: Event) -> Done {
-        let Some(task) = done.task.clone() else { return self.record_in(Some(&done.step), vec![undone]).await };
+        let by = self.teller(&done.step);
         let board = self.desk.objects.show(BOARD, None).await?;
-        if board.state["tasks"].get(&task).is_none() {
+        let tasks = board.state["tasks"].as_object().into_iter().flatten();
+        let Some(task) = tasks.into_iter().find(|(_, task)| task["by"] == by).map(|(id, _)| id.clone()) else {
             return self.record_in(Some(&done.step), vec![undone]).await;
-        }
+        };
         self.tell_board("remove", json!({"task": task}), &done.step, undone).await
+    }
+
+    /// Who put a task there: each step for itself, so that its task is found again.
+    fn teller(&self, step: &StepId) -> String {
+        format!("{step} of run {}", self.id)
     }
 
     /// Tells the board something and records with it what that means for the run.
@@ -78,13 +84,12 @@ impl Run {
             object: BOARD.to_owned(),
             handler: handler.to_owned(),
             arguments,
-            by: format!("run {}", self.id),
+            by: self.teller(step),
             version: None,
         };
         // Held until it is recorded: nobody else tells the board anything meanwhile.
         let told = self.desk.objects.prepare(vec![tell]).await?;
-        let of_run = |event| NewEvent { run: Some(self.id.clone()), step: Some(step.clone()), ..event };
-        let mut events: Vec<NewEvent> = told.events.iter().cloned().map(of_run).collect();
+        let mut events: Vec<NewEvent> = told.events.clone();
         events.push(NewEvent::of_run(&self.id, Some(step), meaning));
         self.record_with_others(events).await
     }

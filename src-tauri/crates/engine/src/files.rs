@@ -1,7 +1,7 @@
 //! Reads and writes files of a project by their project paths.
 //!
 //! Nothing is read through a link that leaves the folder, nothing is written through a link at all, and a file is
-//! there whole or not at all.
+//! there whole or not at all: content and name are on the disk before anybody is told that it was written.
 
 use crate::policy;
 use std::io::{ErrorKind, Write};
@@ -65,7 +65,7 @@ impl Staged {
     /// Writes `bytes` beside `place`, with the old file's permissions; a new file is readable by all.
     pub fn beside(place: &Path, bytes: &[u8]) -> std::io::Result<Self> {
         let folder = place.parent().unwrap_or(place);
-        std::fs::create_dir_all(folder)?;
+        make_folder(folder)?;
         let mut content = NamedTempFile::new_in(folder)?;
         content.write_all(bytes)?;
         match std::fs::metadata(place) {
@@ -78,13 +78,43 @@ impl Staged {
             #[cfg(not(unix))]
             Err(_) => {}
         }
+        content.as_file().sync_all()?;
         Ok(Self { content, place: place.to_owned() })
     }
 
     /// Puts it in its place.
     pub fn put(self) -> std::io::Result<()> {
-        self.content.persist(&self.place).map(|_| ()).map_err(|e| e.error)
+        self.content.persist(&self.place).map_err(|e| e.error)?;
+        sync_names(self.place.parent().unwrap_or(&self.place))
     }
+}
+
+/// Removes a file. One that is gone already is fine.
+pub fn remove(place: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(place) {
+        Ok(()) => sync_names(place.parent().unwrap_or(place)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// Makes a folder and those above it that are missing; each new name is on the disk when it returns.
+fn make_folder(folder: &Path) -> std::io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let above = folder.parent().unwrap_or(folder);
+    make_folder(above)?;
+    match std::fs::create_dir(folder) {
+        Ok(()) => sync_names(above),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// Waits until a folder's list of names is on the disk. Windows has no such call.
+fn sync_names(folder: &Path) -> std::io::Result<()> {
+    if cfg!(windows) { Ok(()) } else { std::fs::File::open(folder)?.sync_all() }
 }
 
 #[cfg(test)]
@@ -116,5 +146,8 @@ mod tests {
         assert_eq!(std::fs::read(&place).unwrap(), b"two");
         assert_eq!(std::fs::metadata(&place).unwrap().permissions().mode() & 0o777, 0o755);
         assert_eq!(std::fs::read_dir(dir.path().join("deep")).unwrap().count(), 1, "nothing is left beside it");
+        remove(&place).unwrap();
+        remove(&place).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path().join("deep")).unwrap().count(), 0);
     }
 }

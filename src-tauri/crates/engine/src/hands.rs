@@ -179,7 +179,7 @@ impl Run {
         let told = applied_text(&change);
         let written = match &change.after {
             Some(bytes) => Staged::beside(&place, bytes).and_then(Staged::put),
-            None => std::fs::remove_file(&place),
+            None => files::remove(&place),
         };
         let (answer, result) = match written {
             Ok(()) => (Answer::done(line, told), Ok(())),

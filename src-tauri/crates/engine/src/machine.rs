@@ -91,8 +91,6 @@ pub struct Current {
     pub asked: Option<ApprovalId>,
     /// How the child run of this step ended.
     pub child: Option<Outcome>,
-    /// The task that this step put on the board.
-    pub task: Option<String>,
 }
 
 /// A step that is done and declares how it is undone.
@@ -102,8 +100,6 @@ pub struct Done {
     pub step: StepId,
     /// The commit its tree was at when it began; `None` is the base.
     pub before: Option<String>,
-    /// The task that it put on the board.
-    pub task: Option<String>,
     /// Whether it is undone.
     pub undone: bool,
 }
@@ -301,14 +297,13 @@ impl Machine {
                     undo: undo.is_some(),
                     asked: None,
                     child: None,
-                    task: None,
                 });
             }
             Event::StepFinished { result } => {
                 if let Some(current) = self.current.take() {
                     if *result == StepResult::Done && current.undo {
-                        let Current { step, before, task, .. } = current.clone();
-                        self.done.push(Done { step, before, task, undone: false });
+                        let Current { step, before, .. } = &current;
+                        self.done.push(Done { step: step.clone(), before: before.clone(), undone: false });
                     }
                     self.ended = Some((current.step, result.clone()));
                 }
@@ -359,11 +354,6 @@ impl Machine {
                     current.child = Some(outcome.clone());
                 }
                 self.view.children.retain(|c| c.outcome.is_none());
-            }
-            Event::ObjectChanged { answer, .. } => {
-                if let Some(current) = self.current.as_mut().filter(|c| envelope.step.as_ref() == Some(&c.step)) {
-                    current.task = answer.as_str().map(str::to_owned);
-                }
             }
             Event::StepUndone { undone, .. } => {
                 for done in self.done.iter_mut().filter(|done| done.step == *undone) {
