@@ -1,9 +1,11 @@
 //! A process that owns a store, works on a run, and is killed at a chosen moment.
 //!
 //! `victim HOME PROJECT SERVER (start | hold) [before N | after N]`: the N-th append of the run's own events ends the
-//! process with SIGKILL, just before or just after its commit. Without a moment it works to the end.
+//! process with SIGKILL, just before or just after its commit. Without a moment it works to the end. `VICTIM_FLOW` names
+//! another flow than the usual one, whose commands are allowed.
 
 use atelier_engine::{Moment, Sources, Witness, Workshop};
+use atelier_protocol::event::AskKind;
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::settings::{ProviderKind, ProviderSettings};
 use atelier_tests::world::{follow, goal, options, rests};
@@ -27,7 +29,12 @@ async fn main() {
     let options = options(&PathBuf::from(home), server, Sources::of_the_machine(), witness);
     let workshop = Workshop::open(options).await.expect("the workshop opens");
     let project = workshop.open_project(&PathBuf::from(project)).await.expect("the project opens");
-    let Reply::Run(run) = project.submit(goal(true)).await.expect("the run starts") else { return };
+    let mut op = goal(true);
+    if let (Ok(named), Op::StartRun { flow, approve, .. }) = (std::env::var("VICTIM_FLOW"), &mut op) {
+        *flow = Some(named);
+        approve.push(AskKind::Command);
+    }
+    let Reply::Run(run) = project.submit(op).await.expect("the run starts") else { return };
     println!("run {run}");
     let (view, _) = follow(&project, &run, rests).await;
     if let Ok(Reply::Accepted { commit, .. }) = project.submit(Op::AcceptRun { run }).await {

@@ -10,6 +10,8 @@
 mod answers;
 mod bad_input;
 mod crash;
+mod flows;
+mod flows_killed;
 mod git;
 mod limits;
 mod main_job;
