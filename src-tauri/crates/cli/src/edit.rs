@@ -1,5 +1,7 @@
 //! `atelier edit apply`: applies a model's edits to files, all or none.
 
+mod batch;
+
 use crate::args::EditVerb;
 use crate::out::{End, Finished, Out};
 use atelier_edit::{ChangeSet, Format, apply, parse};
@@ -10,10 +12,15 @@ use std::io::Read;
 use std::path::Path;
 
 pub fn edit(verb: &EditVerb, out: &Out) -> End {
-    let EditVerb::Apply { format, root, file, dry_run } = verb;
-    let format: Format = format.parse().map_err(|e| {
-        Problem::new(Code::BadArgument, format!("{e}."), "Use `--format whole-file` or `--format search-replace`.")
-    })?;
+    let EditVerb::Apply { format, batch, root, file, dry_run } = verb;
+    if *batch {
+        return batch::run(out);
+    }
+    let format: Format = format
+        .as_deref()
+        .unwrap_or_default()
+        .parse()
+        .map_err(|e| Problem::new(Code::BadArgument, format!("{e}."), "Name one of them with `--format`."))?;
     if !root.is_dir() {
         return Err(Problem::new(
             Code::NoFolder,
@@ -41,15 +48,13 @@ pub fn edit(verb: &EditVerb, out: &Out) -> End {
     Ok(Finished::done(json!({"files": changed, "written": !dry_run})))
 }
 
-fn read_edits(file: Option<&Path>) -> Result<String, Problem> {
+fn read_edits(file: Option<&Path>) -> Result<Vec<u8>, Problem> {
     let unreadable = |what: String| Problem::new(Code::BadArgument, what, "Name a file with edits, or pipe them in.");
     match file.filter(|file| *file != Path::new("-")) {
-        Some(file) => {
-            std::fs::read_to_string(file).map_err(|e| unreadable(format!("{} cannot be read: {e}", file.display())))
-        }
+        Some(file) => std::fs::read(file).map_err(|e| unreadable(format!("{} cannot be read: {e}", file.display()))),
         None => {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).map_err(|e| unreadable(format!("Standard input: {e}")))?;
+            let mut text = Vec::new();
+            std::io::stdin().read_to_end(&mut text).map_err(|e| unreadable(format!("Standard input: {e}")))?;
             Ok(text)
         }
     }
@@ -72,6 +77,13 @@ fn write(root: &Path, set: &ChangeSet) -> Result<(), Problem> {
     }
     for (change, staged) in ready {
         staged.put().map_err(|e| failed(&change.path, e.to_string()))?;
+        // A file that is moved keeps its mode.
+        if let Some(from) = &change.moved_from
+            && let Ok(meta) = std::fs::metadata(root.join(from))
+        {
+            let kept = std::fs::set_permissions(root.join(&change.path), meta.permissions());
+            kept.map_err(|e| failed(&change.path, e.to_string()))?;
+        }
     }
     for change in set.files.iter().filter(|change| change.after.is_none()) {
         std::fs::remove_file(root.join(&change.path)).map_err(|e| failed(&change.path, e.to_string()))?;

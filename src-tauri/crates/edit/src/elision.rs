@@ -3,7 +3,8 @@
 //! Only a comment with an ellipsis and one of a few phrases counts, and only where the file did not have it before.
 
 use crate::refusal::shortened;
-use std::collections::HashSet;
+use crate::text::{Level, key, lines};
+use std::collections::{HashMap, HashSet};
 
 const COMMENTS: &[&str] = &["//", "#", "--", "/*", "<!--", ";", "%", "{/*", "\"\"\""];
 
@@ -40,6 +41,41 @@ pub(crate) fn added(before: &[u8], after: &[u8]) -> Option<(u32, String)> {
     }
     let known: HashSet<String> = elided(before).into_iter().map(|(_, line)| line).collect();
     found.into_iter().find(|(_, line)| !known.contains(line))
+}
+
+/// Old lines that one line of nothing but dots may not stand for.
+const MANY: usize = 3;
+
+/// A line of `new` that is nothing but an ellipsis, that `old` does not have, and in whose place several lines of `old`
+/// go: its number in `new`, and the line.
+pub(crate) fn stands_alone(old: &[u8], new: &[u8]) -> Option<(u32, String)> {
+    let is_dots = |line: &[u8]| matches!(key(Level::Bare, line), b"..." | b"\xe2\x80\xa6");
+    let dotted: Vec<usize> = lines(new).enumerate().filter(|(_, line)| is_dots(line)).map(|(at, _)| at).collect();
+    if dotted.is_empty() || lines(old).any(is_dots) {
+        return None;
+    }
+    let mut places: HashMap<&[u8], Vec<usize>> = HashMap::new();
+    let mut count = 0;
+    for (at, line) in lines(old).map(|line| key(Level::Bare, line)).enumerate().filter(|(_, line)| !line.is_empty()) {
+        count = at + 1;
+        places.entry(line).or_default().push(count);
+    }
+    let after: Vec<&[u8]> = lines(new).map(|line| key(Level::Bare, line)).collect();
+    // Between the known lines around the dots, the old text must have many more than the new one.
+    let (start, end) = (vec![0], vec![count + 1]);
+    let known = |line: &&[u8]| places.get(*line);
+    let swallows = |at: &usize| {
+        let above = (0..*at).rev().find_map(|line| Some((line + 1, known(after.get(line)?)?)));
+        let below = (at + 1..after.len()).find_map(|line| Some((line + 1, known(after.get(line)?)?)));
+        let (new_from, above) = above.unwrap_or((0, &start));
+        let (new_to, below) = below.unwrap_or((after.len() + 1, &end));
+        let closest = above.iter().filter_map(|a| Some(below.get(below.partition_point(|b| b <= a))? - a)).min();
+        // The dots are one of the new lines.
+        closest.is_some_and(|apart| apart - 1 >= MANY + (new_to - new_from).saturating_sub(2))
+    };
+    let at = dotted.into_iter().find(swallows)?;
+    let line = after.get(at).copied().unwrap_or_default();
+    Some((u32::try_from(at).unwrap_or(u32::MAX - 1) + 1, String::from_utf8_lossy(line).into_owned()))
 }
 
 fn stands_for_code(line: &str) -> bool {
@@ -85,6 +121,16 @@ mod tests {
         ] {
             assert!(!stands_for_code(line), "{line}");
         }
+    }
+
+    #[test]
+    fn dots_alone_may_not_take_the_place_of_many_lines() {
+        let old = b"a\nb\nc\nd\ne\n";
+        assert_eq!(stands_alone(old, b"a\n...\nx\n"), Some((2, "...".to_owned())));
+        assert_eq!(stands_alone(old, b"a\nb\n...\nx\n"), None, "two lines for two");
+        assert_eq!(stands_alone(old, b"a\n    \xe2\x80\xa6\ne\n"), Some((2, "\u{2026}".to_owned())));
+        assert_eq!(stands_alone(old, b"a\nb\nc\nd\ne\ndef f():\n    ...\n"), None, "a new function of Python's");
+        assert_eq!(stands_alone(b"a\n...\nb\nc\nd\n", b"...\n"), None);
     }
 
     #[test]

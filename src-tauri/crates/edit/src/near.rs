@@ -3,8 +3,7 @@
 //! Lines are aligned as a whole (a left-out or invented line costs something, it does not end the match), by
 //! the letter pairs they share. What is said about the difference is what a model can act on.
 
-use crate::apply::lines_of;
-use crate::place::{Placed, place};
+use crate::place::occurrences;
 use crate::refusal::{Candidate, shortened};
 use similar::{Algorithm, DiffOp};
 
@@ -16,11 +15,16 @@ const ENOUGH: f32 = 0.55;
 const FILE_ONLY: f32 = 0.4;
 
 /// The most similar place, where one is similar at all, and in what it differs, as whole sentences.
-pub(crate) fn nearest(text: &[u8], search: &str, replace: &str) -> (Option<Candidate>, String) {
-    if replace.trim().len() >= 8
-        && let Placed::At { range, .. } = place(text, 0, 0, replace.as_bytes())
+pub(crate) fn nearest(text: &[u8], search: &str, replace: &[u8]) -> (Option<Candidate>, String) {
+    let mut there = occurrences(text, replace, 0);
+    if replace.trim_ascii().len() >= 8
+        && let (Some(at), None) = (there.next(), there.next())
     {
-        let candidate = Candidate::of(text, lines_of(text, &range), 0);
+        let line = |offset: usize| {
+            let breaks = memchr::memchr_iter(b'\n', &text[..offset]).count();
+            u32::try_from(breaks).unwrap_or(u32::MAX - 1) + 1
+        };
+        let candidate = Candidate::of(text, [line(at), line(at + replace.len() - 1)], 0);
         return (
             Some(candidate),
             "the replacement stands there already, so the block may have been applied before.".into(),
@@ -183,7 +187,7 @@ mod tests {
     const FILE: &str = "fn main() {\n\tlet total = 1;\n\tprintln!(\"{total}\");\n}\n\nfn other() {\n    todo\n}\n";
 
     fn near(search: &str) -> (Option<[u32; 2]>, String) {
-        let (place, differs) = nearest(FILE.as_bytes(), search, "");
+        let (place, differs) = nearest(FILE.as_bytes(), search, b"");
         (place.map(|candidate| candidate.lines), differs)
     }
 
@@ -244,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_block_that_was_applied_before_is_recognised() {
-        let (place, differs) = nearest(FILE.as_bytes(), "\tlet sum = 1;\n", "\tlet total = 1;\n");
+        let (place, differs) = nearest(FILE.as_bytes(), "\tlet sum = 1;\n", b"\tlet total = 1;\n");
         insta::assert_debug_snapshot!((place.map(|c| c.lines), differs), @r#"
         (
             Some(
@@ -261,6 +265,6 @@ mod tests {
     #[test]
     fn a_huge_file_names_no_place_instead_of_taking_minutes() {
         let text = "let a = 1;\n".repeat(100_000);
-        assert_eq!(nearest(text.as_bytes(), &"let b = 1;\n".repeat(50), "").0, None);
+        assert_eq!(nearest(text.as_bytes(), &"let b = 1;\n".repeat(50), b"").0, None);
     }
 }

@@ -1,20 +1,34 @@
-//! Reads a model's text as edits.
+//! Reads a model's text as edits, whole or while it arrives.
 //!
 //! Prose around edits is passed over; an edit that is cut off, or of which it is not clear what it says,
 //! refuses the whole text and names the line. Whether it fits the files is another question (`apply`).
+//!
+//! Each format is one function that reads the next edit from the lines there are, or says that it needs more.
+//! Reading whole is feeding everything at once, so that both give the same.
 
 mod blocks;
+mod fence;
+mod json;
+mod patch;
 mod path_line;
+mod reader;
+mod record;
+mod unified;
 mod whole;
 
 use crate::change::Edit;
 use crate::refusal::shortened;
 use atelier_protocol::{Code, Problem};
 pub(crate) use blocks::width_for;
+use fence::Fence;
 pub(crate) use path_line::{is_path_line, on_its_line};
+pub use reader::Reader;
 use std::fmt;
 use std::str::FromStr;
 pub(crate) use whole::fence_for;
+
+/// The longest text of edits that is read, in bytes.
+pub const LARGEST_EDIT: usize = 32 << 20;
 
 /// How a model writes its edits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,30 +37,65 @@ pub enum Format {
     WholeFile,
     /// A path line, then blocks of search text and replacement between markers, as Aider has them.
     SearchReplace,
+    /// A unified diff, as git and diff(1) write it.
+    UnifiedDiff,
+    /// `*** Begin Patch`, as Codex has it: files that are added, deleted, updated, moved.
+    ApplyPatch,
+    /// JSON: `{"edits":[{"path","start","end","text"}]}`, lines by number.
+    LineRange,
+    /// JSON: `{"edits":[{"path","search","replace"}]}`, fit for an answer that is held to a schema.
+    HunkList,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Format; 6] = [
+        Format::WholeFile,
+        Format::SearchReplace,
+        Format::UnifiedDiff,
+        Format::ApplyPatch,
+        Format::LineRange,
+        Format::HunkList,
+    ];
+
+    /// The name it goes by.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::WholeFile => "whole-file",
+            Format::SearchReplace => "search-replace",
+            Format::UnifiedDiff => "unified-diff",
+            Format::ApplyPatch => "apply-patch",
+            Format::LineRange => "line-range",
+            Format::HunkList => "hunk-list",
+        }
+    }
+
+    /// The JSON schema that a server can hold an answer to; `None` for formats that are not JSON.
+    pub fn schema(self) -> Option<serde_json::Value> {
+        record::schema(self)
+    }
 }
 
 /// A name that is not a format's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an edit format: expected `whole-file` or `search-replace`")]
+#[error("`{0}` is not an edit format: expected {names}", names = names())]
 pub struct UnknownFormat(pub String);
+
+fn names() -> String {
+    let names: Vec<String> = Format::ALL.iter().map(|format| format!("`{format}`")).collect();
+    names.join(", ")
+}
 
 impl FromStr for Format {
     type Err = UnknownFormat;
     fn from_str(name: &str) -> Result<Self, UnknownFormat> {
-        match name {
-            "whole-file" => Ok(Format::WholeFile),
-            "search-replace" => Ok(Format::SearchReplace),
-            _ => Err(UnknownFormat(name.to_owned())),
-        }
+        Format::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| UnknownFormat(name.to_owned()))
     }
 }
 
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Format::WholeFile => "whole-file",
-            Format::SearchReplace => "search-replace",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -75,61 +124,106 @@ impl ParseRefusal {
 /// Reads all edits of a model's text, in its order; at least one.
 ///
 /// Several blocks for one file that follow each other become one edit.
-pub fn parse(format: Format, text: &str) -> Result<Vec<Edit>, ParseRefusal> {
-    let text = Lines::of(text);
-    match format {
-        Format::WholeFile => whole::parse(&text),
-        Format::SearchReplace => blocks::parse(&text),
+pub fn parse(format: Format, text: impl AsRef<[u8]>) -> Result<Vec<Edit>, ParseRefusal> {
+    let mut reader = Reader::new(format);
+    let mut edits = reader.feed(text.as_ref());
+    edits.extend(reader.finish()?);
+    Ok(joined(edits))
+}
+
+/// Neighbours that are for one file as one edit.
+fn joined(edits: Vec<Edit>) -> Vec<Edit> {
+    let mut all: Vec<Edit> = Vec::new();
+    for edit in edits {
+        match (all.last_mut(), edit) {
+            (Some(Edit::Replace { path: last, blocks }), Edit::Replace { path, blocks: more }) if *last == path => {
+                blocks.extend(more);
+            }
+            (Some(Edit::Lines { path: last, ranges }), Edit::Lines { path, ranges: more }) if *last == path => {
+                ranges.extend(more);
+            }
+            (_, edit) => all.push(edit),
+        }
+    }
+    all
+}
+
+/// How the reading of one edit ended before there was one.
+enum Stop {
+    /// The text so far does not end it.
+    More,
+    /// It cannot be read.
+    Refused(ParseRefusal),
+}
+
+impl From<ParseRefusal> for Stop {
+    fn from(refusal: ParseRefusal) -> Self {
+        Stop::Refused(refusal)
     }
 }
 
-/// A text by lines, without their ends.
-struct Lines<'a>(Vec<&'a str>);
+/// Edits, or why there are none yet. No edits at all: the text is at its end.
+type Step = Result<Vec<Edit>, Stop>;
 
-impl<'a> Lines<'a> {
-    fn of(text: &'a str) -> Self {
-        Self(text.strip_prefix('\u{feff}').unwrap_or(text).lines().collect())
-    }
+/// A text by lines.
+#[derive(Default)]
+struct Lines {
+    text: Vec<u8>,
+    /// Where each line ends, its line end included.
+    ends: Vec<usize>,
+    /// Nothing will follow.
+    complete: bool,
+}
+
+impl Lines {
     fn len(&self) -> usize {
-        self.0.len()
+        self.ends.len()
     }
-    /// Line `index`, from 0; empty behind the end.
-    fn at(&self, index: usize) -> &'a str {
-        self.0.get(index).copied().unwrap_or_default()
+    /// Line `index`, from 0, with its end; empty behind the end.
+    fn raw(&self, index: usize) -> &[u8] {
+        let start = index.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied());
+        match (start, self.ends.get(index)) {
+            (Some(start), Some(end)) => &self.text[start..*end],
+            _ => &[],
+        }
+    }
+    /// Line `index` without its end; a line that is not UTF-8 is no mark of any format.
+    fn at(&self, index: usize) -> &str {
+        let raw = self.raw(index);
+        let body = raw.strip_suffix(b"\n").map_or(raw, |body| body.strip_suffix(b"\r").unwrap_or(body));
+        std::str::from_utf8(body).unwrap_or("\u{fffd}")
+    }
+    /// Whether line `index` ends with CR LF.
+    fn crlf(&self, index: usize) -> bool {
+        self.raw(index).ends_with(b"\r\n")
+    }
+    /// Line `index` without its line end, and without a CR before it where the text was carried with CR LF.
+    fn content(&self, index: usize, crlf: bool) -> &[u8] {
+        let raw = self.raw(index);
+        match raw.strip_suffix(b"\n") {
+            Some(body) if crlf => body.strip_suffix(b"\r").unwrap_or(body),
+            Some(body) => body,
+            None => raw,
+        }
     }
     /// Lines `from..to`, each ended with LF.
-    fn joined(&self, from: usize, to: usize) -> String {
-        self.0.get(from..to).unwrap_or_default().iter().flat_map(|line| [line, "\n"]).collect()
+    fn joined(&self, from: usize, to: usize, crlf: bool) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for index in from..to.min(self.len()) {
+            bytes.extend_from_slice(self.content(index, crlf));
+            bytes.push(b'\n');
+        }
+        bytes
+    }
+    fn is_blank(&self, index: usize) -> bool {
+        self.raw(index).iter().all(u8::is_ascii_whitespace)
     }
     fn refusal(&self, index: usize, reason: impl Into<String>, hint: &'static str) -> ParseRefusal {
         ParseRefusal {
             line: u32::try_from(index).unwrap_or(u32::MAX - 1) + 1,
             reason: reason.into(),
-            excerpt: shortened(self.at(index)),
+            excerpt: shortened(&String::from_utf8_lossy(self.raw(index)).replace(['\r', '\n'], "")),
             hint,
         }
-    }
-}
-
-/// A line of backticks or tildes around code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Fence<'a> {
-    mark: char,
-    length: usize,
-    /// What follows the marks; only an opening fence has something there.
-    info: &'a str,
-}
-
-impl<'a> Fence<'a> {
-    /// CommonMark 0.31.2 section 4.5: at most three spaces before, no backtick in the info of a backtick fence.
-    fn on(line: &'a str) -> Option<Self> {
-        let body = line.trim_start_matches(' ');
-        if line.len() - body.len() > 3 {
-            return None;
-        }
-        let mark = body.chars().next().filter(|c| matches!(c, '`' | '~'))?;
-        let length = body.chars().take_while(|c| *c == mark).count();
-        let info = body[length..].trim();
-        (length >= 3 && !(mark == '`' && info.contains('`'))).then_some(Self { mark, length, info })
     }
 }

@@ -4,6 +4,7 @@
 //! file system would accept for one. Symbolic links are the reader's and writer's job: nothing is looked up here.
 
 use crate::refusal::Refusal;
+use std::collections::HashMap;
 
 /// The longest path that is taken, in bytes.
 const LONGEST: usize = 1024;
@@ -18,6 +19,84 @@ pub fn clean(path: &str) -> Result<String, Refusal> {
         None => Ok(rest.to_owned()),
         Some(reason) => Err(Refusal::BadPath { path: path.to_owned(), reason }),
     }
+}
+
+/// The paths of one set of edits, as they are used.
+///
+/// A path from another machine's root (`/home/you/project/src/lib.rs`, `C:\\project\\src\\lib.rs`) is the file that it
+/// ends with, where the project has exactly one such; what was cut off is then the root for new files too.
+#[derive(Default)]
+pub(crate) struct Paths {
+    known: HashMap<String, String>,
+    root: Option<String>,
+}
+
+impl Paths {
+    /// The path of a file that may be there.
+    pub(crate) fn resolve(
+        &mut self,
+        path: &str,
+        read: impl Fn(&str) -> Result<Option<Vec<u8>>, Refusal>,
+    ) -> Result<String, Refusal> {
+        if let Some(known) = self.known.get(path) {
+            return Ok(known.clone());
+        }
+        let refused = match clean(path) {
+            Ok(clean) => {
+                self.known.insert(path.to_owned(), clean.clone());
+                return Ok(clean);
+            }
+            Err(refused) => refused,
+        };
+        if let Ok(new) = self.resolve_new(path) {
+            return Ok(new);
+        }
+        let Some(ends) = ends_of(path) else { return Err(refused) };
+        let mut there = Vec::new();
+        for end in ends {
+            if read(&end).is_ok_and(|file| file.is_some()) {
+                there.push(end);
+            }
+        }
+        match there.as_slice() {
+            [] => Err(refused),
+            [one] => {
+                let slashed = path.replace('\\', "/");
+                self.root = slashed.strip_suffix(one.as_str()).filter(|root| !root.is_empty()).map(str::to_owned);
+                self.known.insert(path.to_owned(), one.clone());
+                Ok(one.clone())
+            }
+            _ => Err(Refusal::ManyFiles { path: path.to_owned(), candidates: there }),
+        }
+    }
+
+    /// The path of a file that is to be made.
+    pub(crate) fn resolve_new(&self, path: &str) -> Result<String, Refusal> {
+        let slashed = path.replace('\\', "/");
+        let inside = self.root.as_deref().and_then(|root| slashed.strip_prefix(root));
+        clean(inside.unwrap_or(path))
+    }
+}
+
+/// What a path from some root may be called in the project, the longest first; `None` where it is not such a path or
+/// touches what no edit may.
+fn ends_of(path: &str) -> Option<Vec<String>> {
+    let slashed = path.replace('\\', "/");
+    let drive = slashed.as_bytes().get(1) == Some(&b':') && slashed.as_bytes()[0].is_ascii_alphabetic();
+    let body = if drive { &slashed[2..] } else { slashed.as_str() };
+    if path.len() > LONGEST || path.chars().any(char::is_control) {
+        return None;
+    }
+    let absolute = body.starts_with('/');
+    if !absolute && (drive || !path.contains('\\')) {
+        return None;
+    }
+    let segments: Vec<&str> = body.trim_start_matches('/').split('/').collect();
+    let whole = segments.join("/");
+    fault(&whole).is_none().then(|| {
+        let deepest = if absolute { segments.len() } else { 1 };
+        (0..deepest).map(|from| segments.get(from..).unwrap_or_default().join("/")).collect()
+    })
 }
 
 fn fault(path: &str) -> Option<&'static str> {
@@ -103,5 +182,24 @@ mod tests {
             assert!(matches!(clean(path), Err(Refusal::BadPath { .. })), "{path:?}");
         }
         assert!(clean(&"a".repeat(1025)).is_err());
+    }
+
+    #[test]
+    fn a_path_from_another_root_is_the_one_file_it_ends_with() {
+        let files = ["src/lib.rs", "lib.rs", "a/src/b.rs", "config"];
+        let read = |path: &str| Ok(files.contains(&path).then(Vec::new));
+        let of = |path: &str| Paths::default().resolve(path, read);
+        assert_eq!(of("/home/you/project/a/src/b.rs").unwrap(), "a/src/b.rs");
+        assert_eq!(of("/lib.rs").unwrap(), "lib.rs");
+        assert_eq!(of("C:\\project\\a\\src\\b.rs").unwrap(), "a/src/b.rs");
+        assert_eq!(of("a\\src\\b.rs").unwrap(), "a/src/b.rs");
+        assert!(matches!(of("/x/src/lib.rs"), Err(Refusal::ManyFiles { candidates, .. }) if candidates.len() == 2));
+        for path in ["/x/.git/config", "/x/../config", "/etc/passwd", "x\\config"] {
+            assert!(matches!(of(path), Err(Refusal::BadPath { .. })), "{path}");
+        }
+        let mut paths = Paths::default();
+        assert!(paths.resolve("/p/new.rs", read).is_err());
+        assert_eq!(paths.resolve("/p/a/src/b.rs", read).unwrap(), "a/src/b.rs");
+        assert_eq!(paths.resolve("/p/new.rs", read).unwrap(), "new.rs", "the root is known by now");
     }
 }

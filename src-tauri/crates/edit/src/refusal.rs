@@ -85,6 +85,72 @@ pub enum Refusal {
         /// The line.
         text: String,
     },
+    /// A path from some root ends as several files of the project do.
+    #[error("`{path}` may be one of several files")]
+    ManyFiles {
+        /// As it was asked for.
+        path: String,
+        /// The files.
+        candidates: Vec<String>,
+    },
+    /// The file is not what its author read.
+    #[error("`{path}` has changed since it was read")]
+    Stale {
+        /// The file.
+        path: String,
+    },
+    /// There is a file where another is to be moved.
+    #[error("`{path}` cannot be moved: there is a file `{to}`")]
+    Occupied {
+        /// The file.
+        path: String,
+        /// Where it was to go.
+        to: String,
+    },
+    /// Line numbers that cannot be meant.
+    #[error("range {block} of the edit of `{path}` cannot be applied: {reason}")]
+    BadRange {
+        /// The file.
+        path: String,
+        /// The range, from 1.
+        block: u32,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The text may have been escaped as HTML, or not.
+    #[error("it cannot be told whether the entities (such as `&lt;`) in {} for `{path}` are meant as they are", part(*block))]
+    Entities {
+        /// The file.
+        path: String,
+        /// The block; `None` where it is a whole content.
+        block: Option<u32>,
+    },
+    /// The block is indented otherwise than the file, and the file does not say how its new lines are to be.
+    #[error("block {block} for `{path}` is indented otherwise than lines {}-{}, and it is not clear how its new lines would be", lines[0], lines[1])]
+    Indentation {
+        /// The file.
+        path: String,
+        /// The block.
+        block: u32,
+        /// The place, 1-based and inclusive.
+        lines: [u32; 2],
+    },
+    /// A character that the file's encoding does not have.
+    #[error("`{path}` is not UTF-8, and its encoding has no `{character}`")]
+    Encoding {
+        /// The file.
+        path: String,
+        /// The character.
+        character: char,
+    },
+    /// More than is worked on.
+    #[error("`{path}` cannot be edited: {what}")]
+    TooLarge {
+        /// The file.
+        path: String,
+        /// What is too large.
+        what: &'static str,
+    },
     /// Nothing would change.
     #[error("{}", unchanged(path, *block))]
     NoChange {
@@ -105,11 +171,24 @@ fn unchanged(path: &str, block: Option<u32>) -> String {
     }
 }
 
+fn part(block: Option<u32>) -> String {
+    block.map_or_else(|| "the content".to_owned(), |block| format!("block {block}"))
+}
+
 fn times(total: u32) -> String {
     if total as usize >= COUNTED { format!("at least {total} times") } else { format!("{total} times") }
 }
 
 impl Refusal {
+    /// The places that the refusal names, with the file they are in.
+    pub fn candidates(&self) -> Vec<(&str, &Candidate)> {
+        match self {
+            Refusal::Ambiguous { path, candidates, .. } => candidates.iter().map(|c| (path.as_str(), c)).collect(),
+            Refusal::NotFound { path, nearest, .. } => nearest.iter().map(|c| (path.as_str(), c)).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The refusal as it crosses a door; candidates are in its details.
     pub fn problem(&self) -> Problem {
         let message = sentence(&format!("{self}. Nothing was changed."));
@@ -155,6 +234,41 @@ impl Refusal {
                 message,
                 "Write every line out, or replace only the lines that change.",
             ),
+            Refusal::ManyFiles { candidates, .. } => {
+                Problem::new(Code::EditAmbiguous, message, "Name the file by its path inside the project.")
+                    .with_details(candidates.iter().cloned())
+            }
+            Refusal::Stale { .. } => Problem::new(
+                Code::EditNotFound,
+                message,
+                "Read the file again, then write the edit for what it is now.",
+            ),
+            Refusal::Occupied { .. } => Problem::new(
+                Code::EditUnreadable,
+                message,
+                "Choose another path, or remove that file in the same set first.",
+            ),
+            Refusal::BadRange { .. } => Problem::new(
+                Code::EditUnreadable,
+                message,
+                "Read the file again and number its lines from 1; `end` is `start - 1` to put text before a line.",
+            ),
+            Refusal::Entities { .. } => Problem::new(
+                Code::EditUnreadable,
+                message,
+                "Write `<`, `>` and `&` themselves. If the entities are meant, repeat a line of the file that has one of these characters.",
+            ),
+            Refusal::Indentation { .. } => Problem::new(
+                Code::EditNotFound,
+                message,
+                "Copy the search text from the file exactly, with its tabs and spaces, and indent the replacement in the same way.",
+            ),
+            Refusal::Encoding { .. } => {
+                Problem::new(Code::EditUnreadable, message, "Write it with characters that the file can hold.")
+            }
+            Refusal::TooLarge { .. } => {
+                Problem::new(Code::EditUnreadable, message, "Edit such a file with a command instead.")
+            }
             Refusal::NoChange { block, .. } => Problem::new(
                 Code::NothingChanged,
                 message,

@@ -1,13 +1,14 @@
 //! Writes edits the way a model is asked to, so that prompts show the very format that is read back.
 
-use crate::change::{Block, Edit};
+use crate::change::{Block, Edit, Locator};
 use crate::parse::{Format, fence_for, is_path_line, on_its_line, width_for};
 use std::fmt::Write as _;
 
 /// The edits as text that [`crate::parse()`] reads back as the same edits.
 ///
 /// `None` where the format cannot say them: a removal, bytes that are not UTF-8, text without a final newline or
-/// with CR LF, a path that does not fit a line, two edits in a row for one file.
+/// with CR LF, a path that does not fit a line, two edits in a row for one file. Only whole files and search texts are
+/// written: the other formats have writers of their own (git, diff).
 pub fn render(format: Format, edits: &[Edit]) -> Option<String> {
     let mut text = String::new();
     for (at, edit) in edits.iter().enumerate() {
@@ -17,7 +18,7 @@ pub fn render(format: Format, edits: &[Edit]) -> Option<String> {
         }
         let taken = match format {
             Format::WholeFile => edits.iter().take(at).any(|other| other.path() == path),
-            Format::SearchReplace => at > 0 && edits.get(at - 1).is_some_and(|other| other.path() == path),
+            _ => at > 0 && edits.get(at - 1).is_some_and(|other| other.path() == path),
         };
         if taken {
             return None;
@@ -42,10 +43,9 @@ fn whole(text: &mut String, path: &str, content: &[u8]) -> Option<()> {
 }
 
 fn pair(text: &mut String, path: &str, block: &Block) -> Option<()> {
-    if !is_lines(&block.search)
-        || !is_lines(&block.replace)
-        || (!block.search.is_empty() && block.search.trim().is_empty())
-    {
+    let (search, replace) = (std::str::from_utf8(&block.search).ok()?, std::str::from_utf8(&block.replace).ok()?);
+    let blank = !search.is_empty() && search.trim().is_empty();
+    if !is_lines(search) || !is_lines(replace) || blank || block.locator != Locator::default() {
         return None;
     }
     let width = width_for(block);
@@ -55,9 +55,9 @@ fn pair(text: &mut String, path: &str, block: &Block) -> Option<()> {
         "{}\n{} SEARCH\n{}{}\n{}{} REPLACE\n",
         on_its_line(path),
         marks("<"),
-        block.search,
+        search,
         marks("="),
-        block.replace,
+        replace,
         marks(">")
     )
     .ok()

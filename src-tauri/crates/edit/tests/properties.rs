@@ -7,8 +7,7 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 fn replace_in(file: &[u8], search: &str, replace: &str) -> Result<Vec<u8>, Refusal> {
-    let edit =
-        Edit::Replace { path: "f".into(), blocks: vec![Block { search: search.into(), replace: replace.into() }] };
+    let edit = Edit::Replace { path: "f".into(), blocks: vec![Block::new(search, replace)] };
     let mut set = apply(|_| Ok(Some(file.to_vec())), &[edit])?;
     Ok(set.files.remove(0).after.unwrap())
 }
@@ -26,7 +25,7 @@ fn lines() -> impl Strategy<Value = String> {
 
 fn edit() -> impl Strategy<Value = Edit> {
     let path = prop_oneof![Just("f".to_owned()), Just("g".to_owned()), "[./a-c]{0,5}"];
-    let block = (lines_or_any(), lines_or_any()).prop_map(|(search, replace)| Block { search, replace });
+    let block = (lines_or_any(), lines_or_any()).prop_map(|(search, replace)| Block::new(search, replace));
     prop_oneof![
         (path.clone(), any::<Vec<u8>>()).prop_map(|(path, content)| Edit::Write { path, content }),
         (path.clone(), proptest::collection::vec(block, 0..4))
@@ -54,7 +53,7 @@ const MARKERS: &[&str] =
 const FENCES: &[&str] = &["```", "```rust", "````", "~~~", "a.rs", "`b.rs`:", "  ```", "=======", "<<<<<<< SEARCH"];
 
 fn replaces() -> impl Strategy<Value = Vec<Edit>> {
-    let block = (text(MARKERS), text(MARKERS)).prop_map(|(search, replace)| Block { search, replace });
+    let block = (text(MARKERS), text(MARKERS)).prop_map(|(search, replace)| Block::new(search, replace));
     let blocks = proptest::collection::vec(block, 1..4);
     proptest::collection::vec((path(), blocks), 1..4)
         .prop_map(|edits| edits.into_iter().map(|(path, blocks)| Edit::Replace { path, blocks }).collect())

@@ -16,11 +16,23 @@ fn short(edit: &Edit) -> String {
     match edit {
         Edit::Write { path, content } => format!("write {path} {:?}\n", String::from_utf8_lossy(content)),
         Edit::Replace { path, blocks } => {
-            let blocks: String = blocks.iter().map(|b| format!("  {:?} -> {:?}\n", b.search, b.replace)).collect();
+            let blocks: String =
+                blocks.iter().map(|b| format!("  {:?} -> {:?}\n", text(&b.search), text(&b.replace))).collect();
             format!("replace {path}\n{blocks}")
         }
         Edit::Delete { path } => format!("delete {path}\n"),
+        Edit::Move { path, to } => format!("move {path} to {to}\n"),
+        Edit::Lines { path, ranges } => {
+            let ranges: String =
+                ranges.iter().map(|r| format!("  {}-{} -> {:?}\n", r.start, r.end, text(&r.text))).collect();
+            format!("lines of {path}\n{ranges}")
+        }
+        Edit::Expect { path, .. } => format!("expect {path}\n"),
     }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn blocks(text: &str) -> String {
@@ -33,12 +45,12 @@ fn whole(text: &str) -> String {
 
 #[test]
 fn formats_have_names() {
-    for format in [Format::WholeFile, Format::SearchReplace] {
+    for format in Format::ALL {
         assert_eq!(format.to_string().parse(), Ok(format));
     }
     assert_eq!(
         "diff".parse::<Format>().unwrap_err().to_string(),
-        "`diff` is not an edit format: expected `whole-file` or `search-replace`"
+        "`diff` is not an edit format: expected `whole-file`, `search-replace`, `unified-diff`, `apply-patch`, `line-range`, `hunk-list`"
     );
 }
 
@@ -97,7 +109,7 @@ fn small_slips_in_the_markers_are_tolerated() {
     replace a
       "one\n" -> "1\n"
     "#);
-    insta::assert_snapshot!(blocks("```rust src/a.rs\n<<<<<<< SEARCH>\n\n=======\nx\n>>>>>>> replace"), @r#"
+    insta::assert_snapshot!(blocks("```rust src/a.rs\n<<<<<<< SEARCH>\n\n=======\nx\n>>>>>>> replace\n```"), @r#"
     replace src/a.rs
       "" -> "x\n"
     "#);

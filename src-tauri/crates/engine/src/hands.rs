@@ -230,7 +230,7 @@ fn edit_of(tool: Tool, path: &str, arguments: &Value) -> Result<Edit, String> {
     Ok(match tool {
         Tool::WriteFile => Edit::Write { path, content: text("content")?.into_bytes() },
         Tool::DeleteFile => Edit::Delete { path },
-        _ => Edit::Replace { path, blocks: vec![Block { search: text("search")?, replace: text("replace")? }] },
+        _ => Edit::Replace { path, blocks: vec![Block::new(text("search")?, text("replace")?)] },
     })
 }
 

@@ -1,6 +1,7 @@
 //! Measures, and writes what was measured with the machine and the commit it was measured on.
 
 mod build;
+mod edits;
 mod journal;
 mod memory;
 pub mod record;
@@ -20,6 +21,9 @@ cargo xtask bench NAME [RUNS]
   journal  appends, resuming, opening and projecting a history, beside a bare fsync; RUNS is the events of the large
            store                                                                (default 1000000)
   size     sizes of the release programs
+  edits    real commits replayed through every edit format: exact, refused, wrong; the same under noise
+           `bench edits --repo DIR --commits N` (several folders: this repository and 200 where none is said);
+           --debug takes the debug program; ATELIER_BENCH_SHOW=1 prints each wrong or needlessly refused case
   table    puts the figures of target/bench/*.json into src-tauri/ARCHITECTURE.md
 
 Each writes target/bench/NAME.json: commit, machine, baseline, figures. `window` and `memory` build release programs
@@ -27,7 +31,7 @@ first and use a virtual display where there is none.
 ";
 /// Set on ourselves when we run below a virtual display that we started.
 const INSIDE: &str = "--inside-display";
-pub const FLAGS: &[&str] = &[INSIDE];
+pub const FLAGS: &[&str] = &[INSIDE, "--repo", "--commits", "--debug"];
 
 pub fn main(args: &Args) -> Result<(), Failure> {
     let name = args.words.first().map_or("", String::as_str);
@@ -46,7 +50,10 @@ pub fn main(args: &Args) -> Result<(), Failure> {
             Some(_) => return Err(Failure::Usage("the number of events is from 1000 to 100000000".to_owned())),
         }),
         "size" => size::main(),
+        "edits" => edits::main(args.words.get(1..).unwrap_or_default(), !args.has("--debug")),
         "table" => table::main(),
-        _ => Err(Failure::Usage("say what to measure: window, memory, build, journal or size; or table".to_owned())),
+        _ => Err(Failure::Usage(
+            "say what to measure: window, memory, build, journal, size or edits; or table".to_owned(),
+        )),
     }
 }

@@ -4,13 +4,13 @@
 //! and it is not clear which one ends it, the text is refused: a file cut short would be worse.
 
 use super::path_line::{mentioned, path_on};
-use super::{Fence, Lines, ParseRefusal};
+use super::{Fence, Lines, ParseRefusal, Step, Stop};
 use crate::change::Edit;
 
 /// The longest opening fence that may have been ended by a shorter one in error.
 const SLIP: usize = 5;
 
-const SHAPE: &str =
+pub(super) const SHAPE: &str =
     "Write the path alone on a line, then a fence, the whole content of the file, and the same fence again.";
 const LONGER: &str = "Put the file between fences that are longer than any fence inside it, such as six backticks.";
 const WHOLE_AGAIN: &str = "Write the whole file again, with the fence that ends it.";
@@ -18,50 +18,69 @@ const WHOLE_AGAIN: &str = "Write the whole file again, with the fence that ends 
 /// Languages of blocks that are shown to be run or read, never files.
 const SHOWN: &[&str] = &["sh", "bash", "shell", "console", "zsh", "text", "txt", "output", "diff", "powershell"];
 
-pub(super) fn parse(text: &Lines<'_>) -> Result<Vec<Edit>, ParseRefusal> {
-    let mut edits: Vec<Edit> = Vec::new();
-    let mut prose_from = 0;
-    let mut index = 0;
-    while index < text.len() {
-        let Some(fence) = Fence::on(text.at(index)) else {
-            index += 1;
-            continue;
-        };
-        let above = (prose_from..index).rfind(|above| !text.at(*above).trim().is_empty());
-        let path = above.and_then(|above| path_on(text.at(above)));
-        let close = match path {
-            Some(path) => {
-                let close = close_of_file(text, index, fence, &path)?;
-                if edits.iter().any(|edit| edit.path() == path) {
-                    return Err(text.refusal(
-                        index,
-                        format!("`{path}` is given a second time"),
-                        "Give each file once.",
-                    ));
-                }
-                edits.push(Edit::Write { path, content: text.joined(index + 1, close).into_bytes() });
-                close
-            }
-            None => {
+/// Where reading stands.
+#[derive(Default)]
+pub(super) struct State {
+    /// The next line.
+    pub index: usize,
+    prose_from: usize,
+    /// The files so far: path, content.
+    given: Vec<(String, Vec<u8>)>,
+}
+
+impl State {
+    pub(super) fn step(&mut self, text: &Lines) -> Step {
+        let mut index = self.index;
+        while index < text.len() {
+            let Some(fence) = Fence::on(text.at(index)) else {
+                index += 1;
+                continue;
+            };
+            let above = (self.prose_from..index).rfind(|above| !text.is_blank(*above));
+            let Some(path) = above.and_then(|above| path_on(text.at(above))) else {
                 perhaps_a_file(text, above, fence)?;
-                (index + 1..text.len()).find(|close| closes(text.at(*close), fence)).unwrap_or(text.len())
+                let close = (index + 1..text.len()).find(|close| closes(text.at(*close), fence));
+                if close.is_none() && !text.complete {
+                    return Err(Stop::More);
+                }
+                index = close.unwrap_or(text.len()) + 1;
+                (self.index, self.prose_from) = (index, index);
+                continue;
+            };
+            let close = close_of_file(text, index, fence, &path)?;
+            let content = text.joined(index + 1, close, text.crlf(index));
+            (self.index, self.prose_from) = (close + 1, close + 1);
+            match self.given.iter().find(|(known, _)| *known == path) {
+                // The same file again, to the byte, is meant once.
+                Some((_, known)) if *known == content => {
+                    index = self.index;
+                    continue;
+                }
+                Some(_) => {
+                    return Err(text
+                        .refusal(index, format!("`{path}` is given a second time"), "Give each file once.")
+                        .into());
+                }
+                None => {
+                    self.given.push((path.clone(), content.clone()));
+                    return Ok(vec![Edit::Write { path, content }]);
+                }
             }
-        };
-        index = close + 1;
-        prose_from = index;
+        }
+        if !text.complete {
+            return Err(Stop::More);
+        }
+        self.index = text.len();
+        let last = (self.prose_from..text.len()).rfind(|index| !text.is_blank(*index));
+        if let Some(last) = last.filter(|last| !self.given.is_empty() && path_on(text.at(*last)).is_some()) {
+            return Err(text.refusal(last, "the text ends where another file seems to begin", WHOLE_AGAIN).into());
+        }
+        Ok(Vec::new())
     }
-    if edits.is_empty() {
-        return Err(text.refusal(
-            text.len().saturating_sub(1),
-            "there is no path followed by a fenced block in the text",
-            SHAPE,
-        ));
-    }
-    Ok(edits)
 }
 
 /// Refuses an unnamed block that the sentence above it says is a file.
-fn perhaps_a_file(text: &Lines<'_>, above: Option<usize>, fence: Fence<'_>) -> Result<(), ParseRefusal> {
+fn perhaps_a_file(text: &Lines, above: Option<usize>, fence: Fence<'_>) -> Result<(), ParseRefusal> {
     let Some(above) = above else { return Ok(()) };
     let line = text.at(above).trim();
     if line.ends_with(':') && !SHOWN.contains(&fence.info) && mentioned(line).count() == 1 {
@@ -81,16 +100,38 @@ fn closes(line: &str, fence: Fence<'_>) -> bool {
 }
 
 /// The line that ends the file opened at `open`.
-fn close_of_file(text: &Lines<'_>, open: usize, fence: Fence<'_>, path: &str) -> Result<usize, ParseRefusal> {
-    let next = (open + 1..text.len()).find(|index| opens_file(text, open, fence, *index));
+fn close_of_file(text: &Lines, open: usize, fence: Fence<'_>, path: &str) -> Result<usize, Stop> {
+    let mut inside: Vec<(usize, Fence<'_>)> = Vec::new();
+    let mut next = None;
+    // The first fence that may end the file, and the last line with something on it.
+    let (mut first_close, mut above) = (None, None);
+    for index in open + 1..text.len() {
+        let line = text.at(index);
+        if let Some(other) = Fence::on(line) {
+            // Another file begins: a fence below a path line, behind a fence that may end this one.
+            let below_path = above.filter(|above| path_on(text.at(*above)).is_some());
+            if below_path.zip(first_close).is_some_and(|(above, close)| close < above) {
+                next = Some(index);
+                break;
+            }
+            if other.mark == fence.mark {
+                inside.push((index, other));
+            }
+            if first_close.is_none() && closes(line, fence) {
+                first_close = Some(index);
+            }
+        }
+        if !text.is_blank(index) {
+            above = Some(index);
+        }
+    }
+    if next.is_none() && !text.complete {
+        return Err(Stop::More);
+    }
     let end = next.unwrap_or(text.len());
-    let inside: Vec<(usize, Fence<'_>)> = (open + 1..end)
-        .filter_map(|index| Some((index, Fence::on(text.at(index))?)))
-        .filter(|(_, other)| other.mark == fence.mark)
-        .collect();
     // Nothing follows but the path line of the next file.
     let ends_region = |index: usize| {
-        let filled = (index + 1..end).filter(|line| !text.at(*line).trim().is_empty()).count();
+        let filled = (index + 1..end).filter(|line| !text.is_blank(*line)).take(2).count();
         filled <= usize::from(next.is_some())
     };
     let long: Vec<&(usize, Fence<'_>)> = inside.iter().filter(|(_, other)| other.length >= fence.length).collect();
@@ -102,7 +143,7 @@ fn close_of_file(text: &Lines<'_>, open: usize, fence: Fence<'_>, path: &str) ->
             {
                 Ok(*close)
             }
-            _ => Err(text.refusal(open, "the file that begins here is not ended by a fence", WHOLE_AGAIN)),
+            _ => Err(text.refusal(open, "the file that begins here is not ended by a fence", WHOLE_AGAIN).into()),
         };
     }
     // Of the fences that are long enough, those with a language open one inside, bare ones close.
@@ -120,9 +161,9 @@ fn close_of_file(text: &Lines<'_>, open: usize, fence: Fence<'_>, path: &str) ->
         }
         let unclear = rest.first().map_or(*index, |(after, _)| *after);
         let reason = format!("it is not clear whether the file that begins in line {} ends before this line", open + 1);
-        return Err(text.refusal(unclear, reason, LONGER));
+        return Err(text.refusal(unclear, reason, LONGER).into());
     }
-    Err(text.refusal(open, "the file that begins here is not ended by a fence", WHOLE_AGAIN))
+    Err(text.refusal(open, "the file that begins here is not ended by a fence", WHOLE_AGAIN).into())
 }
 
 /// The length of the fence around `content` that no text inside ends, not even where the text breaks off.
@@ -143,15 +184,4 @@ fn holds_fences(path: &str) -> bool {
             "md" | "mdx" | "markdown" | "mdc" | "rst" | "txt" | "adoc" | "qmd" | "rmd"
         )
     })
-}
-
-/// Whether line `index` opens another file: a fence below a path line, behind a fence that may end the file opened
-/// at `open`.
-fn opens_file(text: &Lines<'_>, open: usize, fence: Fence<'_>, index: usize) -> bool {
-    if Fence::on(text.at(index)).is_none() {
-        return false;
-    }
-    let above = (open + 1..index).rfind(|above| !text.at(*above).trim().is_empty());
-    let Some(above) = above.filter(|above| path_on(text.at(*above)).is_some()) else { return false };
-    (open + 1..above).any(|before| closes(text.at(before), fence))
 }

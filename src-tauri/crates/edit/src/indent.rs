@@ -1,0 +1,176 @@
+//! Indentation that a model wrote otherwise: spaces for tabs, tabs for spaces, or without the depth of the place.
+//!
+//! What is written in the file's stead is taken from the file: a new line gets an indentation that the file uses
+//! for this depth, and where that is not one and the same the edit is refused.
+
+use crate::text::{Level, Text, key, lines, trim_start, unended};
+use std::collections::HashMap;
+
+/// How the indentation of the file follows from that of the search text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Indent {
+    /// The same columns, where a tab is this wide.
+    Columns(usize),
+    /// This text before every line.
+    Deeper(Vec<u8>),
+}
+
+/// Widths of a tab that are tried.
+const WIDTHS: [usize; 4] = [4, 2, 8, 3];
+
+fn space(line: &[u8]) -> &[u8] {
+    let body = unended(line);
+    &body[..body.len() - trim_start(body).len()]
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    key(Level::Bare, line).is_empty()
+}
+
+/// Columns of an indentation, tabs reaching the next multiple of `width`.
+fn columns(space: &[u8], width: usize) -> usize {
+    space.iter().fold(0, |at, byte| if *byte == b'\t' { (at / width + 1) * width } else { at + 1 })
+}
+
+/// How `here` follows from `wanted`; both are alike but for the space around each line. `None` where it does not, and
+/// where the indentations are the same.
+pub(crate) fn relation(wanted: &[&[u8]], here: &[&[u8]], diff: bool) -> Option<Indent> {
+    let pairs: Vec<(&[u8], &[u8])> = wanted
+        .iter()
+        .zip(here)
+        .filter(|(line, _)| !is_blank(line))
+        .map(|(wanted, here)| (space(wanted), space(here)))
+        .collect();
+    if pairs.iter().all(|(wanted, here)| wanted == here) {
+        return None;
+    }
+    let same_columns = |width: &usize| pairs.iter().all(|(a, b)| columns(a, *width) == columns(b, *width));
+    if let Some(width) = WIDTHS.into_iter().find(same_columns) {
+        return Some(Indent::Columns(width));
+    }
+    let (first, deeper) = pairs.first()?;
+    let prefix = deeper.strip_suffix(*first).filter(|prefix| !prefix.is_empty())?;
+    let shifted = pairs.iter().all(|(wanted, here)| here.strip_suffix(*wanted) == Some(prefix));
+    let dedented = pairs.iter().any(|(wanted, _)| wanted.is_empty());
+    // One short line at any depth says too little: `}` fits everywhere.
+    let says_enough = wanted.iter().filter(|line| key(Level::Bare, line).len() > 1).count() >= 2
+        || wanted.iter().any(|line| key(Level::Bare, line).len() >= 16);
+    (shifted && dedented && says_enough && !diff).then(|| Indent::Deeper(prefix.to_vec()))
+}
+
+/// The indentations of a file by their columns; `None` where a file has two for the same.
+pub(crate) struct Depths {
+    width: usize,
+    known: HashMap<usize, Option<Vec<u8>>>,
+    /// Whether some line is indented by tabs, and whether some line has a tab behind its indentation.
+    tabs: bool,
+    inner_tabs: bool,
+    mixed: bool,
+}
+
+impl Depths {
+    pub(crate) fn of(text: &Text, width: usize) -> Self {
+        let mut depths = Self { width, known: HashMap::new(), tabs: false, inner_tabs: false, mixed: false };
+        for index in 0..text.count() {
+            let line = text.line(index);
+            if is_blank(line) {
+                continue;
+            }
+            let space = space(line);
+            depths.tabs |= space.contains(&b'\t');
+            depths.mixed |= space.contains(&b'\t') && space.contains(&b' ');
+            depths.inner_tabs |= memchr::memchr(b'\t', &line[space.len()..]).is_some();
+            depths
+                .known
+                .entry(columns(space, width))
+                .and_modify(|known| {
+                    if known.as_deref() != Some(space) {
+                        *known = None;
+                    }
+                })
+                .or_insert_with(|| Some(space.to_vec()));
+        }
+        depths
+    }
+
+    /// A line with the file's indentation for its depth; `None` where the file does not say which.
+    fn line(&self, line: &[u8]) -> Option<Vec<u8>> {
+        let space = space(line);
+        let rest = &line[space.len()..];
+        let run = vec![b' '; self.width];
+        if self.inner_tabs && memchr::memmem::find(unended(rest), &run).is_some() {
+            return None;
+        }
+        let depth = columns(space, self.width);
+        let indent = match self.known.get(&depth) {
+            Some(known) => known.clone()?,
+            None if !self.tabs => vec![b' '; depth],
+            None if !self.mixed && depth.is_multiple_of(self.width) => vec![b'\t'; depth / self.width],
+            None => return None,
+        };
+        Some([&indent, rest].concat())
+    }
+}
+
+/// `replace` with the indentation that the file has where `relation` holds; `None` where that is not clear.
+pub(crate) fn reindented(text: &Text, relation: &Indent, replace: &[u8]) -> Option<Vec<u8>> {
+    match relation {
+        Indent::Deeper(prefix) => Some(
+            lines(replace)
+                .flat_map(|line| if is_blank(line) { [&[][..], line] } else { [prefix.as_slice(), line] })
+                .flatten()
+                .copied()
+                .collect(),
+        ),
+        Indent::Columns(width) => {
+            let depths = Depths::of(text, *width);
+            let mut bytes = Vec::with_capacity(replace.len());
+            for line in lines(replace) {
+                if is_blank(line) {
+                    bytes.extend_from_slice(line);
+                } else {
+                    bytes.extend(depths.line(line)?);
+                }
+            }
+            Some(bytes)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(wanted: &str, here: &str) -> Option<Indent> {
+        let [a, b] = [wanted, here].map(|text| lines(text.as_bytes()).collect::<Vec<_>>());
+        relation(&a, &b, false)
+    }
+
+    #[test]
+    fn tabs_and_spaces_agree_by_columns() {
+        assert_eq!(of("    a\n        b\n", "\ta\n\t\tb\n"), Some(Indent::Columns(4)));
+        assert_eq!(of("  a\n", "\ta\n"), Some(Indent::Columns(2)));
+        assert_eq!(of("\ta\n", "        a\n"), Some(Indent::Columns(8)));
+        assert_eq!(of("    a\n    b\n", "\ta\n\t\tb\n"), None);
+        assert_eq!(of("a\n", "a\n"), None);
+    }
+
+    #[test]
+    fn a_depth_that_all_lines_lack_must_be_clear() {
+        assert_eq!(of("foo()\n  bar()\n", "    foo()\n      bar()\n"), Some(Indent::Deeper(b"    ".to_vec())));
+        assert_eq!(of("}\n", "    }\n"), None);
+        assert_eq!(of("  foo()\n    bar()\n", "    foo()\n      bar()\n"), None, "not all of it is missing");
+    }
+
+    #[test]
+    fn new_lines_get_the_indentation_the_file_has_for_their_depth() {
+        let again = |file: &str, replace: &str| {
+            let text = Text::new(file.into(), 1);
+            reindented(&text, &Indent::Columns(4), replace.as_bytes()).map(|bytes| String::from_utf8(bytes).unwrap())
+        };
+        assert_eq!(again("\ta\n\t\tb\n", "    x\n\n            y\n").as_deref(), Some("\tx\n\n\t\t\ty\n"));
+        assert_eq!(again("    a\n", "\tx\n").as_deref(), Some("    x\n"));
+        assert_eq!(again("\ta\n    b\n", "    x\n"), None, "the file has both");
+        assert_eq!(again("\ta\t// b\n", "    x    // y\n"), None, "a tab may have stood inside the line");
+    }
+}
