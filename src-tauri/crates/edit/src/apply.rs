@@ -30,7 +30,7 @@ pub fn apply(read: impl Fn(&str) -> Result<Option<Vec<u8>>, String>, edits: &[Ed
     let mut paths = Paths::default();
     let mut of_path: Vec<(String, &Edit)> = Vec::with_capacity(edits.len());
     for edit in edits {
-        of_path.push((paths.resolve(edit.path(), &read)?, edit));
+        of_path.push((paths.resolve(edit.path(), read)?, edit));
     }
     let mut by_path: HashMap<&str, Vec<&Edit>> = HashMap::new();
     for (path, edit) in &of_path {
@@ -39,7 +39,7 @@ pub fn apply(read: impl Fn(&str) -> Result<Option<Vec<u8>>, String>, edits: &[Ed
     let mut gone: HashSet<(&String, Option<&String>)> = HashSet::new();
     let mut files = Files { drafts: Vec::new(), places: HashMap::new() };
     for (path, edit) in &of_path {
-        let at = files.open(path, &read, by_path.get(path.as_str()).map(Vec::as_slice).unwrap_or_default())?;
+        let at = files.open(path, read, by_path.get(path.as_str()).map(Vec::as_slice).unwrap_or_default())?;
         let Some(file) = files.drafts.get_mut(at) else { continue };
         file.touched |= !matches!(edit, Edit::Expect { .. });
         let target = match edit {
@@ -66,7 +66,7 @@ pub fn apply(read: impl Fn(&str) -> Result<Option<Vec<u8>>, String>, edits: &[Ed
             }
             Edit::Move { to, .. } => {
                 let to = paths.resolve_new(to)?;
-                let target = files.open(&to, &read, &[])?;
+                let target = files.open(&to, read, &[])?;
                 if files.drafts.get(target).is_some_and(Draft::is_there) {
                     return Err(Refusal::Occupied { path: path.clone(), to });
                 }

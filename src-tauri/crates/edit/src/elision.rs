@@ -71,7 +71,7 @@ pub(crate) fn stands_alone(old: &[u8], new: &[u8]) -> Option<(u32, String)> {
         let (new_to, below) = below.unwrap_or((after.len() + 1, &end));
         let closest = above.iter().filter_map(|a| Some(below.get(below.partition_point(|b| b <= a))? - a)).min();
         // The dots are one of the new lines.
-        closest.is_some_and(|apart| apart - 1 >= MANY + (new_to - new_from).saturating_sub(2))
+        closest.is_some_and(|apart| apart > MANY + (new_to - new_from).saturating_sub(2))
     };
     let at = dotted.into_iter().find(swallows)?;
     let line = after.get(at).copied().unwrap_or_default();

@@ -73,7 +73,7 @@ impl State {
             let last = text.len().saturating_sub(1);
             return Err(text.refusal(last, "the text ends inside the fence around the last block", WHOLE_AGAIN));
         }
-        let Some(last) = rest().last() else { return Ok(()) };
+        let Some(last) = rest().next_back() else { return Ok(()) };
         let line = text.at(last);
         if Fence::on(line).is_some_and(|fence| !fence.info.is_empty()) {
             return Err(text.refusal(last, "the text ends right after it opened a fence", WHOLE_AGAIN));
