@@ -1,8 +1,11 @@
 //! Real changes out of a git history: each file that a commit changed, before and after, with the hunks between.
 
 use crate::run::Failure;
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::iter::Peekable;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// How many lines of context hunks are taken with.
 pub const CONTEXTS: [usize; 2] = [1, 3];
@@ -65,87 +68,164 @@ fn git(repo: &Path, args: &[&str]) -> Result<Vec<u8>, Failure> {
 /// The changes of the last `commits` commits that are no merges.
 pub fn read(repo: &Path, commits: usize) -> Result<History, Failure> {
     let count = commits.to_string();
-    let ids = git(repo, &["log", "--no-merges", "--min-parents=1", "--format=%H", "-n", &count])?;
+    let mut all: Vec<Vec<Entry>> = Vec::new();
+    for context in CONTEXTS {
+        let context = format!("-U{context}");
+        let log = [
+            "-c",
+            "core.quotePath=false",
+            "log",
+            "--no-merges",
+            "--min-parents=1",
+            "-n",
+            &count,
+            "--format=commit %H",
+            "--raw",
+            "--no-abbrev",
+            "-M",
+            "-p",
+            "--no-color",
+            "--no-ext-diff",
+            "--text",
+            "--full-index",
+            &context,
+        ];
+        all.push(entries(&git(repo, &log)?));
+    }
+    let mut contexts = all.into_iter();
+    let first = contexts.next().unwrap_or_default();
+    let rest: Vec<Vec<Entry>> = contexts.collect();
+    let ids: Vec<&str> = first.iter().flat_map(|entry| [entry.old.as_str(), entry.new.as_str()]).collect();
+    let blobs = blobs(repo, &ids)?;
     let mut history = History { changes: Vec::new(), left_out: 0 };
-    for id in String::from_utf8_lossy(&ids).lines() {
-        let raw = git(repo, &["diff-tree", "-r", "-z", "-M", "--raw", "--no-abbrev", "--no-commit-id", id])?;
-        let raw = String::from_utf8_lossy(&raw).into_owned();
-        let mut fields = raw.split('\0');
-        while let Some(head) = fields.next().filter(|head| !head.is_empty()) {
-            let mut parts = head.trim_start_matches(':').split(' ');
-            let (Some(old_mode), Some(new_mode), Some(old), Some(new), Some(status)) =
-                (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
-            else {
-                break;
-            };
-            let Some(path) = fields.next() else { break };
-            let to = if status.starts_with('R') { fields.next().map(str::to_owned) } else { None };
-            let is_file = |mode: &str| mode.starts_with("100") || mode == "000000";
-            if !is_file(old_mode) || !is_file(new_mode) || old == new && to.is_none() || status.starts_with('T') {
-                continue;
-            }
-            let blob = |id: &str| -> Result<Option<Option<String>>, Failure> {
-                if id.bytes().all(|b| b == b'0') {
-                    return Ok(Some(None));
-                }
-                let bytes = git(repo, &["cat-file", "blob", id])?;
-                let text = (bytes.len() <= LARGEST && !bytes.contains(&0)).then(|| String::from_utf8(bytes).ok());
-                Ok(text.flatten().map(Some))
-            };
-            let (Some(before), Some(after)) = (blob(old)?, blob(new)?) else {
-                history.left_out += 1;
-                continue;
-            };
-            let mut hunks = Vec::new();
-            for context in CONTEXTS {
-                hunks.push(match (&before, &after) {
-                    (Some(_), Some(_)) if old != new => {
-                        let context = format!("-U{context}");
-                        let diff = git(repo, &["diff", "--no-color", "--no-ext-diff", "--text", &context, old, new])?;
-                        parse(&String::from_utf8_lossy(&diff))
-                    }
-                    _ => Vec::new(),
-                });
-            }
-            let id = format!("{}:{path}", id.get(..10).unwrap_or(id));
-            history.changes.push(Change { id, path: path.to_owned(), to, before, after, hunks });
-        }
+    for (at, entry) in first.iter().enumerate() {
+        let blob = |id: &str| match blobs.get(id) {
+            None => Some(None), // no file on this side
+            Some(text) => text.clone().map(Some),
+        };
+        let (Some(before), Some(after)) = (blob(&entry.old), blob(&entry.new)) else {
+            history.left_out += 1;
+            continue;
+        };
+        let others = rest.iter().filter_map(|entries| entries.get(at)).map(|entry| entry.hunks.clone());
+        let hunks = std::iter::once(entry.hunks.clone()).chain(others);
+        let hunks =
+            if before.is_some() && after.is_some() { hunks.collect() } else { vec![Vec::new(); CONTEXTS.len()] };
+        let id = format!("{}:{}", entry.commit.get(..10).unwrap_or_default(), entry.path);
+        history.changes.push(Change { id, path: entry.path.clone(), to: entry.to.clone(), before, after, hunks });
     }
     Ok(history)
 }
 
-/// The hunks of a diff that git made, by their counts.
-fn parse(diff: &str) -> Vec<Hunk> {
-    let mut hunks = Vec::new();
-    let mut lines = diff.split_inclusive('\n').peekable();
+/// A file of a commit, as git's log has it.
+struct Entry {
+    commit: String,
+    old: String,
+    new: String,
+    path: String,
+    to: Option<String>,
+    hunks: Vec<Hunk>,
+}
+
+/// Regular files whose content changed or that were moved, with their hunks.
+fn entries(log: &[u8]) -> Vec<Entry> {
+    let text = String::from_utf8_lossy(log);
+    let mut all: Vec<(bool, Entry)> = Vec::new();
+    let mut commit = String::new();
+    // Where the entries of this commit begin, and how many of them had their diff.
+    let (mut from, mut diffs) = (0, 0);
+    let mut lines = text.split_inclusive('\n').peekable();
     while let Some(line) = lines.next() {
-        let Some((ranges, heading)) = line.strip_prefix("@@ -").and_then(|rest| rest.split_once(" @@")) else {
-            continue;
-        };
-        let Some((old, new)) = ranges.split_once(" +") else { continue };
-        let range = |text: &str| {
-            let (start, count) = text.split_once(',').unwrap_or((text, "1"));
-            (start.parse().unwrap_or(0), count.parse().unwrap_or(0))
-        };
-        let heading = heading.trim_end_matches('\n').strip_prefix(' ').unwrap_or_default().to_owned();
-        let mut hunk = Hunk { old: range(old), new: range(new), heading, lines: Vec::new() };
-        let (mut old, mut new): (usize, usize) = (hunk.old.1, hunk.new.1);
-        while old > 0 || new > 0 || lines.peek().is_some_and(|line| line.starts_with('\\')) {
-            let Some(line) = lines.next() else { break };
-            if line.starts_with('\\') {
-                if let Some(last) = hunk.lines.last_mut() {
-                    last.text.truncate(last.text.trim_end_matches('\n').len());
-                }
-                continue;
-            }
-            let mark = line.chars().next().unwrap_or(' ');
-            old -= usize::from(mark != '+').min(old);
-            new -= usize::from(mark != '-').min(new);
-            hunk.lines.push(Line { mark, text: line.get(1..).unwrap_or_default().to_owned() });
+        if let Some(id) = line.strip_prefix("commit ") {
+            commit = id.trim().to_owned();
+            (from, diffs) = (all.len(), 0);
+        } else if let Some(raw) = line.strip_prefix(':') {
+            let mut fields = raw.trim_end_matches('\n').split('\t');
+            let head: Vec<&str> = fields.next().unwrap_or_default().split(' ').collect();
+            let [old_mode, new_mode, old, new, status] = head.as_slice() else { continue };
+            let path = fields.next().unwrap_or_default().to_owned();
+            let to = fields.next().filter(|_| status.starts_with('R')).map(str::to_owned);
+            let is_file = |mode: &str| mode.starts_with("100") || mode == "000000";
+            let quoted = path.starts_with('"') || to.as_ref().is_some_and(|to| to.starts_with('"'));
+            let kept = is_file(old_mode) && is_file(new_mode) && !quoted && (old != new || to.is_some());
+            let [old, new] = [*old, *new].map(str::to_owned);
+            all.push((kept, Entry { commit: commit.clone(), old, new, path, to, hunks: Vec::new() }));
+        } else if line.starts_with("diff --git ") {
+            diffs += 1;
+        } else if let Some(hunk) = hunk(line, &mut lines)
+            && let Some((_, entry)) = all.get_mut(from + diffs - 1)
+        {
+            entry.hunks.push(hunk);
         }
-        hunks.push(hunk);
     }
-    hunks
+    all.into_iter().filter(|(kept, _)| *kept).map(|(_, entry)| entry).collect()
+}
+
+/// The texts of blobs by their ids; `None` for what is too large or no text.
+fn blobs(repo: &Path, ids: &[&str]) -> Result<HashMap<String, Option<String>>, Failure> {
+    let cannot = |error: std::io::Error| Failure::Environment(format!("git cat-file: {error}"));
+    let mut command = Command::new("git");
+    command.arg("-C").arg(repo).args(["cat-file", "--batch"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().map_err(cannot)?;
+    let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err(Failure::Environment("git cat-file has no pipes".to_owned()));
+    };
+    let mut output = BufReader::new(output);
+    let mut blobs = HashMap::new();
+    std::thread::scope(|scope| -> std::io::Result<()> {
+        scope.spawn(move || {
+            for id in ids {
+                if writeln!(input, "{id}").is_err() {
+                    break;
+                }
+            }
+        });
+        let mut head = String::new();
+        while output.read_line(&mut head)? > 0 {
+            let mut fields = head.trim_end().split(' ');
+            let (id, kind, size) = (fields.next().unwrap_or_default(), fields.next(), fields.next());
+            if kind == Some("blob") {
+                let size: usize = size.and_then(|size| size.parse().ok()).unwrap_or(0);
+                let mut bytes = vec![0; size + 1];
+                output.read_exact(&mut bytes)?;
+                bytes.pop();
+                let text = (size <= LARGEST && !bytes.contains(&0)).then(|| String::from_utf8(bytes).ok());
+                blobs.insert(id.to_owned(), text.flatten());
+            }
+            head.clear();
+        }
+        Ok(())
+    })
+    .map_err(cannot)?;
+    let _ = child.wait();
+    Ok(blobs)
+}
+
+/// The hunk that `header` begins, by its counts.
+fn hunk<'a>(header: &str, lines: &mut Peekable<impl Iterator<Item = &'a str>>) -> Option<Hunk> {
+    let (ranges, heading) = header.strip_prefix("@@ -")?.split_once(" @@")?;
+    let (old, new) = ranges.split_once(" +")?;
+    let range = |text: &str| {
+        let (start, count) = text.split_once(',').unwrap_or((text, "1"));
+        (start.parse().unwrap_or(0), count.parse().unwrap_or(0))
+    };
+    let heading = heading.trim_end_matches('\n').strip_prefix(' ').unwrap_or_default().to_owned();
+    let mut hunk = Hunk { old: range(old), new: range(new), heading, lines: Vec::new() };
+    let (mut old, mut new): (usize, usize) = (hunk.old.1, hunk.new.1);
+    while old > 0 || new > 0 || lines.peek().is_some_and(|line| line.starts_with('\\')) {
+        let Some(line) = lines.next() else { break };
+        if line.starts_with('\\') {
+            if let Some(last) = hunk.lines.last_mut() {
+                last.text.truncate(last.text.trim_end_matches('\n').len());
+            }
+            continue;
+        }
+        let mark = line.chars().next().unwrap_or(' ');
+        old -= usize::from(mark != '+').min(old);
+        new -= usize::from(mark != '-').min(new);
+        hunk.lines.push(Line { mark, text: line.get(1..).unwrap_or_default().to_owned() });
+    }
+    Some(hunk)
 }
 
 /// Whether the text of each hunk stands in the file once, as whole lines, at or behind the end of the hunk before.
@@ -170,11 +250,12 @@ pub fn unambiguous(before: &str, hunks: &[Hunk]) -> bool {
 mod tests {
     use super::*;
 
-    const DIFF: &str = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n a\n--- b\n+++ c\n@@ -5 +5,2 @@ fn x() {\n-e\n\\ No newline at end of file\n+e\n+f\n";
+    const DIFF: &str = "commit c\n\n:100644 100644 o n M\tx\n\ndiff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n a\n--- b\n+++ c\n@@ -5 +5,2 @@ fn x() {\n-e\n\\ No newline at end of file\n+e\n+f\n";
 
     #[test]
     fn hunks_are_read_by_their_counts() {
-        let hunks = parse(DIFF);
+        let entries = entries(DIFF.as_bytes());
+        let hunks = &entries[0].hunks;
         assert_eq!(hunks.len(), 2);
         assert_eq!((hunks[0].side('+'), hunks[0].side('-')), ("a\n-- b\n".to_owned(), "a\n++ c\n".to_owned()));
         assert_eq!((hunks[1].side('+'), hunks[1].side('-')), ("e".to_owned(), "e\nf\n".to_owned()));

@@ -262,7 +262,11 @@ fn counts(case: &mut Case) {
                 let count: usize = count.parse().unwrap_or(1);
                 format!(
                     "{start},{}",
-                    if number % 2 == 0 { count + number % 3 + 1 } else { count.saturating_sub(number % 3).max(1) }
+                    if number.is_multiple_of(2) {
+                        count + number % 3 + 1
+                    } else {
+                        count.saturating_sub(number % 3).max(1)
+                    }
                 )
             })
             .collect();
