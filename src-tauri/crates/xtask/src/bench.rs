@@ -23,7 +23,7 @@ cargo xtask bench NAME [RUNS]
   size     sizes of the release programs
   edits    real commits replayed through every edit format: exact, refused, wrong; the same under noise
            `bench edits --repo DIR --commits N` (several folders: this repository and 200 where none is said);
-           --debug takes the debug program; ATELIER_BENCH_SHOW=1 prints each wrong or needlessly refused case
+           --debug takes the debug program, --built takes it as it is; ATELIER_BENCH_SHOW=1 prints each wrong or needlessly refused case
   table    puts the figures of target/bench/*.json into src-tauri/ARCHITECTURE.md
 
 Each writes target/bench/NAME.json: commit, machine, baseline, figures. `window` and `memory` build release programs
@@ -31,7 +31,7 @@ first and use a virtual display where there is none.
 ";
 /// Set on ourselves when we run below a virtual display that we started.
 const INSIDE: &str = "--inside-display";
-pub const FLAGS: &[&str] = &[INSIDE, "--repo", "--commits", "--debug"];
+pub const FLAGS: &[&str] = &[INSIDE, "--repo", "--commits", "--debug", "--built"];
 
 pub fn main(args: &Args) -> Result<(), Failure> {
     let name = args.words.first().map_or("", String::as_str);
@@ -50,7 +50,7 @@ pub fn main(args: &Args) -> Result<(), Failure> {
             Some(_) => return Err(Failure::Usage("the number of events is from 1000 to 100000000".to_owned())),
         }),
         "size" => size::main(),
-        "edits" => edits::main(args.words.get(1..).unwrap_or_default(), !args.has("--debug")),
+        "edits" => edits::main(args.words.get(1..).unwrap_or_default(), !args.has("--debug"), args.has("--built")),
         "table" => table::main(),
         _ => Err(Failure::Usage(
             "say what to measure: window, memory, build, journal, size or edits; or table".to_owned(),

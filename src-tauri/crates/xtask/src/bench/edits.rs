@@ -77,19 +77,21 @@ struct Sent {
 }
 
 /// `words`: repositories, and the number of commits of each.
-pub fn main(words: &[String], release: bool) -> Result<(), Failure> {
+pub fn main(words: &[String], release: bool, built: bool) -> Result<(), Failure> {
     let commits = words.iter().find_map(|word| word.parse::<usize>().ok()).unwrap_or(200);
     let mut repos: Vec<PathBuf> =
         words.iter().filter(|word| word.parse::<usize>().is_err()).map(PathBuf::from).collect();
     if repos.is_empty() {
         repos.push(workspace::root());
     }
-    let mut build = workspace::cargo();
-    build.args(["build", "--quiet", "--package", "atelier-cli"]);
-    if release {
-        build.arg("--release");
+    if !built {
+        let mut build = workspace::cargo();
+        build.args(["build", "--quiet", "--package", "atelier-cli"]);
+        if release {
+            build.arg("--release");
+        }
+        run::check(&mut build)?;
     }
-    run::check(&mut build)?;
     let program = workspace::program(&workspace::metadata()?, "atelier-cli", release)?;
     let mut figures = Map::new();
     let mut clean: BTreeMap<(String, String), Count> = BTreeMap::new();
