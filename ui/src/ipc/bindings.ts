@@ -2740,7 +2740,15 @@ after: Seq,
 /**
  * At most so many.
  */
-limit: number, } | { "op": "list_topics" } | { "op": "list_dead" } | { "op": "replay_dead", 
+limit: number, } | { "op": "next_letter", 
+/**
+ * The role.
+ */
+to: string, } | { "op": "take_letter", 
+/**
+ * The letter's number.
+ */
+letter: Seq, } | { "op": "list_topics" } | { "op": "list_dead" } | { "op": "replay_dead", 
 /**
  * The consumer.
  */
@@ -2768,7 +2776,7 @@ apply: boolean, } | { "op": "queue_job",
 /**
  * The work.
  */
-job: Job, } | { "op": "list_jobs" } | { "op": "cancel_job", 
+job: Job, } | { "op": "list_jobs" } | { "op": "work_off" } | { "op": "cancel_job", 
 /**
  * Its id.
  */

@@ -88,6 +88,15 @@ pub enum Verb {
     /// List and check the roles.
     #[command(subcommand)]
     Roles(RolesVerb),
+    /// Topics, messages, letters, and messages that were laid aside.
+    #[command(subcommand)]
+    Bus(crate::bus::BusVerb),
+    /// Work that waits in queues.
+    #[command(subcommand)]
+    Jobs(crate::jobs::JobsVerb),
+    /// Durable objects: boards, memories, counters, and kinds of your own.
+    #[command(subcommand)]
+    Objects(crate::objects::ObjectsVerb),
     /// List the model servers and their models.
     Models,
     /// Look at what this machine has and what is missing.

@@ -4,11 +4,14 @@
 
 mod approvals;
 mod args;
+mod bus;
 mod demo;
 mod doctor;
 mod edit;
 mod follow;
+mod jobs;
 mod look;
+mod objects;
 mod out;
 mod roles;
 mod run;
@@ -56,6 +59,9 @@ async fn perform(args: &Args, out: &out::Out) -> out::End {
         Verb::Edit(verb) => edit::edit(verb, out),
         Verb::Stage(stage) => stage::stage(stage, out).await,
         Verb::Roles(verb) => roles::roles(args, verb, out),
+        Verb::Bus(verb) => bus::bus(args, verb, out).await,
+        Verb::Jobs(verb) => jobs::jobs(args, verb, out).await,
+        Verb::Objects(verb) => objects::objects(args, verb, out).await,
         Verb::Models => doctor::models(args, out).await,
         Verb::Doctor => doctor::doctor(args, out).await,
         Verb::Demo(demo) => demo::demo(args, demo, out).await,

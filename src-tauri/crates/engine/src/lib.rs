@@ -7,6 +7,7 @@
 mod accept;
 mod agent;
 mod asking;
+mod bus;
 pub mod checks;
 mod command;
 mod deliver;

@@ -11,13 +11,15 @@ mod refusal;
 mod shape;
 pub mod template;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trim;
 mod words;
 mod work;
 
 pub use cases::play;
+pub(crate) use handler::{RequireWritten as TestWritten, Test};
 pub use refusal::Refusal;
+pub(crate) use words::{Expr, Known as Named};
 pub use work::Tell;
 
 use atelier_journal::{Append, AppendError, Journal};

@@ -1,5 +1,6 @@
 //! The owner of a project's store: performs the ops that doors and guests submit.
 
+use crate::bus::Bus;
 use crate::desk::Desk;
 use crate::machine::Machine;
 use crate::objects::Tell;
@@ -36,6 +37,8 @@ pub(crate) struct ProjectOwner {
     supervisor: Supervisor,
     /// Whether this process stays to look after waiting runs, or goes after one command.
     attends: bool,
+    /// Messages and jobs.
+    bus: Bus,
     /// One accept, discard or resume at a time: what is open when another looks is then left over from a crash, never
     /// at work.
     deciding: Mutex<()>,
@@ -44,7 +47,8 @@ pub(crate) struct ProjectOwner {
 impl ProjectOwner {
     /// Takes over a project: settles what was left open, and marks or resumes what was at work.
     pub(crate) async fn take_over(desk: Arc<Desk>, recovery: Recovery, attends: bool) -> Result<Self, Problem> {
-        let owner = Self { desk, supervisor: Supervisor::default(), attends, deciding: Mutex::default() };
+        let bus = Bus::take_over(&desk, attends).await?;
+        let owner = Self { desk, supervisor: Supervisor::default(), attends, bus, deciding: Mutex::default() };
         for run in owner.desk.journal.runs().await? {
             let view = owner.view(&run).await?;
             if view.state.is_final() {
@@ -87,9 +91,9 @@ impl ProjectOwner {
                 let _alone = self.deciding.lock().await;
                 accept::accept(&self.desk, &run).await
             }
-            Op::DiscardRun { run, anyway: _ } => {
+            Op::DiscardRun { run, anyway } => {
                 let _alone = self.deciding.lock().await;
-                accept::discard(&self.desk, &run).await
+                accept::discard(&self.desk, &run, self.supervisor.is_live(&run), anyway).await
             }
             Op::ListRuns => Ok(Reply::Runs(self.list().await?)),
             Op::ShowRun { run, at: _ } => Ok(Reply::RunView(Box::new(self.view(&run).await?))),
@@ -113,15 +117,18 @@ impl ProjectOwner {
             Op::HashState { .. } | Op::CheckStore | Op::BackUpStore { .. } | Op::PruneStore => {
                 Err(unanswered("the state of the store"))
             }
-            Op::PostMessage { .. }
+            op @ (Op::PostMessage { .. }
             | Op::ReadMessages { .. }
+            | Op::NextLetter { .. }
+            | Op::TakeLetter { .. }
             | Op::ListTopics
             | Op::ListDead
             | Op::ReplayDead { .. }
             | Op::ReplayRange { .. }
             | Op::QueueJob { .. }
             | Op::ListJobs
-            | Op::CancelJob { .. } => Err(unanswered("the bus")),
+            | Op::WorkOff
+            | Op::CancelJob { .. }) => self.bus.perform(op).await,
             Op::TellObject { object, handler, arguments, version } => {
                 let tell = Tell { object, handler, arguments, by: "user".to_owned(), version };
                 Ok(Reply::Object(Box::new(self.desk.objects.tell(tell).await?)))

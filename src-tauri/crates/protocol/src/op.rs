@@ -188,6 +188,16 @@ pub enum Op {
         /// At most so many.
         limit: u32,
     },
+    /// The next letter to a role that was not taken yet. Answered by [`Reply::Messages`] with one or none.
+    NextLetter {
+        /// The role.
+        to: String,
+    },
+    /// Take a letter; the next of the same sender may be taken then. Nothing happens where it was taken before.
+    TakeLetter {
+        /// The letter's number.
+        letter: Seq,
+    },
     /// The topics that are declared, and who listens. Answered by [`Reply::Topics`].
     ListTopics,
     /// Messages that were laid aside. Answered by [`Reply::Dead`].
@@ -218,7 +228,9 @@ pub enum Op {
     },
     /// The jobs, those that are still open first. Answered by [`Reply::Jobs`].
     ListJobs,
-    /// Take a job back.
+    /// Deliver the messages that wait and do the jobs that are due, here and now. Answered by [`Reply::Jobs`].
+    WorkOff,
+    /// Take a job back. Answered by [`Reply::Jobs`].
     CancelJob {
         /// Its id.
         job: String,
@@ -279,6 +291,7 @@ impl Op {
             | Op::HashState { .. }
             | Op::CheckStore
             | Op::ReadMessages { .. }
+            | Op::NextLetter { .. }
             | Op::ListTopics
             | Op::ListDead
             | Op::ListJobs
@@ -300,6 +313,8 @@ impl Op {
             | Op::ReplayRange { .. }
             | Op::QueueJob { .. }
             | Op::CancelJob { .. }
+            | Op::WorkOff
+            | Op::TakeLetter { .. }
             | Op::TellObject { .. }
             | Op::ChangeSettings { .. }
             | Op::RecordEgress { .. } => false,

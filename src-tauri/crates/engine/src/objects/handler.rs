@@ -92,7 +92,7 @@ written! {
         #[serde(default)] is_not: Option<Value>,
         #[serde(default)] at_least: Option<Value>,
         #[serde(default)] at_most: Option<Value>,
-        otherwise: Value,
+        #[serde(default)] otherwise: Value,
     }
     LetWritten { name: String, be: Value, }
     FindWritten { at: String, words: Value, most: usize, into: String, }
@@ -133,6 +133,9 @@ impl Act {
                 Act::Remove { at: Place::read(&w.at)?, of: of.collect::<Result<_, String>>()? }
             }
             Written::Merge(w) => Act::Merge { at: Place::read(&w.at)?, with: Expr::read(&w.with)? },
+            Written::Require(w) if w.otherwise.is_null() => {
+                return Err("`require` does not say what holds `otherwise`".to_owned());
+            }
             Written::Require(w) => Act::Require { test: Test::read(w)?, otherwise: Expr::read(&w.otherwise)? },
             Written::Let(w) => Act::Let { name: w.name.clone(), be: Expr::read(&w.be)? },
             Written::Find(w) => {
@@ -164,13 +167,7 @@ impl Act {
                 of.iter().for_each(|(_, value)| value.names(found));
             }
             Act::Require { test, otherwise } => {
-                match test {
-                    Test::Has(at) | Test::Lacks(at) => at.names(found),
-                    Test::Is(a, b) | Test::IsNot(a, b) | Test::AtLeast(a, b) | Test::AtMost(a, b) => {
-                        a.names(found);
-                        b.names(found);
-                    }
-                }
+                test.names(found);
                 otherwise.names(found);
             }
             Act::Let { be: value, .. } | Act::Answer(value) => value.names(found),
@@ -184,7 +181,8 @@ impl Act {
 }
 
 impl Test {
-    fn read(w: &RequireWritten) -> Result<Test, String> {
+    /// Reads a test.
+    pub fn read(w: &RequireWritten) -> Result<Test, String> {
         let expr = |value: &Option<Value>| value.as_ref().map(Expr::read).transpose();
         let that = expr(&w.that)?;
         let tests = [
@@ -202,7 +200,19 @@ impl Test {
         }
     }
 
-    fn holds(&self, state: &Value, known: &Known) -> bool {
+    /// The first words of the names in it.
+    pub fn names(&self, found: &mut Vec<String>) {
+        match self {
+            Test::Has(at) | Test::Lacks(at) => at.names(found),
+            Test::Is(a, b) | Test::IsNot(a, b) | Test::AtLeast(a, b) | Test::AtMost(a, b) => {
+                a.names(found);
+                b.names(found);
+            }
+        }
+    }
+
+    /// Whether it holds.
+    pub fn holds(&self, state: &Value, known: &Known) -> bool {
         let number = |value: Value| value.as_f64();
         match self {
             Test::Has(at) => find(state, &at.steps(known)).is_some_and(|value| !value.is_null()),

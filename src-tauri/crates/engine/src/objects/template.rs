@@ -235,14 +235,7 @@ pub fn load(project: Option<&Path>) -> Result<BTreeMap<String, Template>, Proble
         let template = read(file, text).map_err(|e| problem(&e))?;
         kinds.insert(template.kind.clone(), template);
     }
-    let folder = project.map(|root| root.join(".atelier/objects"));
-    let mut files: Vec<_> = folder
-        .iter()
-        .flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()))
-        .filter(|path| path.extension().is_some_and(|e| e == "yaml" || e == "yml"))
-        .collect();
-    files.sort();
-    for path in files {
+    for path in project.iter().flat_map(|root| yaml_files(&root.join(".atelier/objects"))) {
         let name = format!(".atelier/objects/{}", path.file_name().unwrap_or_default().to_string_lossy());
         let template = read_file(&name, &path)?;
         if let Some(other) = kinds.get(&template.kind) {
@@ -255,6 +248,15 @@ pub fn load(project: Option<&Path>) -> Result<BTreeMap<String, Template>, Proble
         kinds.insert(template.kind.clone(), template);
     }
     Ok(kinds)
+}
+
+/// The YAML files of a folder, in order of their names; none where it does not exist.
+pub(crate) fn yaml_files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|e| e == "yaml" || e == "yml")).collect();
+    files.sort();
+    files
 }
 
 /// Reads a template file of the user's.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// A clock that stands until it is set.
 #[derive(Default)]
-struct Hands(AtomicU64);
+pub(crate) struct Hands(pub AtomicU64);
 
 impl Clock for Hands {
     fn now_ms(&self) -> u64 {
@@ -24,24 +24,24 @@ impl Clock for Hands {
 }
 
 /// A project's store, opened again and again.
-struct Room {
-    folder: tempfile::TempDir,
-    clock: Arc<Hands>,
+pub(crate) struct Room {
+    pub folder: tempfile::TempDir,
+    pub clock: Arc<Hands>,
 }
 
 impl Room {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap(), clock: Arc::default() }
     }
 
     /// A template of the project.
-    fn template(&self, kind: &str, text: &str) {
+    pub fn template(&self, kind: &str, text: &str) {
         let folder = self.folder.path().join("project/.atelier/objects");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(format!("{kind}.yaml")), text).unwrap();
     }
 
-    async fn open(&self) -> (Owned, Objects) {
+    pub async fn open(&self) -> (Owned, Objects) {
         let config = StoreConfig {
             dir: self.folder.path().join("store"),
             run_dir: self.folder.path().join("run"),
