@@ -7,7 +7,7 @@
 
 use crate::git;
 use crate::limits::{of_the_user, put, settle, short_with};
-use atelier_engine::Project;
+use atelier_engine::{Moment, Project, Workshop};
 use atelier_protocol::RunId;
 use atelier_protocol::error::Code;
 use atelier_protocol::event::{Answer, Ask, AskKind, Effect, Envelope, Event, Outcome, Priority, StepResult};
@@ -15,8 +15,10 @@ use atelier_protocol::ids::Seq;
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::view::{RunState, RunView};
 use atelier_stage::tour;
-use atelier_tests::World;
 use atelier_tests::world::{follow, kind, rests, start};
+use atelier_tests::{World, steady};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 fn of_flow(flow: &str, approve: &[AskKind]) -> Op {
     Op::StartRun {
@@ -315,6 +317,64 @@ fn effects_settled_before_they_count(events: &[Envelope]) -> bool {
         }
     }
     open.is_empty()
+}
+
+/// What stands in the world when an effect is intended, and when it is settled: (effect, then, afterwards).
+#[tokio::test(flavor = "multi_thread")]
+async fn every_effect_is_intended_before_the_world_changes() {
+    let world = World::with_script("short.yaml").await;
+    flow_file(&world, SAGA);
+    let seen: Arc<Mutex<Vec<(String, bool)>>> = Arc::default();
+    let (notes, home, folder) = (seen.clone(), world.home(), world.project());
+    let tree_has = move |path: &str| {
+        let projects = std::fs::read_dir(home.join("data/trees")).into_iter().flatten().flatten();
+        let runs = projects.flat_map(|project| std::fs::read_dir(project.path()).into_iter().flatten().flatten());
+        runs.into_iter().any(|run| run.path().join("tree").join(path).exists())
+    };
+    let has_branch = move || git::refs(&folder).iter().any(|r| r.starts_with("refs/heads/atelier/"));
+    let mut options = world.options(steady::sources(1));
+    let keys: Mutex<BTreeMap<String, Effect>> = Mutex::default();
+    options.witness = Some(Arc::new(move |moment| {
+        let Moment::Before(events) = moment else { return };
+        for event in events {
+            let (when, effect) = match &event.event {
+                Event::EffectIntended { key, effect } => {
+                    keys.lock().unwrap().insert(key.clone(), effect.clone());
+                    ("intended", effect.clone())
+                }
+                Event::EffectSettled { key, .. } => ("settled", keys.lock().unwrap()[key].clone()),
+                _ => continue,
+            };
+            let stands = match &effect {
+                Effect::RunCommand { name, .. } if name == "make" => tree_has("docs/page.md"),
+                Effect::HandOver { .. } | Effect::RemoveBranch { .. } => has_branch(),
+                Effect::RestoreTree { .. } => tree_has("docs/page.md"),
+                _ => continue,
+            };
+            let name = serde_json::to_value(&effect).unwrap()["effect"].as_str().unwrap().to_owned();
+            notes.lock().unwrap().push((format!("{name} {when}"), stands));
+        }
+    }));
+    let workshop = Workshop::open(options).await.unwrap();
+    workshop.initialise(&world.project()).await.unwrap();
+    let project = workshop.open_project(&world.project()).await.unwrap();
+    let run = start(&project, of_flow("own", &[AskKind::Command, AskKind::HandOver])).await;
+    follow(&project, &run, |v| v.state.is_final()).await;
+    workshop.close().await;
+    let seen: Vec<String> = seen.lock().unwrap().iter().map(|(what, stands)| format!("{what}: {stands}")).collect();
+    assert_eq!(
+        seen,
+        [
+            "run_command intended: false",
+            "run_command settled: true",
+            "hand_over intended: false",
+            "hand_over settled: true",
+            "remove_branch intended: true",
+            "remove_branch settled: false",
+            "restore_tree intended: true",
+            "restore_tree settled: false",
+        ]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
