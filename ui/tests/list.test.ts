@@ -59,7 +59,9 @@ it('ten thousand runs are laid out, drawn, narrowed and opened', { timeout: 120_
   const lines = Array.from({ length: 10_000 }, (_, index) =>
     line(`r${index + 1}`, states[index % states.length] ?? 'done', index % 7 === 0 && index > 7 ? `r${index - 6}` : null, `Goal number ${index + 1} of many`),
   );
-  const timed = (what: string, since: number): void => console.log(`10,000 runs: ${what} in ${(performance.now() - since).toFixed(1)} ms`);
+  const timed = (what: string, since: number): void => {
+    process.stdout.write(`10,000 runs: ${what} in ${(performance.now() - since).toFixed(1)} ms\n`);
+  };
   const sorted = newestFirst(lines);
   let since = performance.now();
   const rows = rowsOf(sorted, '');
