@@ -365,3 +365,7 @@ fn failed(error: rusqlite::Error) -> AppendError {
 #[cfg(test)]
 #[path = "writer_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "power_tests.rs"]
+mod power_tests;

@@ -19,24 +19,24 @@ impl Clock for Noon {
 }
 
 /// A writer of the store in `folder`, under a lock that keeps nobody out.
-fn writer(folder: &Path, lock: &str) -> Writer {
+pub(super) fn writer(folder: &Path, lock: &str) -> Writer {
     let lock = Arc::new(StoreLock::take(&folder.join(lock)).unwrap().unwrap());
     let connection = store::open(folder, &StoreId::home()).unwrap();
     Writer::take_over(connection, folder, StoreId::home(), "test", Arc::new(Noon), lock).unwrap()
 }
 
-fn notice(text: &str) -> NewEvent {
+pub(super) fn notice(text: &str) -> NewEvent {
     NewEvent::of_store(Event::Noticed { problem: Problem::new(Code::Io, text, "") })
 }
 
-fn run(number: u8) -> RunId {
+pub(super) fn run(number: u8) -> RunId {
     RunId::new(1, [number; 10])
 }
 
-type Wanted = (Option<(RunId, u64)>, Vec<NewEvent>);
+pub(super) type Wanted = (Option<(RunId, u64)>, Vec<NewEvent>);
 
 /// Commits appends as one group and gives what each was answered.
-fn commit(writer: &mut Writer, appends: Vec<Wanted>) -> Vec<Result<Receipt, AppendError>> {
+pub(super) fn commit(writer: &mut Writer, appends: Vec<Wanted>) -> Vec<Result<Receipt, AppendError>> {
     let room = Arc::new(Semaphore::new(100));
     let mut answers = Vec::new();
     let group = appends
