@@ -80,7 +80,7 @@ fn a_power_loss_takes_nothing_that_was_acknowledged_as_full_and_tears_nothing() 
     // Where appends end, and the last event that must survive.
     let (mut ends, mut safe, mut syncs) = (vec![1], 1, 0);
     let (mut losses, mut lost_something) = (0, 0);
-    for round in 0..120 {
+    for round in 0..60 {
         let full = next(4) == 0;
         let mut events: Vec<_> = (0..1 + next(3)).map(|_| notice(&"x".repeat(next(3_000) as usize))).collect();
         if full {

@@ -24,7 +24,7 @@ const SCHEMA: u32 = 1;
 const CHECKPOINT_PAGES: u32 = 4_000;
 
 /// Events and bytes of payload folded in one transaction.
-const BATCH_EVENTS: usize = 1_024;
+const BATCH_EVENTS: usize = 4_096;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of rows held at the same time; a batch ends early when it holds more.
 const HELD_BYTES: usize = 8 * 1024 * 1024;
@@ -200,31 +200,35 @@ impl ProjectionFile {
         let mut group: Vec<&mut Track> = self.tracks.iter_mut().filter(|track| track.seq == seq).collect();
         let change = self.connection.unchecked_transaction()?;
         let mut held = Held { change: &change, rows: HashMap::new(), bytes: 0 };
-        let mut last = None;
-        for row in rows {
-            let (seq, hash) = (row.seq, row.link(readers.store().as_str()).hash());
-            let event = row.decode(readers.store(), readers.blobs()).map_err(FileError::Journal)?;
+        // Only the hash of the last envelope is kept; a batch that ends early takes it from the event behind.
+        let end_hash = rows.last().map(|row| row.link(readers.store().as_str()).hash());
+        let events = reader::decode(rows, readers.store(), readers.blobs()).map_err(FileError::Journal)?;
+        let mut folded = 0;
+        for event in &events {
             for track in &group {
-                for key in track.projection.keys(&event) {
-                    held.fold(track, key, &event)?;
+                for key in track.projection.keys(event) {
+                    held.fold(track, key, event)?;
                 }
             }
-            last = Some((seq, hash));
+            folded += 1;
             if held.bytes > HELD_BYTES {
                 break;
             }
         }
-        let Some((seq, hash)) = last else { return Ok(()) };
+        let behind = events.get(folded).map(|event| event.prev_hash.clone());
+        let (Some(reached), Some(hash)) = (events[..folded].last().map(|event| event.seq), behind.or(end_hash)) else {
+            return Ok(());
+        };
         held.write()?;
         for track in &group {
             change.prepare_cached("UPDATE projections SET seq = ?2, hash = ?3 WHERE id = ?1")?.execute(params![
                 track.id,
-                number(seq),
+                number(reached),
                 hash.as_str()
             ])?;
         }
         change.commit()?;
-        group.iter_mut().for_each(|track| track.seq = seq);
+        group.iter_mut().for_each(|track| track.seq = reached);
         Ok(())
     }
 }
@@ -239,12 +243,14 @@ struct Held<'a> {
 impl Held<'_> {
     fn fold(&mut self, track: &Track, key: String, event: &atelier_protocol::Envelope) -> rusqlite::Result<()> {
         let place = (track.id, key);
+        let size = |row: &Option<Vec<u8>>| row.as_ref().map_or(0, Vec::len);
         let before = match self.rows.remove(&place) {
-            Some(row) => row,
+            Some(row) => {
+                self.bytes -= size(&row) + place.1.len();
+                row
+            }
             None => get(self.change, track.id, &place.1)?,
         };
-        let size = |row: &Option<Vec<u8>>| row.as_ref().map_or(0, Vec::len);
-        self.bytes = self.bytes.saturating_sub(size(&before));
         let after = track.projection.fold(&place.1, before.as_deref(), event);
         self.bytes += size(&after) + place.1.len();
         self.rows.insert(place, after);

@@ -1,4 +1,4 @@
-//! Reading a store without owning it: one of a newer version, or one to be audited.
+//! Reading a store without owning it: one of a newer version, a damaged one, or one to be audited.
 //!
 //! Nothing is written, locked or brought up to date. What this build cannot read stays visible as an entry that says
 //! why, so that the rest of the history can be read around it.
@@ -37,6 +37,7 @@ pub enum Entry {
 pub struct ReadOnly {
     store: StoreId,
     newer: Option<String>,
+    damaged: Option<String>,
     readers: Arc<Readers>,
 }
 
@@ -45,7 +46,8 @@ pub async fn open_read_only(dir: PathBuf) -> Result<ReadOnly, OpenError> {
     blocking(move || {
         let examined = store::examine(&dir, None)?;
         let readers = Readers::new(store::file(&dir), examined.store.clone(), Blobs::of_store(&dir));
-        Ok(ReadOnly { store: examined.store, newer: examined.newer, readers: Arc::new(readers) })
+        let store::Examined { store, newer, damaged } = examined;
+        Ok(ReadOnly { store, newer, damaged, readers: Arc::new(readers) })
     })
     .await
 }
@@ -59,6 +61,11 @@ impl ReadOnly {
     /// What in it this build does not know, such as ``event `plan_written` version 2``.
     pub fn newer(&self) -> Option<&str> {
         self.newer.as_deref()
+    }
+
+    /// What is wrong with it, where that shows at its end. [`ReadOnly::verify`] looks everywhere.
+    pub fn damaged(&self) -> Option<&str> {
+        self.damaged.as_deref()
     }
 
     /// Entries after `after`, at most `limit`, in order.

@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Rows above which half of them are decoded on a thread of their own.
+const WORTH_A_THREAD: usize = 512;
+
 const COLUMNS: &str = "seq, at_ms, kind, v, run, step, cause, trace, payload, key_id, payload_hash, prev_hash";
 
 /// One row of the event table as it is stored.
@@ -125,6 +128,23 @@ impl Row {
             prev_hash: self.prev_hash,
         })
     }
+}
+
+/// The envelopes of rows, in order; many rows on as many threads as help.
+pub(crate) fn decode(mut rows: Vec<Row>, store: &StoreId, blobs: &Blobs) -> Result<Vec<Envelope>, ReadError> {
+    let one_by_one =
+        |rows: Vec<Row>| rows.into_iter().map(|row| row.decode(store, blobs)).collect::<Result<Vec<_>, _>>();
+    if rows.len() < WORTH_A_THREAD {
+        return one_by_one(rows);
+    }
+    let behind = rows.split_off(rows.len() / 2);
+    let (first, second) = std::thread::scope(|scope| {
+        let second = scope.spawn(|| one_by_one(behind));
+        (one_by_one(rows), second.join())
+    });
+    let mut envelopes = first?;
+    envelopes.extend(second.map_err(|_| ReadError::Failed { reason: "events could not be decoded".into() })??);
+    Ok(envelopes)
 }
 
 fn decode_event(kind: &str, v: u32, payload: &[u8]) -> Option<Event> {
@@ -295,10 +315,8 @@ impl Readers {
         bytes: usize,
     ) -> Result<Vec<Envelope>, ReadError> {
         self.with(move |connection, readers| {
-            rows(connection, run.as_ref(), after, upto, limit, bytes)?
-                .into_iter()
-                .map(|row| row.decode(&readers.store, &readers.blobs))
-                .collect()
+            let rows = rows(connection, run.as_ref(), after, upto, limit, bytes)?;
+            decode(rows, &readers.store, &readers.blobs)
         })
         .await
     }
@@ -311,7 +329,7 @@ impl Readers {
     ) -> Result<Vec<Envelope>, ReadError> {
         self.with(move |connection, readers| {
             let rows = rows_of_kinds(connection, &kinds, after, limit).map_err(failed)?;
-            rows.into_iter().map(|row| row.decode(&readers.store, &readers.blobs)).collect()
+            decode(rows, &readers.store, &readers.blobs)
         })
         .await
     }

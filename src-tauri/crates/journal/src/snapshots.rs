@@ -7,7 +7,7 @@ use atelier_protocol::{Hash, RunId, Seq};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Bytes of one snapshot.
-pub(crate) const LARGEST: usize = 16 * 1024 * 1024;
+pub(crate) const LARGEST: usize = 64 * 1024 * 1024;
 /// Bytes of all snapshots of a store.
 const ALL: i64 = 128 * 1024 * 1024;
 

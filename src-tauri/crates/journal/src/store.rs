@@ -33,10 +33,13 @@ pub(crate) fn open(dir: &Path, store: &StoreId) -> Result<Connection, OpenError>
     if !path.try_exists().map_err(|error| OpenError::io(&path, &error))? {
         create(dir, &path, store)?;
     }
-    examine(dir, Some(store)).and_then(|examined| match examined.newer {
-        Some(what) => Err(OpenError::Newer { path: path.clone(), what }),
-        None => Ok(()),
-    })?;
+    let examined = examine(dir, Some(store))?;
+    if let Some(what) = examined.newer {
+        return Err(OpenError::Newer { path, what });
+    }
+    if let Some(reason) = examined.damaged {
+        return Err(OpenError::Damaged { path, reason });
+    }
     let mut connection = writable(&path).map_err(|error| refused(&path, &error))?;
     let version = schema::version(&connection).map_err(|error| refused(&path, &error))?;
     if version < SCHEMA {
@@ -98,6 +101,8 @@ pub(crate) struct Examined {
     pub store: StoreId,
     /// What in it this build does not know.
     pub newer: Option<String>,
+    /// What is wrong with it; it may be read, as far as that goes, and must not be written.
+    pub damaged: Option<String>,
 }
 
 /// Looks at the file without changing it: whether it is a store, the one asked for, whole, and known to this build.
@@ -123,19 +128,27 @@ pub(crate) fn examine(dir: &Path, wanted: Option<&StoreId>) -> Result<Examined, 
     }
     let schema = schema::version(&connection).map_err(sqlite)?;
     if schema > SCHEMA {
-        return Ok(Examined { store, newer: Some(format!("schema {schema}, this version knows {SCHEMA}")) });
+        let newer = Some(format!("schema {schema}, this version knows {SCHEMA}"));
+        return Ok(Examined { store, newer, damaged: None });
     }
-    if head.found != head.seq {
-        let reason = format!("its last event is {}, {} was recorded as the last", head.found, head.seq);
-        return Err(damaged(&reason));
-    }
-    let last = reader::rows(&connection, None, Seq(head.seq.0.saturating_sub(1)), head.seq, 1, usize::MAX)
-        .map_err(|error| damaged(&error.to_string()))?;
-    if last.first().map_or(genesis(), |row| row.link(store.as_str()).hash()) != head.hash {
-        return Err(damaged(&format!("event {} is not the one it was left with", head.seq)));
+    if let Err(reason) = sound_end(&connection, &head, &store) {
+        return Ok(Examined { store, newer: None, damaged: Some(reason) });
     }
     let newer = unknown_shape(&connection, schema, &store, &Blobs::of_store(dir)).map_err(sqlite)?;
-    Ok(Examined { store, newer })
+    Ok(Examined { store, newer, damaged: None })
+}
+
+/// Whether the last event is the one that the store was left with.
+fn sound_end(connection: &Connection, head: &reader::Head, store: &StoreId) -> Result<(), String> {
+    if head.found != head.seq {
+        return Err(format!("its last event is {}, {} was recorded as the last", head.found, head.seq));
+    }
+    let before = Seq(head.seq.0.saturating_sub(1));
+    let last = reader::rows(connection, None, before, head.seq, 1, usize::MAX).map_err(|error| error.to_string())?;
+    if last.first().map_or(genesis(), |row| row.link(store.as_str()).hash()) != head.hash {
+        return Err(format!("event {} is not the one it was left with", head.seq));
+    }
+    Ok(())
 }
 
 /// The first kind and version of event that this build cannot decode.

@@ -11,9 +11,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Events read at a time.
-const PAGE: usize = 4_096;
-
 async fn fill(owned: &Owned, stories: &mut [Story], events: usize) {
     let mut left = events;
     while left > 0 {
@@ -26,21 +23,13 @@ async fn fill(owned: &Owned, stories: &mut [Story], events: usize) {
     }
 }
 
-async fn resumed(journal: &Journal, run: &RunId, mut view: Option<RunView>) -> RunView {
-    let mut after = view.as_ref().map_or(Seq::ZERO, |view| view.last_seq);
-    loop {
-        let page = journal.read(Some(run), after, PAGE).await.unwrap();
-        for event in &page {
-            match &mut view {
-                None => view = RunView::start(event),
-                Some(view) => view.apply(event),
-            }
-        }
-        if page.len() < PAGE {
-            return view.expect("the run has a start");
-        }
-        after = page.last().map_or(after, |event| event.seq);
-    }
+async fn resumed(journal: &Journal, run: &RunId, view: Option<RunView>) -> RunView {
+    let after = view.as_ref().map_or(Seq::ZERO, |view| view.last_seq);
+    let folded = journal.fold(Some(run), after, view, |view, event| match view {
+        None => *view = RunView::start(event),
+        Some(view) => view.apply(event),
+    });
+    folded.await.unwrap().expect("the run has a start")
 }
 
 /// Resuming one run of `events` events: from its first event, and from a snapshot at 99 % of it.

@@ -138,3 +138,15 @@ async fn a_damaged_store_is_reported_by_open() {
     assert_eq!(problem.code, Code::StoreDamaged);
     assert_eq!(std::fs::read(bench.dir().join("journal.db")).unwrap(), b"not a database");
 }
+
+#[tokio::test]
+async fn a_store_with_a_damaged_end_is_read_as_far_as_it_goes_and_never_written() {
+    let bench = five().await;
+    bench.database().execute("DELETE FROM events WHERE seq = 5", []).unwrap();
+    let Err(error) = bench.try_open().await else { panic!("it was opened") };
+    assert_eq!(Problem::from(error).code, Code::StoreDamaged);
+    let store = open_read_only(bench.dir()).await.unwrap();
+    assert_eq!(store.damaged(), Some("its last event is 4, 5 was recorded as the last"));
+    assert_eq!(store.read(Seq::ZERO, 10).await.unwrap().len(), 4);
+    assert!(matches!(store.verify().await.unwrap(), Chain::Broken { seq: Seq(5), .. }));
+}

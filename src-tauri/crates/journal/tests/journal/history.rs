@@ -1,7 +1,7 @@
 //! Appending and reading: what is acknowledged is there, whole, numbered and chained.
 
 use crate::bench::*;
-use atelier_journal::{AppendError, Chain, Journal};
+use atelier_journal::{AppendError, Chain, Journal, ReadError};
 use atelier_protocol::event::NewEvent;
 use atelier_protocol::{Envelope, Event, RunId, Seq, StepId};
 use proptest::prelude::*;
@@ -87,6 +87,26 @@ async fn a_run_is_read_alone_and_runs_are_listed_as_they_began() {
     assert_eq!(journal.runs().await.unwrap(), [run(2), run(1)]);
     assert_eq!(journal.version(&run(2)).await.unwrap(), 3);
     assert_eq!(journal.version(&run(9)).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_fold_sees_each_event_once_and_in_order() {
+    let bench = Bench::new();
+    let owned = bench.owner().await;
+    let journal = &owned.journal;
+    for _ in 0..20 {
+        let events = (0..500_u16).map(|number| notice_of(&run(if number % 2 == 0 { 1 } else { 2 }), "x"));
+        journal.append(events.collect()).await.unwrap();
+    }
+    let add = |seqs: &mut Vec<u64>, event: &Envelope| seqs.push(event.seq.0);
+    let seqs = journal.fold(None, Seq(3), Vec::new(), add).await.unwrap();
+    assert!(seqs.into_iter().eq(4..=10_001));
+    let seqs = journal.fold(Some(&run(2)), Seq::ZERO, Vec::new(), add).await.unwrap();
+    assert!(seqs.into_iter().eq((3..=10_001).step_by(2)));
+    assert_eq!(journal.fold(Some(&run(3)), Seq::ZERO, Vec::new(), add).await.unwrap(), [0; 0]);
+    bench.database().execute("UPDATE events SET payload = x'00' WHERE seq = 9000", []).unwrap();
+    let damaged = journal.fold(None, Seq::ZERO, Vec::new(), add).await;
+    assert!(matches!(damaged, Err(ReadError::Damaged { seq: Seq(9000), .. })), "{damaged:?}");
 }
 
 #[tokio::test]

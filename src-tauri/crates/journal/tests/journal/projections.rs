@@ -277,7 +277,7 @@ async fn a_snapshot_is_given_back_only_where_it_fits() {
     assert_eq!(get(1, "view", 3).await, None);
     bench.database().execute("UPDATE events SET at_ms = 7 WHERE seq = 300", []).unwrap();
     assert_eq!(get(2, "view", 3).await, None);
-    let huge = projections.put_snapshot(&one, "view", 3, Seq(100), vec![0; 17 << 20]).await;
+    let huge = projections.put_snapshot(&one, "view", 3, Seq(100), vec![0; 65 << 20]).await;
     assert!(matches!(huge, Err(ProjectionError::TooLarge { .. })), "{huge:?}");
 }
 

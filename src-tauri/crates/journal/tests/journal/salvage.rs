@@ -159,7 +159,7 @@ async fn flipped_bits_cost_no_more_than_the_pages_they_are_in() {
         state ^= state << 17;
         (state % below as u64) as usize
     };
-    for round in 0..24 {
+    for round in 0..14 {
         let mut bytes = whole.clone();
         let flips = 1 + next(12);
         for _ in 0..flips {
