@@ -157,8 +157,16 @@ impl Draft {
         }
         for (at, block) in blocks.iter().enumerate() {
             let number = u32::try_from(at + 1).unwrap_or(u32::MAX);
-            // Given twice, it is meant once: were there two places for it, the first would have been refused.
+            // Given twice, it is meant once: were there two places for it, the first would have been refused. Unless
+            // the second is meant for a place that has changed since.
             if !self.applied.insert(block.clone()) {
+                let wanted: Vec<&[u8]> = lines(&block.search).collect();
+                let like = self.now.as_mut().map(|now| (now.much_like(&wanted), now));
+                if let Some((like, now)) = like.filter(|(like, _)| like.len() > 1) {
+                    let place = |at: &usize| lines_of(now, &now.range(*at..*at + wanted.len()));
+                    let candidates = like.iter().map(|at| Candidate::of(now.bytes(), place(at), 1)).collect();
+                    return Err(Refusal::GivenTwice { path: self.path.clone(), block: number, candidates });
+                }
                 continue;
             }
             let read = self.as_meant(number, block)?;

@@ -75,6 +75,18 @@ pub enum Refusal {
         /// The first five places.
         candidates: Vec<Candidate>,
     },
+    /// A block is given twice, and the second may be meant for another place that differs a little.
+    #[error(
+        "block {block} for `{path}` is given a second time, and a place much like its search text is there as well"
+    )]
+    GivenTwice {
+        /// The file.
+        path: String,
+        /// The second of them.
+        block: u32,
+        /// The places.
+        candidates: Vec<Candidate>,
+    },
     /// The new text stands for the old instead of repeating it, which would remove what it stands for.
     #[error("line {line} of the new `{path}` would be `{text}`, which stands for lines that are there now")]
     Elided {
@@ -183,7 +195,9 @@ impl Refusal {
     /// The places that the refusal names, with the file they are in.
     pub fn candidates(&self) -> Vec<(&str, &Candidate)> {
         match self {
-            Refusal::Ambiguous { path, candidates, .. } => candidates.iter().map(|c| (path.as_str(), c)).collect(),
+            Refusal::Ambiguous { path, candidates, .. } | Refusal::GivenTwice { path, candidates, .. } => {
+                candidates.iter().map(|c| (path.as_str(), c)).collect()
+            }
             Refusal::NotFound { path, nearest, .. } => nearest.iter().map(|c| (path.as_str(), c)).collect(),
             _ => Vec::new(),
         }
@@ -227,6 +241,12 @@ impl Refusal {
                 Code::EditAmbiguous,
                 message,
                 "Add neighbouring lines to the search text (and to the replacement) until only one place fits.",
+            )
+            .with_details(candidates.iter().map(Candidate::described)),
+            Refusal::GivenTwice { candidates, .. } => Problem::new(
+                Code::EditAmbiguous,
+                message,
+                "Give each block once; where both places are meant, copy each one's own lines as its search text.",
             )
             .with_details(candidates.iter().map(Candidate::described)),
             Refusal::Elided { .. } => Problem::new(

@@ -190,6 +190,32 @@ impl Text {
     }
 }
 
+impl Text {
+    /// The lines at which at least half of `wanted` stands, at most four.
+    pub(crate) fn much_like(&mut self, wanted: &[&[u8]]) -> Vec<usize> {
+        let keys: Vec<(usize, u64)> = wanted
+            .iter()
+            .enumerate()
+            .filter(|(_, line)| !key(Level::Bare, line).is_empty())
+            .map(|(at, line)| (at, self.hasher.hash_one(key(Level::Trailing, line))))
+            .collect();
+        let index = self.index(Level::Trailing);
+        let mut votes: HashMap<usize, usize> = HashMap::new();
+        for (at, hash) in &keys {
+            for place in index.places.get(hash).into_iter().flatten() {
+                if let Some(start) = (*place as usize).checked_sub(*at) {
+                    *votes.entry(start).or_default() += 1;
+                }
+            }
+        }
+        let mut like: Vec<usize> =
+            votes.into_iter().filter(|(_, votes)| votes * 2 >= keys.len()).map(|(start, _)| start).collect();
+        like.sort_unstable();
+        like.truncate(4);
+        like
+    }
+}
+
 /// How the lines of a text end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct LineEnds {

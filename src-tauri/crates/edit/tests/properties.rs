@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use atelier_edit::{Block, Edit, Format, Refusal, apply, parse, render};
+use atelier_edit::{Block, Edit, Format, Reader, Refusal, apply, parse, render};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -165,11 +165,74 @@ proptest! {
     }
 
     #[test]
-    fn whatever_a_model_writes_reading_it_does_not_panic(text in prop_oneof![any::<String>(), text(MARKERS), text(FENCES)]) {
-        for format in [Format::WholeFile, Format::SearchReplace] {
-            if let Err(refusal) = parse(format, &text) {
-                prop_assert!(refusal.line as usize <= text.lines().count().max(1));
+    fn whatever_a_model_writes_reading_it_neither_panics_nor_depends_on_how_it_is_cut(
+        text in prop_oneof![any::<Vec<u8>>(), text(MARKERS).prop_map(String::into_bytes), text(FENCES).prop_map(String::into_bytes), text(DIFFS).prop_map(String::into_bytes)],
+        size in 1usize..9,
+    ) {
+        for format in Format::ALL {
+            let pieces = |size: usize| {
+                let mut reader = Reader::new(format);
+                let mut edits: Vec<Edit> = text.chunks(size).flat_map(|piece| reader.feed(piece)).collect();
+                edits.extend(reader.finish()?);
+                Ok::<_, atelier_edit::ParseRefusal>(edits)
+            };
+            let whole = pieces(usize::MAX);
+            prop_assert_eq!(&pieces(size), &whole, "{}", format);
+            match whole {
+                Err(refusal) => prop_assert!(refusal.line as usize <= text.split(|b| *b == b'\n').count().max(1)),
+                Ok(edits) => { let _ = apply(|_| Ok(Some(text.clone())), &edits); }
             }
         }
     }
+}
+
+const DIFFS: &[&str] = &[
+    "--- a/f",
+    "+++ b/f",
+    "@@ -1,2 +1,2 @@",
+    "@@ -0,0 +1 @@ x",
+    "@@",
+    "@@@",
+    " a",
+    "-a",
+    "+b",
+    "\\ No newline at end of file",
+    "diff --git a/f b/f",
+    "rename from f",
+    "rename to g",
+    "new file mode 100644",
+    "deleted file mode 100644",
+    "*** Begin Patch",
+    "*** Update File: f",
+    "*** Move to: g",
+    "*** Add File: h",
+    "*** Delete File: f",
+    "*** End of File",
+    "*** End Patch",
+    "{\"edits\":[",
+    "{\"path\":\"f\",\"search\":\"a\",\"replace\":\"b\"},",
+    "{\"path\":\"f\",\"start\":1,\"end\":2,\"text\":\"b\"}",
+    "]}",
+    "\"",
+    "&lt;",
+];
+
+#[test]
+fn thousands_of_hunks_in_a_large_file_take_seconds() {
+    let file: String = (0..100_000)
+        .map(|line| format!("line {line} of a file with so many of them, and all of them are alike\n"))
+        .collect();
+    let hunks = (0..2_000).map(|hunk| {
+        let line = hunk * 50;
+        let at = |line: usize| format!("line {line} of a file with so many of them, and all of them are alike\n");
+        format!("@@ -{},2 +{},2 @@\n {}-{}+changed\n", line + 1, line + 1, at(line), at(line + 1))
+    });
+    let diff = format!("--- a/f\n+++ b/f\n{}", hunks.collect::<String>());
+    assert!(file.len() > 5_000_000);
+    let begun = std::time::Instant::now();
+    let edits = parse(Format::UnifiedDiff, &diff).unwrap();
+    let set = apply(|_| Ok(Some(file.clone().into_bytes())), &edits).unwrap();
+    assert_eq!(set.files[0].applied.len(), 2_000);
+    // Without optimisation and on a machine that does other things; quadratic work takes many minutes.
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
 }

@@ -355,3 +355,16 @@ fn a_removed_text_names_the_line_that_stands_there_now() {
     let set = Project::with("a", "one\ntwo\nthree\n").apply(&[replace("a", &[("two\n", "")])]).unwrap();
     assert_eq!(set.files[0].applied[0].lines, [2, 2]);
 }
+
+#[test]
+fn a_block_given_twice_is_refused_where_the_second_may_be_meant_for_a_place_that_changed() {
+    let block = ("use a;\nold();\nend\n", "use a;\nnew();\nend\n");
+    let project = Project::with("f", "changed use a;\nold();\nend\n\nuse a;\nold();\nend\n");
+    let refused = project.apply(&[replace("f", &[block, block])]).unwrap_err();
+    assert!(
+        matches!(&refused, Refusal::GivenTwice { block: 2, candidates, .. } if candidates.len() == 2),
+        "{refused:?}"
+    );
+    let once = Project::with("f", "use a;\nold();\nend\n");
+    assert_eq!(once.after(&[replace("f", &[block, block])]), "use a;\nnew();\nend\n");
+}

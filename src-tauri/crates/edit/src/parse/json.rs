@@ -5,6 +5,7 @@
 
 use super::record::{self, edits_of};
 use super::{Lines, Step, Stop};
+use crate::refusal::shortened;
 
 /// Objects and lists inside each other.
 const DEEPEST: usize = 32;
@@ -111,7 +112,11 @@ impl State {
     }
 
     fn refuse(&self, text: &Lines, at: usize, reason: &str) -> Stop {
-        text.refusal(line_of(text, at), reason, self.shape()).into()
+        // The line may not be complete yet; what was read of it is the same however the text arrives.
+        let mut refusal = text.refusal(line_of(text, at), reason, self.shape());
+        let read = text.text.get(at..self.at).unwrap_or_default();
+        refusal.excerpt = shortened(String::from_utf8_lossy(read).lines().next().unwrap_or_default());
+        refusal.into()
     }
 }
 

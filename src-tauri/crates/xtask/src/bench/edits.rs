@@ -160,7 +160,7 @@ fn clean_cases(change: &Change) -> Vec<Sent> {
             }
             let Some(edit) = write::edit(format, change, hunks) else { continue };
             let kind = if by_text(format) { format!("{context} lines of context") } else { "clean".to_owned() };
-            let once = !by_text(format) || change.before.as_deref().is_none_or(|before| unambiguous(before, hunks));
+            let once = !by_text(format) || once(change, hunks);
             if let Some(sent) = sent(format, change, &edit.text(), kind, once) {
                 all.push(sent);
             }
@@ -169,15 +169,20 @@ fn clean_cases(change: &Change) -> Vec<Sent> {
     all
 }
 
+fn once(change: &Change, hunks: &[Hunk]) -> bool {
+    change.before.as_deref().is_none_or(|before| unambiguous(before, hunks))
+}
+
 fn noisy_cases(change: &Change, seed: usize) -> Vec<Sent> {
     let mut all = Vec::new();
     let Some(hunks) = change.hunks.last() else { return all };
+    let once = once(change, hunks);
     for format in write::FORMATS {
         let after = noise::AFTER.iter().map(|class| (class, false));
         for (class, first) in
             noise::BEFORE.iter().map(|class| (class, true)).chain(after).filter(|(c, _)| c.fits(format))
         {
-            all.extend(noisy(format, change, hunks, seed, class, first));
+            all.extend(noisy(format, change, hunks, seed, class, first, once || !by_text(format)));
         }
     }
     all
@@ -190,6 +195,7 @@ fn noisy(
     seed: usize,
     class: &Class,
     first: bool,
+    once: bool,
 ) -> Option<Sent> {
     let copy = Change {
         id: format!("{} {format} {}", change.id, class.name),
@@ -199,7 +205,6 @@ fn noisy(
         after: change.after.clone(),
         hunks: Vec::new(),
     };
-    let once = !by_text(format) || change.before.as_deref().is_none_or(|before| unambiguous(before, hunks));
     let mut case = Case { format, change: copy, hunks: hunks.to_vec(), text: String::new(), seed, skip: false };
     // Written before the file is changed under it, where the edit must not show it.
     if first {

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 pub const CONTEXTS: [usize; 2] = [1, 3];
 
 /// Larger files are left out.
-const LARGEST: usize = 1 << 20;
+const LARGEST: usize = 128 << 10;
 
 /// One file of one commit.
 pub struct Change {
