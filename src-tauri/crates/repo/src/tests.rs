@@ -7,6 +7,7 @@ mod exporting;
 mod forking;
 mod handing_over;
 mod opening;
+mod past;
 mod reading;
 mod reviewing;
 mod trees;
