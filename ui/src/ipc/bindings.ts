@@ -2188,7 +2188,11 @@ export type Side = "context" | "added" | "removed";
 
 export type Hit = { 
 /**
- * Path in the project.
+ * What it is cut from.
+ */
+kind: HitKind, 
+/**
+ * Path in the project; of a commit its id.
  */
 path: string, 
 /**
@@ -2204,9 +2208,31 @@ score: number,
  */
 snippet: string, 
 /**
- * Hash of the whole file that the index read.
+ * Hash of the whole file, or message, that the lines were cut from.
  */
-hash: Hash, };
+hash: Hash, 
+/**
+ * The innermost definition that holds the lines, or the first in them, where the index knows it.
+ */
+symbol: string | null, };
+
+export type HitKind = "code" | "doc" | "commit";
+
+export type Found = { 
+/**
+ * Best first.
+ */
+hits: Array<Hit>, 
+/**
+ * Files that were changed after they were indexed and were read for this answer.
+ */
+scanned: number, 
+/**
+ * What the answer had to do without, because it is not in the index yet.
+ */
+missing: Array<IndexPart>, };
+
+export type IndexPart = "symbols" | "history";
 
 export type IndexView = { 
 /**
@@ -2228,7 +2254,23 @@ skipped: Array<[string, string]>,
 /**
  * How long the last refresh took, in milliseconds.
  */
-ms: number, };
+ms: number, 
+/**
+ * Changed files that are not in the index yet; a search reads them.
+ */
+pending: number, 
+/**
+ * Earlier commits that are known.
+ */
+commits: number, 
+/**
+ * The commit up to which the history is known.
+ */
+head: string | null, 
+/**
+ * Parts that are not complete yet.
+ */
+missing: Array<IndexPart>, };
 
 export type ProjectView = { 
 /**
@@ -2676,7 +2718,7 @@ run: RunId, } | { "op": "read_blob",
 /**
  * Its hash.
  */
-hash: Hash, } | { "op": "refresh_index" } | { "op": "search", 
+hash: Hash, } | { "op": "refresh_index" } | { "op": "show_index" } | { "op": "search", 
 /**
  * The words.
  */
@@ -2684,7 +2726,19 @@ query: string,
 /**
  * At most so many hits.
  */
-limit: number, } | { "op": "export", 
+limit: number, } | { "op": "search_all", 
+/**
+ * The words of each; at most 1,000.
+ */
+queries: Array<string>, 
+/**
+ * At most so many hits for each.
+ */
+limit: number, 
+/**
+ * What hits may be cut from; empty means files.
+ */
+kinds: Array<HitKind>, } | { "op": "export", 
 /**
  * The run whose result is meant; `None` is the project's HEAD.
  */
@@ -2822,7 +2876,7 @@ allowed: boolean,
  */
 bytes_out: number, };
 
-export type Reply = { "reply": "done" } | { "reply": "run", "value": RunId } | { "reply": "runs", "value": Array<RunSummary> } | { "reply": "run_view", "value": RunView } | { "reply": "events", "value": Array<Envelope> } | { "reply": "approvals", "value": Array<ApprovalView> } | { "reply": "diff", "value": DiffView } | { "reply": "blob", "value": string } | { "reply": "index", "value": IndexView } | { "reply": "hits", "value": Array<Hit> } | { "reply": "exported", "value": { 
+export type Reply = { "reply": "done" } | { "reply": "run", "value": RunId } | { "reply": "runs", "value": Array<RunSummary> } | { "reply": "run_view", "value": RunView } | { "reply": "events", "value": Array<Envelope> } | { "reply": "approvals", "value": Array<ApprovalView> } | { "reply": "diff", "value": DiffView } | { "reply": "blob", "value": string } | { "reply": "index", "value": IndexView } | { "reply": "hits", "value": Array<Hit> } | { "reply": "found", "value": Array<Found> } | { "reply": "exported", "value": { 
 /**
  * Its path.
  */

@@ -97,8 +97,17 @@ export function play(recording: Recording, options: PlayOptions): Port {
         return { reply: 'done' };
       case 'search':
         return { reply: 'hits', value: searchDiff(recording, op.query) };
+      case 'search_all':
+        return {
+          reply: 'found',
+          value: op.queries.map((query) => ({ hits: searchDiff(recording, query), scanned: 0, missing: [] })),
+        };
       case 'refresh_index':
-        return { reply: 'index', value: { files: recording.diff.files.length, updated: 0, removed: 0, skipped: [], ms: 4 } };
+      case 'show_index': {
+        const files = recording.diff.files.length;
+        const nothing = { updated: 0, removed: 0, skipped: [], pending: 0, commits: 0, head: null, missing: [] };
+        return { reply: 'index', value: { ...nothing, files, ms: 4 } };
+      }
       case 'list_runs':
         return { reply: 'runs', value: runsAt(player).map(summaryOf) };
       case 'show_run': {
@@ -192,11 +201,13 @@ function searchDiff(recording: Recording, query: string): Extract<Reply, { reply
     file.hunks
       .filter((hunk) => hunk.lines.some((line) => words.every((word) => line.text.toLowerCase().includes(word))))
       .map((hunk) => ({
+        kind: 'code' as const,
         path: file.change.path,
         lines: [hunk.new_start, hunk.new_start + hunk.lines.length - 1] as [number, number],
         score: 1,
         snippet: hunk.lines.filter((line) => line.side !== 'removed').map((line) => line.text).join('\n'),
         hash: '',
+        symbol: null,
       })),
   );
 }

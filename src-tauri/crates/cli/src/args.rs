@@ -3,6 +3,7 @@
 use atelier_protocol::event::{AskKind, Priority};
 use atelier_protocol::op::ExportFormat;
 use atelier_protocol::settings::{ModelChoice, ProviderKind, ProviderSettings};
+use atelier_protocol::view::HitKind;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -71,15 +72,13 @@ pub enum Verb {
         id: Option<String>,
     },
     /// Bring the project's search index up to date.
-    Index,
-    /// Search the project.
-    Search {
-        /// Words or identifiers.
-        query: String,
-        /// At most so many hits.
-        #[arg(short = 'k', long = "limit", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
-        limit: u32,
+    Index {
+        /// Only say what is in it.
+        #[arg(long)]
+        status: bool,
     },
+    /// Search the project: its files, or what earlier commits say.
+    Search(SearchArgs),
     /// Apply a model's edits to files.
     #[command(subcommand)]
     Edit(EditVerb),
@@ -145,6 +144,44 @@ pub struct RunArgs {
     /// Do not wait: print the run's id and leave it to the window or command that owns the project.
     #[arg(long)]
     pub detach: bool,
+}
+
+#[derive(clap::Args, Debug)]
+pub struct SearchArgs {
+    /// Words or identifiers; words in quotes must follow each other.
+    #[arg(required_unless_present = "batch", conflicts_with = "batch")]
+    pub query: Option<String>,
+    /// At most so many hits.
+    #[arg(short = 'k', long = "limit", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub limit: u32,
+    /// What hits may be cut from; may be given more than once. Without it: files.
+    #[arg(long = "kind", value_name = "KIND")]
+    pub kinds: Vec<Cut>,
+    /// Answer many questions: reads lines `{"id":ANY,"query":TEXT}` and prints for each a line
+    /// `{"id","hits":[{"path","lines","score","hash"}]}`, in the same order.
+    #[arg(long)]
+    pub batch: bool,
+}
+
+/// What a hit is cut from.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// Files of code, settings and data.
+    Code,
+    /// Texts for people.
+    Doc,
+    /// Messages of earlier commits.
+    Commit,
+}
+
+impl From<Cut> for HitKind {
+    fn from(cut: Cut) -> Self {
+        match cut {
+            Cut::Code => HitKind::Code,
+            Cut::Doc => HitKind::Doc,
+            Cut::Commit => HitKind::Commit,
+        }
+    }
 }
 
 #[derive(Subcommand, Debug)]

@@ -8,9 +8,10 @@ mod bus;
 mod demo;
 mod doctor;
 mod edit;
+mod export;
+mod find;
 mod follow;
 mod jobs;
-mod look;
 mod objects;
 mod out;
 mod roles;
@@ -54,8 +55,8 @@ async fn perform(args: &Args, out: &out::Out) -> out::End {
         Verb::Runs(verb) => runs::runs(args, verb, out).await,
         Verb::Approvals(verb) => approvals::approvals(args, verb, out).await,
         Verb::Answer { text, id } => approvals::in_words(args, id.as_deref(), text, out).await,
-        Verb::Index => look::index(args, out).await,
-        Verb::Search { query, limit } => look::search(args, query, *limit, out).await,
+        Verb::Index { status } => find::index(args, *status, out).await,
+        Verb::Search(search) => find::search(args, search, out).await,
         Verb::Edit(verb) => edit::edit(verb, out),
         Verb::Stage(stage) => stage::stage(stage, out).await,
         Verb::Roles(verb) => roles::roles(args, verb, out),
@@ -65,6 +66,6 @@ async fn perform(args: &Args, out: &out::Out) -> out::End {
         Verb::Models => doctor::models(args, out).await,
         Verb::Doctor => doctor::doctor(args, out).await,
         Verb::Demo(demo) => demo::demo(args, demo, out).await,
-        Verb::Export { run, format, out: to } => look::export(args, run.as_deref(), *format, to, out).await,
+        Verb::Export { run, format, out: to } => export::export(args, run.as_deref(), *format, to, out).await,
     }
 }

@@ -61,6 +61,11 @@ impl Out {
         }
     }
 
+    /// A line that is for programs whether or not `--json` was given.
+    pub fn data(&self, line: &Value) {
+        let _ = writeln!(std::io::stdout(), "{line}");
+    }
+
     /// Prints the end and gives the exit code.
     pub fn end(&self, end: End) -> ExitCode {
         match end {

@@ -21,6 +21,8 @@ use tokio::sync::Mutex;
 
 /// Events that one answer holds at most.
 const MOST_EVENTS: u32 = 10_000;
+/// Questions to the index that one request may hold.
+const MOST_QUERIES: usize = 1_000;
 
 /// What happens to runs that a former owner left at work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +107,19 @@ impl ProjectOwner {
             Op::ShowDiff { run } => Ok(Reply::Diff(accept::diff(&self.desk, &run).await?)),
             Op::ReadBlob { hash } => self.blob(&hash).await,
             Op::RefreshIndex => Ok(Reply::Index(self.desk.refresh_index().await?)),
+            Op::ShowIndex => Ok(Reply::Index(self.desk.index_state().await?)),
             Op::Search { query, limit } => self.search(&query, limit).await,
+            Op::SearchAll { queries, limit, kinds } => {
+                if queries.len() > MOST_QUERIES {
+                    return Err(Problem::new(
+                        Code::BadArgument,
+                        format!("{} questions at once are too many.", queries.len()),
+                        format!("Ask at most {MOST_QUERIES} at a time."),
+                    ));
+                }
+                self.desk.refresh_index().await?;
+                Ok(Reply::Found(self.desk.find(queries, limit, kinds).await?))
+            }
             Op::Export { run, format, to } => accept::export(&self.desk, run.as_ref(), format, &to).await,
             Op::ShowProject => Ok(Reply::Project(self.project().await?)),
             Op::ShowSettings => Ok(Reply::Settings((self.desk.settings)())),

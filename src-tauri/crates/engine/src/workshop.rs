@@ -239,6 +239,7 @@ impl Workshop {
                     http: shared.http.clone(),
                     settings: Arc::new(move || reader.settings_of(&folder)),
                     index: Mutex::new(None),
+                    completing: Arc::default(),
                     witness: shared.options.witness.clone(),
                     processes: Processes::default(),
                 });

@@ -29,7 +29,7 @@ pub fn typescript() -> String {
         event::Message, event::Priority, event::Job, event::JobEnd, event::Vote, event::BarrierVerdict, event::Lifecycle,
         view::RunState, view::Disposition, view::RunView, view::StepView, view::Item, view::TurnState,
         view::ApprovalView, view::RunSummary, view::DiffView, view::FileDiff, view::Hunk, view::DiffLine, view::Side,
-        view::Hit, view::IndexView, view::ProjectView, view::RoleView, view::DeclaredCheck, view::FlowView, view::ProviderView,
+        view::Hit, view::HitKind, view::Found, view::IndexPart, view::IndexView, view::ProjectView, view::RoleView, view::DeclaredCheck, view::FlowView, view::ProviderView,
         view::ModelView, view::KnownProject, view::ChildView, view::Stall, view::StateView, view::ProjectionView,
         view::StoreCheck, view::MessageView, view::TopicView, view::DeadView, view::ReplayView, view::JobState, view::JobView,
         view::ObjectView,

@@ -8,8 +8,8 @@ use crate::hash::Hash;
 use crate::ids::{ApprovalId, RunId, Seq};
 use crate::settings::{ModelChoice, Settings};
 use crate::view::{
-    ApprovalView, DeadView, DiffView, Hit, IndexView, JobView, KnownProject, MessageView, ObjectView, ProjectView,
-    ProviderView, ReplayView, RunSummary, RunView, StateView, StoreCheck, TopicView,
+    ApprovalView, DeadView, DiffView, Found, Hit, HitKind, IndexView, JobView, KnownProject, MessageView, ObjectView,
+    ProjectView, ProviderView, ReplayView, RunSummary, RunView, StateView, StoreCheck, TopicView,
 };
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -117,12 +117,24 @@ pub enum Op {
     },
     /// Bring the search index up to date. Answered by [`Reply::Index`].
     RefreshIndex,
-    /// Search the project.
+    /// What is in the search index; nothing is brought up to date. Answered by [`Reply::Index`].
+    ShowIndex,
+    /// Search the project. Answered by [`Reply::Hits`].
     Search {
         /// The words.
         query: String,
         /// At most so many hits.
         limit: u32,
+    },
+    /// Search the project for several things in one state of its files. Answered by [`Reply::Found`], in the same order.
+    SearchAll {
+        /// The words of each; at most 1,000.
+        queries: Vec<String>,
+        /// At most so many hits for each.
+        limit: u32,
+        /// What hits may be cut from; empty means files.
+        #[serde(default)]
+        kinds: Vec<HitKind>,
     },
     /// Write the project, or a run's result, to a file.
     Export {
@@ -283,7 +295,9 @@ impl Op {
             | Op::ShowDiff { .. }
             | Op::ReadBlob { .. }
             | Op::RefreshIndex
+            | Op::ShowIndex
             | Op::Search { .. }
+            | Op::SearchAll { .. }
             | Op::ListModels
             | Op::ShowProject
             | Op::ShowSettings
@@ -346,6 +360,8 @@ pub enum Reply {
     Index(IndexView),
     /// Search hits, best first.
     Hits(Vec<Hit>),
+    /// Answers to searches.
+    Found(Vec<Found>),
     /// The file that was written.
     Exported {
         /// Its path.

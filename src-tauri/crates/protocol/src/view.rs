@@ -466,10 +466,24 @@ pub enum Side {
     Removed,
 }
 
+/// What a hit is cut from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum HitKind {
+    /// A file of code, settings or data.
+    Code,
+    /// A text for people.
+    Doc,
+    /// The message of an earlier commit.
+    Commit,
+}
+
 /// A search hit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct Hit {
-    /// Path in the project.
+    /// What it is cut from.
+    pub kind: HitKind,
+    /// Path in the project; of a commit its id.
     pub path: String,
     /// First and last line, 1-based and inclusive.
     pub lines: [u32; 2],
@@ -477,8 +491,32 @@ pub struct Hit {
     pub score: f32,
     /// The lines' text.
     pub snippet: String,
-    /// Hash of the whole file that the index read.
+    /// Hash of the whole file, or message, that the lines were cut from.
     pub hash: Hash,
+    /// The innermost definition that holds the lines, or the first in them, where the index knows it.
+    #[serde(default)]
+    pub symbol: Option<String>,
+}
+
+/// A part of the index that may still be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum IndexPart {
+    /// Definitions in the files.
+    Symbols,
+    /// What earlier commits say.
+    History,
+}
+
+/// The answer to a search.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+pub struct Found {
+    /// Best first.
+    pub hits: Vec<Hit>,
+    /// Files that were changed after they were indexed and were read for this answer.
+    pub scanned: u32,
+    /// What the answer had to do without, because it is not in the index yet.
+    pub missing: Vec<IndexPart>,
 }
 
 /// The state of a project's index.
@@ -494,6 +532,18 @@ pub struct IndexView {
     pub skipped: Vec<(String, String)>,
     /// How long the last refresh took, in milliseconds.
     pub ms: u64,
+    /// Changed files that are not in the index yet; a search reads them.
+    #[serde(default)]
+    pub pending: u32,
+    /// Earlier commits that are known.
+    #[serde(default)]
+    pub commits: u32,
+    /// The commit up to which the history is known.
+    #[serde(default)]
+    pub head: Option<String>,
+    /// Parts that are not complete yet.
+    #[serde(default)]
+    pub missing: Vec<IndexPart>,
 }
 
 /// A project.

@@ -5,9 +5,11 @@
 use crate::store::{Content, Marks};
 use atelier_protocol::Hash;
 use ignore::WalkBuilder;
+use std::collections::HashSet;
 use std::fs::{self, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A larger file is left out.
@@ -39,8 +41,33 @@ impl Folder {
         Ok(Self(real))
     }
 
+    /// Where a path of the folder is.
+    pub(crate) fn place(&self, path: &Path) -> PathBuf {
+        self.0.join(path)
+    }
+
     /// Every file that is not ignored, in no particular order.
     pub(crate) fn walk(&self) -> impl Iterator<Item = Met> + '_ {
+        self.walked(|_| true)
+    }
+
+    /// Those of `paths` that are files and not ignored. Looks into the folders on the way to them and no others: the
+    /// same rules as [`Folder::walk`], without its price.
+    pub(crate) fn only<'a>(&'a self, paths: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = Met> + 'a {
+        let mut wanted = HashSet::new();
+        for path in paths {
+            let mut place = self.0.clone();
+            wanted.insert(place.clone());
+            for part in path.split('/') {
+                place.push(part);
+                wanted.insert(place.clone());
+            }
+        }
+        let wanted = Arc::new(wanted);
+        self.walked(move |path| wanted.contains(path))
+    }
+
+    fn walked(&self, wanted: impl Fn(&Path) -> bool + Send + Sync + 'static) -> impl Iterator<Item = Met> + '_ {
         // Ignore files above the folder count only where they are of the same repository: a `*` in the home
         // folder's would hide every project.
         let inside_a_repository =
@@ -51,7 +78,9 @@ impl Folder {
             .require_git(false)
             .parents(inside_a_repository)
             .follow_links(false)
-            .filter_entry(|entry| !matches!(entry.file_name().to_str(), Some(".git" | ".hg" | ".svn" | ".jj")))
+            .filter_entry(move |entry| {
+                !matches!(entry.file_name().to_str(), Some(".git" | ".hg" | ".svn" | ".jj")) && wanted(entry.path())
+            })
             .build()
             .filter_map(|met| match met {
                 Err(fault) => Some(self.fault(&fault)),
@@ -88,9 +117,18 @@ impl Folder {
 
     /// The text of a file and its hash, or why it is left out; `None` where it is not there any more.
     pub(crate) fn read(&self, path: &str) -> Option<(Content, String)> {
+        self.read_at(self.inside(path))
+    }
+
+    /// The same of a file that a walk has just met, so that no folder on the way is a link.
+    pub(crate) fn read_met(&self, path: &str) -> Option<(Content, String)> {
+        self.read_at(Ok(self.0.join(path)))
+    }
+
+    fn read_at(&self, file: io::Result<PathBuf>) -> Option<(Content, String)> {
         let skipped = |reason: String| Some((Content::Skipped(reason), String::new()));
         let mut bytes = Vec::new();
-        match self.inside(path).and_then(|file| fs::File::open(file)?.take(LARGEST + 1).read_to_end(&mut bytes)) {
+        match file.and_then(|file| fs::File::open(file)?.take(LARGEST + 1).read_to_end(&mut bytes)) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => return skipped(format!("it could not be read: {error}")),

@@ -1,73 +1,72 @@
-//! Keeps the index of a folder up to date: what changed since the last refresh is read, everything is committed at once.
+//! The index of one project: opened by one process, kept up to date, asked by any number of threads.
+//!
+//! What was committed is whole: every commit holds the words of all files of one moment. Definitions and history come
+//! after the words and are named as missing until they are there. Changed files that are not committed yet are read
+//! for each answer.
 
 use crate::error::IndexError;
-use crate::folder::{Folder, Met, now};
+use crate::folder::Folder;
+use crate::keeper::{self, Pending};
+use crate::opening::{self, Opened};
 use crate::past::{Past, PastCommit};
-use crate::store::{Backlog, CodeTokenizer, Content, Entry, Fields, SCHEMA};
-use atelier_protocol::view::IndexView;
+use crate::store::{Backlog, Fields};
+use crate::writing::{Changes, Writing};
+use atelier_protocol::view::{IndexPart, IndexView};
 use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
-use tantivy::directory::MmapDirectory;
-use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
-use tantivy::schema::Value;
-use tantivy::tokenizer::TextAnalyzer;
-use tantivy::{IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, Term};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tantivy::IndexReader;
 
-/// Memory of the one writing thread, in bytes.
-const HEAP: usize = 24_000_000;
-/// A file changed so short a time before it was read may have been changed again within one tick of the clock.
-const TICK: i64 = 2_000_000_000;
 /// Files left out that are named; the rest are counted.
 const NAMED: usize = 200;
-const VERSION_FILE: &str = "index.json";
 const LOCK_FILE: &str = "owner.lock";
 
 /// The index of one project. One process at a time; any number of threads.
 pub struct Index {
-    pub(crate) dir: PathBuf,
-    inner: tantivy::Index,
-    pub(crate) reader: IndexReader,
-    pub(crate) fields: Fields,
-    backlog: Arc<Backlog>,
-    writing: Mutex<Writing>,
-    pub(crate) past: Mutex<Arc<Past>>,
+    pub(crate) shared: Arc<Shared>,
+    /// Started by the first change that is told of.
+    keeper: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the index's own thread works on too.
+pub(crate) struct Shared {
+    pub dir: PathBuf,
+    pub inner: tantivy::Index,
+    pub reader: IndexReader,
+    pub fields: Fields,
+    pub backlog: Arc<Backlog>,
+    pub writing: Mutex<Writing>,
+    /// The paths of the files by their numbers.
+    pub names: RwLock<HashMap<u64, Arc<str>>>,
+    /// Files whose definitions are still to be found.
+    pub unparsed: AtomicUsize,
+    pub past: Mutex<Arc<Past>>,
+    /// The project's HEAD, as far as somebody said.
+    head: Mutex<Option<String>>,
+    pub pending: Pending,
     /// `None` until the first refresh.
     last: Mutex<Option<IndexView>>,
     /// Held as long as the index is open; behind everything else, so that it is given back last.
     _lock: File,
 }
 
-struct Writing {
-    /// Made by the first refresh that needs it.
-    writer: Option<IndexWriter>,
-    /// What the last commit holds.
-    entries: HashMap<String, Entry>,
-}
-
 impl std::fmt::Debug for Index {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Index").field("dir", &self.dir).finish_non_exhaustive()
+        f.debug_struct("Index").field("dir", &self.shared.dir).finish_non_exhaustive()
     }
 }
 
-/// What a refresh found.
-struct Changes {
-    updated: u32,
-    removed: u32,
-    /// What could not even be named as a file: path and reason.
-    faults: Vec<(String, String)>,
-}
-
-/// An index that can be used, and what it knows.
-struct Opened {
-    inner: tantivy::Index,
-    reader: IndexReader,
-    entries: HashMap<String, Entry>,
-    committed: bool,
+impl Drop for Index {
+    fn drop(&mut self) {
+        self.shared.pending.stop();
+        if let Some(keeper) = lock(&self.keeper).take() {
+            let _ = keeper.join();
+        }
+    }
 }
 
 impl Index {
@@ -75,181 +74,207 @@ impl Index {
     /// version, is deleted and the index starts empty. The folder holds nothing else.
     pub fn open(dir: &Path) -> Result<Self, IndexError> {
         fs::create_dir_all(dir).map_err(IndexError::storage("making the index's folder", dir))?;
-        let lock = File::options().create(true).write(true).truncate(false).open(dir.join(LOCK_FILE));
-        let lock = lock.map_err(IndexError::storage("opening the index's lock", dir))?;
-        match lock.try_lock() {
+        let owned = File::options().create(true).write(true).truncate(false).open(dir.join(LOCK_FILE));
+        let owned = owned.map_err(IndexError::storage("opening the index's lock", dir))?;
+        match owned.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(IndexError::Busy { dir: dir.to_owned() }),
             Err(TryLockError::Error(error)) => return Err(IndexError::storage("locking the index", dir)(error)),
         }
         let backlog = Arc::new(Backlog::default());
-        let opened = match existing(dir, &backlog) {
-            Ok(Some(opened)) => opened,
-            Ok(None) => fresh(dir, &backlog)?,
-            Err(reason) => {
-                tracing::warn!(dir = %dir.display(), reason, "the search index is unusable and is built again");
-                fresh(dir, &backlog)?
-            }
-        };
-        let last =
-            opened.committed.then(|| view(&opened.entries, Changes { updated: 0, removed: 0, faults: Vec::new() }, 0));
-        Ok(Self {
+        let Opened { inner, reader, writing, past, committed } = opening::open(dir, &backlog)?;
+        let last = committed.then(|| view(&writing, Changes::default(), 0));
+        let names = writing.entries.iter().map(|(path, known)| (known.id, path.clone())).collect();
+        let unparsed = AtomicUsize::new(writing.unparsed().count());
+        let shared = Shared {
             dir: dir.to_owned(),
-            inner: opened.inner,
-            reader: opened.reader,
+            inner,
+            reader,
             fields: Fields::new().1,
             backlog,
-            writing: Mutex::new(Writing { writer: None, entries: opened.entries }),
-            past: Mutex::default(),
+            writing: Mutex::new(writing),
+            names: RwLock::new(names),
+            unparsed,
+            past: Mutex::new(Arc::new(past)),
+            head: Mutex::default(),
+            pending: Pending::default(),
             last: Mutex::new(last),
-            _lock: lock,
-        })
+            _lock: owned,
+        };
+        Ok(Self { shared: Arc::new(shared), keeper: Mutex::default() })
     }
 
-    /// What the last refresh found; an index that was opened with content reports that content.
+    /// What the last refresh found, and what is missing now; an index that was opened with content reports that content.
     pub fn status(&self) -> Result<IndexView, IndexError> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(IndexError::NotReady)
+        self.shared.status()
     }
 
-    /// Brings the index to the state of the folder `root` and says what that took.
+    /// Brings the index to the state of the folder `root` and says what that took. Definitions in many new files are
+    /// left to [`Index::complete`].
     ///
     /// Searches go on meanwhile, on the state before. Where it fails, that state stays.
     pub fn refresh(&self, root: &Path) -> Result<IndexView, IndexError> {
         let begun = Instant::now();
         let folder = Folder::open(root).map_err(|source| IndexError::Root { root: root.to_owned(), source })?;
-        let mut writing = self.lock_writing();
-        match self.update(&mut writing, &folder) {
-            Ok(changes) => {
-                let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-                let view = view(&writing.entries, changes, ms);
-                *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(view.clone());
-                Ok(view)
-            }
-            Err(error) => {
-                writing.writer = None; // with it goes everything it did not commit
-                self.backlog.clear();
-                Err(error)
-            }
-        }
+        let told = self.shared.pending.now();
+        self.shared.write(|writing| {
+            let changes = self.shared.reconcile(writing, &folder)?;
+            let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.shared.refreshed(view(writing, changes, ms));
+            Ok(())
+        })?;
+        self.shared.pending.done(&told);
+        self.status()
     }
 
-    /// Takes the messages of earlier commits into account from now on, in place of those given before. The newest
-    /// come first; the first 4,000 count. They are not stored: give them again after the index was opened.
-    pub fn remember(&self, commits: impl IntoIterator<Item = PastCommit>) {
-        let past = Arc::new(Past::of(commits));
-        *self.past.lock().unwrap_or_else(PoisonError::into_inner) = past;
+    /// Works on what is still missing of the files, for about `time`; whether all of it is there now. A search that
+    /// comes meanwhile is not held up, a refresh is.
+    pub fn complete(&self, root: &Path, time: Duration) -> Result<bool, IndexError> {
+        let until = Instant::now() + time;
+        if self.shared.unparsed.load(Ordering::Relaxed) == 0 {
+            return Ok(true);
+        }
+        let folder = Folder::open(root).map_err(|source| IndexError::Root { root: root.to_owned(), source })?;
+        self.shared.write(|writing| self.shared.parse(writing, &folder, until))
     }
 
-    fn lock_writing(&self) -> MutexGuard<'_, Writing> {
-        self.writing.lock().unwrap_or_else(|poisoned| {
-            let mut writing = poisoned.into_inner();
-            writing.writer = None;
-            self.backlog.clear();
-            self.writing.clear_poison();
-            writing
-        })
-    }
-
-    fn update(&self, writing: &mut Writing, folder: &Folder) -> Result<Changes, IndexError> {
-        let Writing { writer, entries: known } = writing;
-        let mut entries = HashMap::with_capacity(known.len());
-        let (mut updated, mut faults) = (0u32, Vec::new());
-        let mut dirty = false;
-        for met in folder.walk() {
-            let (path, marks) = match met {
-                Met::File { path, marks } => (path, marks),
-                Met::Fault { path, reason } => {
-                    faults.push((path, reason));
-                    continue;
-                }
-            };
-            let before = known.get(&path);
-            if let Some(entry) = before.filter(|entry| entry.marks == marks && settled(entry)) {
-                entries.insert(path, entry.clone());
-                continue;
-            }
-            let seen = now();
-            let Some((content, text)) = folder.read(&path) else { continue };
-            if before.is_none_or(|entry| entry.content != content) {
-                let writer = self.writer(writer)?;
-                if before.is_some() {
-                    writer.delete_term(Term::from_field_text(self.fields.path, &path));
-                }
-                let entry = Entry { marks, seen, content: content.clone() };
-                self.add(writer, &path, &entry, text)?;
-                updated = updated.saturating_add(1);
-                dirty = true;
-            }
-            entries.insert(path, Entry { marks, seen, content });
+    /// Says that files of the folder were written, moved or removed, each by its path in the folder with `/`. They are
+    /// searchable at once: until they are in the index, which takes a moment, every search reads them.
+    pub fn changed(&self, root: &Path, paths: impl IntoIterator<Item = String>) -> Result<(), IndexError> {
+        let folder = Folder::open(root).map_err(|source| IndexError::Root { root: root.to_owned(), source })?;
+        self.shared.pending.add(&folder, paths);
+        let mut keeper = lock(&self.keeper);
+        if keeper.is_none() {
+            let shared = Arc::clone(&self.shared);
+            let started =
+                std::thread::Builder::new().name("index keeper".to_owned()).spawn(move || keeper::keep(&shared));
+            *keeper = Some(started.map_err(IndexError::storage("starting the index's thread", &self.shared.dir))?);
         }
-        let mut removed = 0u32;
-        for path in known.keys().filter(|path| !entries.contains_key(*path)) {
-            self.writer(writer)?.delete_term(Term::from_field_text(self.fields.path, path));
-            removed = removed.saturating_add(1);
-            dirty = true;
-        }
-        let first = self.last.lock().unwrap_or_else(PoisonError::into_inner).is_none();
-        if dirty || first {
-            let storage = || IndexError::storage("committing the index", &self.dir);
-            let mut commit = self.writer(writer)?.prepare_commit().map_err(storage())?;
-            commit.set_payload("refreshed");
-            commit.commit().map_err(storage())?;
-            self.reader.reload().map_err(IndexError::storage("reading the index", &self.dir))?;
-        }
-        *known = entries;
-        Ok(Changes { updated, removed, faults })
-    }
-
-    fn writer<'a>(&self, slot: &'a mut Option<IndexWriter>) -> Result<&'a mut IndexWriter, IndexError> {
-        match slot {
-            Some(writer) => Ok(writer),
-            None => {
-                let options = IndexWriterOptions::builder()
-                    .num_worker_threads(1)
-                    .memory_budget_per_thread(HEAP)
-                    .num_merge_threads(1)
-                    .build();
-                let writer: IndexWriter = self
-                    .inner
-                    .writer_with_options(options)
-                    .map_err(IndexError::storage("writing the index", &self.dir))?;
-                // Every refresh adds a small segment: merged early, and sooner where many documents are dead.
-                let mut policy = LogMergePolicy::default();
-                policy.set_min_num_segments(4);
-                policy.set_del_docs_ratio_before_merge(0.3);
-                writer.set_merge_policy(Box::new(policy));
-                Ok(slot.insert(writer))
-            }
-        }
-    }
-
-    fn add(&self, writer: &IndexWriter, path: &str, entry: &Entry, text: String) -> Result<(), IndexError> {
-        let mut document = TantivyDocument::default();
-        document.add_text(self.fields.path, path);
-        let stored = serde_json::to_string(entry).map_err(IndexError::storage("describing a file", &self.dir))?;
-        document.add_text(self.fields.entry, stored);
-        if matches!(entry.content, Content::Hash(_)) {
-            document.add_text(self.fields.name, path);
-            self.backlog.add(text.len());
-            document.add_text(self.fields.text, text);
-        }
-        writer.add_document(document).map_err(IndexError::storage("writing the index", &self.dir))?;
         Ok(())
     }
+
+    /// Takes the messages of earlier commits into account from now on, in place of those given before. The newest come
+    /// first; the first 4,000 that touch at most 20 files count. They are kept with the index, up to the commit `head`.
+    pub fn remember(&self, head: &str, commits: impl IntoIterator<Item = PastCommit>) -> Result<(), IndexError> {
+        self.shared.keep_past(Past::of(Some(head.to_owned()), commits))
+    }
+
+    /// The same for commits that follow on those given before. `moved` are files that they gave other names: from, to.
+    pub fn remember_newer(
+        &self,
+        head: &str,
+        commits: impl IntoIterator<Item = PastCommit>,
+        moved: &[(String, String)],
+    ) -> Result<(), IndexError> {
+        let before = self.shared.past();
+        self.shared.keep_past(before.followed_by(Some(head.to_owned()), commits, moved))
+    }
+
+    /// The commit that the known history reaches to.
+    pub fn remembered(&self) -> Option<String> {
+        self.shared.past().head.clone()
+    }
+
+    /// Says which commit the project is at. Until the history reaches to it, answers say that the history is missing.
+    pub fn at_head(&self, head: Option<String>) {
+        *lock(&self.shared.head) = head;
+    }
+
+    /// The files that were mostly changed together with the one at `path`, the likeliest first: path, and the share of
+    /// the changes to `path` that were with it, 0 to 1. At most `most`.
+    pub fn changed_with(&self, path: &str, most: usize) -> Vec<(String, f32)> {
+        let past = self.shared.past();
+        let mut found: Vec<(String, f32)> = past.neighbours(path).into_iter().map(|(p, s)| (p.to_owned(), s)).collect();
+        found.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        found.truncate(most);
+        found
+    }
+
+    /// The parts that the index keeps its documents in. Few of them make fast searches.
+    pub fn segments(&self) -> usize {
+        self.shared.reader.searcher().segment_readers().len()
+    }
 }
 
-/// Whether enough time lay between the file's last change and its reading for the marks to tell.
-fn settled(entry: &Entry) -> bool {
-    entry.marks.mtime.max(entry.marks.ctime).saturating_add(TICK) < entry.seen
+impl Shared {
+    pub(crate) fn status(&self) -> Result<IndexView, IndexError> {
+        let mut view = lock(&self.last).clone().ok_or(IndexError::NotReady)?;
+        let past = self.past();
+        view.pending = u32::try_from(self.pending.len()).unwrap_or(u32::MAX);
+        view.commits = u32::try_from(past.commits.len()).unwrap_or(u32::MAX);
+        view.head.clone_from(&past.head);
+        view.missing = self.missing(&past);
+        Ok(view)
+    }
+
+    /// How many files there are with words.
+    pub(crate) fn files(&self) -> Result<u64, IndexError> {
+        lock(&self.last).as_ref().map(|view| u64::from(view.files)).ok_or(IndexError::NotReady)
+    }
+
+    pub(crate) fn missing(&self, past: &Past) -> Vec<IndexPart> {
+        let mut missing = Vec::new();
+        if self.unparsed.load(Ordering::Relaxed) > 0 {
+            missing.push(IndexPart::Symbols);
+        }
+        if lock(&self.head).as_ref().is_some_and(|head| past.head.as_ref() != Some(head)) {
+            missing.push(IndexPart::History);
+        }
+        missing
+    }
+
+    pub(crate) fn past(&self) -> Arc<Past> {
+        Arc::clone(&lock(&self.past))
+    }
+
+    fn keep_past(&self, past: Past) -> Result<(), IndexError> {
+        let mut known = lock(&self.past);
+        opening::write_past(&self.dir, &past)?;
+        *known = Arc::new(past);
+        Ok(())
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        lock(&self.last).is_some()
+    }
+
+    fn refreshed(&self, view: IndexView) {
+        *lock(&self.last) = Some(view);
+    }
+
+    /// Counts anew what is in the index, after files were put in or taken out.
+    pub(crate) fn recount(&self, writing: &Writing, changes: Changes) {
+        let ms = lock(&self.last).as_ref().map_or(0, |view| view.ms);
+        self.refreshed(view(writing, changes, ms));
+    }
+
+    /// Does some writing, alone. Where it fails, everything that was not committed is forgotten.
+    pub(crate) fn write<T>(&self, work: impl FnOnce(&mut Writing) -> Result<T, IndexError>) -> Result<T, IndexError> {
+        let mut writing = self.writing.lock().unwrap_or_else(|poisoned| {
+            let mut writing = poisoned.into_inner();
+            writing.forget(&self.backlog);
+            self.writing.clear_poison();
+            writing
+        });
+        let done = work(&mut writing);
+        if done.is_err() {
+            writing.forget(&self.backlog);
+        }
+        done
+    }
 }
 
-fn view(entries: &HashMap<String, Entry>, changes: Changes, ms: u64) -> IndexView {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn view(writing: &Writing, changes: Changes, ms: u64) -> IndexView {
     let Changes { updated, removed, faults: mut skipped } = changes;
     let mut files = 0u32;
-    for (path, entry) in entries {
-        match &entry.content {
-            Content::Hash(_) => files = files.saturating_add(1),
-            Content::Skipped(reason) => skipped.push((path.clone(), reason.clone())),
+    for (path, known) in &writing.entries {
+        match known.entry.content.skipped() {
+            None => files = files.saturating_add(1),
+            Some(reason) => skipped.push((path.to_string(), reason.to_owned())),
         }
     }
     skipped.sort();
@@ -258,94 +283,5 @@ fn view(entries: &HashMap<String, Entry>, changes: Changes, ms: u64) -> IndexVie
         skipped.truncate(NAMED);
         skipped.push(("...".to_owned(), format!("{more} more files are left out")));
     }
-    IndexView { files, updated, removed, skipped, ms }
-}
-
-/// The index that is there; `None` where there is none, an error where it must be built again.
-fn existing(dir: &Path, backlog: &Arc<Backlog>) -> Result<Option<Opened>, String> {
-    let version = match fs::read_to_string(dir.join(VERSION_FILE)) {
-        Ok(version) => version,
-        Err(_) => return Ok(None),
-    };
-    if version != version_text() {
-        return Err("it was written by another version".to_owned());
-    }
-    // tantivy panics on some damaged files instead of saying so.
-    catch_unwind(AssertUnwindSafe(|| {
-        let directory = MmapDirectory::open(dir).map_err(|error| error.to_string())?;
-        let inner = tantivy::Index::open(directory).map_err(|error| error.to_string())?;
-        if inner.schema() != Fields::new().0 {
-            return Err("its fields are others".to_owned());
-        }
-        let damaged = inner.validate_checksum().map_err(|error| error.to_string())?;
-        if !damaged.is_empty() {
-            return Err(format!("{} of its files are damaged", damaged.len()));
-        }
-        let committed = inner.load_metas().map_err(|error| error.to_string())?.payload.is_some();
-        let reader = ready(&inner, backlog).map_err(|error| error.to_string())?;
-        let entries = entries(&reader)?;
-        Ok(Some(Opened { inner, reader, entries, committed }))
-    }))
-    .unwrap_or_else(|_| Err("reading it panicked".to_owned()))
-}
-
-fn entries(reader: &IndexReader) -> Result<HashMap<String, Entry>, String> {
-    let fields = Fields::new().1;
-    let mut entries = HashMap::new();
-    for segment in reader.searcher().segment_readers() {
-        let store = segment.get_store_reader(4).map_err(|error| error.to_string())?;
-        for document in store.iter::<TantivyDocument>(segment.alive_bitset()) {
-            let document = document.map_err(|error| error.to_string())?;
-            let text = |field| document.get_first(field).and_then(|value| value.as_str());
-            let (Some(path), Some(entry)) = (text(fields.path), text(fields.entry)) else {
-                return Err("a document lacks its path".to_owned());
-            };
-            let entry: Entry = serde_json::from_str(entry).map_err(|error| error.to_string())?;
-            if entries.insert(path.to_owned(), entry).is_some() {
-                return Err(format!("`{path}` is in it twice"));
-            }
-        }
-    }
-    Ok(entries)
-}
-
-fn fresh(dir: &Path, backlog: &Arc<Backlog>) -> Result<Opened, IndexError> {
-    let storage = || IndexError::storage("making the index", dir);
-    wipe(dir).map_err(IndexError::storage("deleting the old index", dir))?;
-    let directory = MmapDirectory::open(dir).map_err(storage_of(dir))?;
-    let inner = tantivy::Index::create(directory, Fields::new().0, tantivy::IndexSettings::default())
-        .map_err(storage_of(dir))?;
-    let reader = ready(&inner, backlog).map_err(storage_of(dir))?;
-    fs::write(dir.join(VERSION_FILE), version_text()).map_err(storage())?;
-    Ok(Opened { inner, reader, entries: HashMap::new(), committed: false })
-}
-
-fn storage_of<E: ToString>(dir: &Path) -> impl FnOnce(E) -> IndexError {
-    IndexError::storage("making the index", dir)
-}
-
-fn ready(inner: &tantivy::Index, backlog: &Arc<Backlog>) -> tantivy::Result<IndexReader> {
-    inner.tokenizers().register("name", TextAnalyzer::from(CodeTokenizer::default()));
-    inner.tokenizers().register("text", TextAnalyzer::from(CodeTokenizer::counted(backlog)));
-    inner.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()
-}
-
-fn version_text() -> String {
-    format!("{{\"schema\":{SCHEMA}}}\n")
-}
-
-/// Deletes an index's files and nothing else: should the folder be another one by mistake, the rest of it stays.
-fn wipe(dir: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let segment =
-            name.split('.').next().is_some_and(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()));
-        let known = matches!(&*name, "meta.json" | ".managed.json" | VERSION_FILE) || name.starts_with(".tantivy-");
-        if entry.file_type()?.is_file() && (segment || known) {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
+    IndexView { files, updated, removed, skipped, ms, pending: 0, commits: 0, head: None, missing: Vec::new() }
 }

@@ -1,19 +1,29 @@
 //! The search index of a project, which never answers with something that is not there.
 //!
-//! One document per file; a query ranks files first (content, path and, where given, the messages of earlier commits,
-//! each by BM25) and then the passages inside them, which are cut from the file as it is now. What the index holds is disposable: it is made from the folder and
-//! can be made again. It is not a watcher (somebody calls [`Index::refresh`]) and knows nothing of git.
+//! A query ranks files (content, path, definitions, and what earlier commits say of them) and then the passages inside
+//! them, which are cut from the files as they are now. What the index holds is disposable: it is made from the folder
+//! and can be made again. It is not a watcher (somebody calls [`Index::refresh`] or [`Index::changed`]) and knows nothing
+//! of git: commits are handed in as plain data ([`Index::remember`]).
 
 mod error;
 mod folder;
 mod index;
+mod keeper;
+mod kind;
+mod languages;
+mod opening;
 mod passage;
 mod past;
 mod query;
+mod rank;
+mod scan;
 mod search;
 mod store;
+mod symbols;
 mod terms;
+mod writing;
 
 pub use error::IndexError;
 pub use index::Index;
-pub use past::PastCommit;
+pub use past::{MOST_COMMITS, MOST_PATHS, PastCommit};
+pub use search::Ask;

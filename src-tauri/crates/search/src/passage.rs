@@ -2,7 +2,7 @@
 
 use crate::query::Words;
 use crate::terms::Terms;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A passage ends where a definition does once it has so many lines.
 const ENOUGH: usize = 15;
@@ -96,11 +96,12 @@ struct Mention {
     defines: bool,
 }
 
-/// The passages of `text` that mention the query, best first. `weights` are the terms' rarities.
+/// The passages of `text` that mention the query, best first; none where a phrase of it is nowhere in the text.
+/// `weights` are the terms' rarities.
 pub(crate) fn passages(text: &str, words: &Words, weights: &[f32]) -> Vec<Passage> {
     let lines: Vec<&str> = text.lines().collect();
     let (mentions, lengths) = mentions(&lines, words);
-    if mentions.is_empty() {
+    if mentions.is_empty() || !words.phrases.iter().all(|phrase| holds(&mentions, phrase)) {
         return Vec::new();
     }
     let cuts = cut(&lines);
@@ -190,7 +191,8 @@ fn word_end(text: &str, from: usize) -> usize {
 /// Whether the parts of a phrase follow each other somewhere.
 fn holds(mentions: &[Mention], phrase: &[usize]) -> bool {
     let Some((first, rest)) = phrase.split_first() else { return true };
-    let stands = |term: usize, position: usize| mentions.iter().any(|m| m.term == term && m.position == position);
+    let places: HashSet<(usize, usize)> = mentions.iter().map(|mention| (mention.term, mention.position)).collect();
+    let stands = |term: usize, position: usize| places.contains(&(term, position));
     mentions
         .iter()
         .filter(|mention| mention.term == *first)

@@ -1,16 +1,16 @@
 //! What is looked for: plain words, and phrases in quotes. There is no other syntax, so there is no syntax error.
 
 use crate::error::IndexError;
-use crate::store::Fields;
 use crate::terms::Terms;
+use std::collections::BTreeSet;
 use tantivy::Term;
-use tantivy::query::{BooleanQuery, BoostQuery, Occur, PhraseQuery, Query, TermQuery};
-use tantivy::schema::IndexRecordOption;
+use tantivy::query::{BooleanQuery, BoostQuery, ConstScoreQuery, Occur, Query, TermQuery};
+use tantivy::schema::{Field, IndexRecordOption};
 
 /// Words beyond are left out: a pasted page is not a query.
 const MOST_TERMS: usize = 128;
-/// How much more a word of the path counts than one of the content.
-const NAME_WEIGHT: f32 = 3.0;
+/// What a word of the first line counts more than one of the lines below it: a long question begins with what it is about.
+const FIRST_LINE: f32 = 3.0;
 
 /// A query by its terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,11 +19,16 @@ pub(crate) struct Words {
     pub terms: Vec<String>,
     /// Parts that must follow each other, by their place in `terms`.
     pub phrases: Vec<Vec<usize>>,
+    /// How many of the terms are in the first line.
+    pub leading: usize,
 }
 
 impl Words {
     pub(crate) fn of(query: &str) -> Result<Self, IndexError> {
-        let mut words = Self { terms: Vec::new(), phrases: Vec::new() };
+        let mut words = Self { terms: Vec::new(), phrases: Vec::new(), leading: 0 };
+        let first_line = query.trim_start().lines().next().unwrap_or_default();
+        words.add(&first_line.replace('"', " "));
+        words.leading = words.terms.len();
         // An odd quote at the end quotes nothing.
         let quotes = query.matches('"').count();
         for (at, text) in query.split('"').enumerate() {
@@ -56,26 +61,46 @@ impl Words {
         parts
     }
 
-    /// The query over files: any word in content or path, and every phrase in the content.
-    pub(crate) fn over_files(&self, fields: Fields) -> Box<dyn Query> {
-        let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::new();
-        for term in &self.terms {
-            let text = Term::from_field_text(fields.text, term);
-            let name = Term::from_field_text(fields.name, term);
-            clauses.push((Occur::Should, Box::new(TermQuery::new(text, IndexRecordOption::WithFreqs))));
-            let name = Box::new(TermQuery::new(name, IndexRecordOption::WithFreqs));
-            clauses.push((Occur::Should, Box::new(BoostQuery::new(name, NAME_WEIGHT))));
+    /// Each term with its weight.
+    pub(crate) fn weighted(&self) -> impl Iterator<Item = (&str, f32)> {
+        let weight = |at: usize| if at < self.leading { 1.0 + FIRST_LINE } else { 1.0 };
+        self.terms.iter().enumerate().map(move |(at, term)| (term.as_str(), weight(at)))
+    }
+
+    /// The query for any of the words in a field, of documents of a kind where one is given.
+    pub(crate) fn any_in(&self, field: Field, kind: Option<Term>) -> Box<dyn Query> {
+        let of_term = |(term, weight): (&str, f32)| -> Box<dyn Query> {
+            let term = TermQuery::new(Term::from_field_text(field, term), IndexRecordOption::WithFreqs);
+            Box::new(BoostQuery::new(Box::new(term), weight))
+        };
+        let any = self.weighted().map(|word| (Occur::Should, of_term(word))).collect();
+        with_kind(any, kind)
+    }
+
+    /// The same of documents that have all words of the phrases. Whether these follow each other there is seen when the
+    /// file is read: their places are not in the index, which is half as large without them.
+    pub(crate) fn in_text(&self, field: Field, kind: Option<Term>) -> Box<dyn Query> {
+        let any = self.any_in(field, kind);
+        if self.phrases.is_empty() {
+            return any;
         }
-        for phrase in &self.phrases {
-            let terms: Vec<Term> =
-                phrase.iter().filter_map(|at| Some(Term::from_field_text(fields.text, self.terms.get(*at)?))).collect();
-            let must: Box<dyn Query> = match <[Term; 1]>::try_from(terms) {
-                Ok([one]) => Box::new(TermQuery::new(one, IndexRecordOption::WithFreqs)),
-                Err(terms) => Box::new(PhraseQuery::new(terms)),
-            };
-            clauses.push((Occur::Must, must));
+        let quoted: BTreeSet<usize> = self.phrases.iter().flatten().copied().collect();
+        let all = quoted.iter().filter_map(|at| Some(Term::from_field_text(field, self.terms.get(*at)?)));
+        let all = all.map(|term| -> (Occur, Box<dyn Query>) {
+            (Occur::Must, Box::new(ConstScoreQuery::new(Box::new(TermQuery::new(term, IndexRecordOption::Basic)), 0.0)))
+        });
+        Box::new(BooleanQuery::new(all.chain([(Occur::Should, any)]).collect()))
+    }
+}
+
+fn with_kind(any: Vec<(Occur, Box<dyn Query>)>, kind: Option<Term>) -> Box<dyn Query> {
+    let any: Box<dyn Query> = Box::new(BooleanQuery::new(any));
+    match kind {
+        None => any,
+        Some(kind) => {
+            let of_kind = ConstScoreQuery::new(Box::new(TermQuery::new(kind, IndexRecordOption::Basic)), 0.0);
+            Box::new(BooleanQuery::new(vec![(Occur::Must, any), (Occur::Must, Box::new(of_kind))]))
         }
-        Box::new(BooleanQuery::new(clauses))
     }
 }
 

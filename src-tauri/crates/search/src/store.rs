@@ -4,23 +4,32 @@ use crate::terms::Terms;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
-use tantivy::schema::{Field, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions};
+use tantivy::schema::{FAST, Field, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions};
 use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
 
 /// The version of everything below. An index of another version is built again.
-pub(crate) const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 2;
 
-/// The fields of a document. One document per file, also for files that are left out.
+/// The fields of a document. A file has one with its words, also where it is left out, and one with its definitions
+/// where its language is known: that one comes later, and a document cannot be changed, only replaced.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fields {
-    /// The path as it is: the document's key.
+    /// The path as it is: the key of both documents.
     pub path: Field,
-    /// [`Entry`] as JSON, stored only.
+    /// The file's number in this index; stays as long as the file.
+    pub id: Field,
+    /// [`HitKind`] of the file.
+    pub kind: Field,
+    /// [`Entry`] as JSON, stored only, of the document with the words.
     pub entry: Field,
     /// The terms of the path.
     pub name: Field,
-    /// The terms of the content, with positions.
+    /// The terms of the content.
     pub text: Field,
+    /// The names of the definitions.
+    pub defs: Field,
+    /// The definitions as JSON, stored only.
+    pub symbols: Field,
 }
 
 impl Fields {
@@ -32,9 +41,13 @@ impl Fields {
         };
         let fields = Self {
             path: schema.add_text_field("path", STRING | STORED),
+            id: schema.add_u64_field("id", FAST | STORED),
+            kind: schema.add_text_field("kind", STRING),
             entry: schema.add_text_field("entry", STORED),
             name: schema.add_text_field("name", terms("name", IndexRecordOption::WithFreqs)),
-            text: schema.add_text_field("text", terms("text", IndexRecordOption::WithFreqsAndPositions)),
+            text: schema.add_text_field("text", terms("text", IndexRecordOption::WithFreqs)),
+            defs: schema.add_text_field("defs", terms("name", IndexRecordOption::WithFreqs)),
+            symbols: schema.add_text_field("symbols", STORED),
         };
         (schema.build(), fields)
     }
@@ -74,6 +87,16 @@ pub(crate) enum Content {
     Hash(String),
     /// Something that is left out, and why.
     Skipped(String),
+}
+
+impl Content {
+    /// Why it is left out, where it is.
+    pub(crate) fn skipped(&self) -> Option<&str> {
+        match self {
+            Content::Hash(_) => None,
+            Content::Skipped(reason) => Some(reason),
+        }
+    }
 }
 
 /// Text on its way to the index's own thread. That thread's queue is bounded in documents, not in bytes, so

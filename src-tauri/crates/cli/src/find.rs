@@ -1,0 +1,201 @@
+//! `atelier index` and `atelier search`: makes the index and asks it.
+//!
+//! An answer says what it had to do without. `search` does not wait for parts that take long in a large project;
+//! `index` does.
+
+use crate::args::{Args, SearchArgs};
+use crate::out::{End, Finished, Out, unexpected};
+use crate::session;
+use atelier_engine::Project;
+use atelier_protocol::error::{Code, Problem};
+use atelier_protocol::op::{Op, Reply};
+use atelier_protocol::view::{Found, HitKind, IndexPart, IndexView};
+use serde_json::{Value, json};
+use std::io::BufRead;
+
+/// Questions that are asked at once.
+const AT_ONCE: usize = 100;
+/// Lines of a hit that are shown to people.
+const SHOWN: usize = 3;
+
+pub async fn index(args: &Args, status: bool, out: &Out) -> End {
+    let (workshop, project) = session::project(args).await?;
+    let index = if status { shown(&project).await } else { made(&project, out).await };
+    workshop.close().await;
+    let index = index?;
+    out.say(format!(
+        "{} files in the index, {} new or changed, {} removed, {} left out, {} commits, {} ms",
+        index.files,
+        index.updated,
+        index.removed,
+        index.skipped.len(),
+        index.commits,
+        index.ms
+    ));
+    for (path, why) in &index.skipped {
+        out.say(format!("  left out {path}: {why}"));
+    }
+    say_missing(&index.missing, out);
+    Ok(Finished::done(json!({"index": index})))
+}
+
+async fn shown(project: &Project) -> Result<IndexView, Problem> {
+    match project.submit(Op::ShowIndex).await? {
+        Reply::Index(index) => Ok(index),
+        _ => Err(unexpected()),
+    }
+}
+
+/// Goes on until nothing is missing, or nothing more comes.
+async fn made(project: &Project, out: &Out) -> Result<IndexView, Problem> {
+    let mut first: Option<IndexView> = None;
+    loop {
+        let Reply::Index(index) = project.submit(Op::RefreshIndex).await? else { return Err(unexpected()) };
+        // What the first refresh took is what is told at the end.
+        let (updated, removed, ms) = first
+            .as_ref()
+            .map_or((index.updated, index.removed, index.ms), |first| (first.updated, first.removed, first.ms));
+        let told = IndexView { updated, removed, ms, ..index };
+        if told.missing.is_empty() {
+            return Ok(told);
+        }
+        out.line("progress", &told);
+        if first.is_none() {
+            out.say(format!("{} files can be searched; {} to come", told.files, names(&told.missing)));
+        }
+        first = Some(told);
+    }
+}
+
+pub async fn search(args: &Args, search: &SearchArgs, out: &Out) -> End {
+    let kinds: Vec<HitKind> = search.kinds.iter().map(|kind| (*kind).into()).collect();
+    let (workshop, project) = session::project(args).await?;
+    let ended = match &search.query {
+        Some(query) => one(&project, query, search.limit, kinds, out).await,
+        None => batch(&project, search.limit, &kinds, out).await,
+    };
+    workshop.close().await;
+    ended
+}
+
+async fn one(project: &Project, query: &str, limit: u32, kinds: Vec<HitKind>, out: &Out) -> End {
+    let found = ask(project, vec![query.to_owned()], limit, kinds).await?.remove(0);
+    if found.hits.is_empty() {
+        out.say("nothing found; try other words");
+    }
+    for hit in &found.hits {
+        let symbol = hit.symbol.as_ref().map(|symbol| format!("  {symbol}")).unwrap_or_default();
+        out.say(format!("{}:{}-{}  {:.2}{symbol}", hit.path, hit.lines[0], hit.lines[1], hit.score));
+        for line in hit.snippet.lines().filter(|line| !line.trim().is_empty()).take(SHOWN) {
+            out.say(format!("    {line}"));
+        }
+    }
+    say_missing(&found.missing, out);
+    Ok(Finished::done(json!(found)))
+}
+
+/// Answers questions as they come, as long as there are some; a line that is no question is answered with an error.
+async fn batch(project: &Project, limit: u32, kinds: &[HitKind], out: &Out) -> End {
+    let mut lines = std::io::stdin().lock().lines();
+    let (mut answered, mut refused) = (0u64, 0u64);
+    loop {
+        let mut questions = Vec::new();
+        for line in lines.by_ref() {
+            let line = line.map_err(|e| crate::out::environment(&format!("The questions could not be read: {e}")))?;
+            if !line.trim().is_empty() {
+                questions.push(question(&line));
+            }
+            if questions.len() >= AT_ONCE {
+                break;
+            }
+        }
+        if questions.is_empty() {
+            break;
+        }
+        for (id, answer) in answers(project, questions, limit, kinds).await? {
+            match answer {
+                Ok(found) => {
+                    answered += 1;
+                    out.data(&json!({
+                        "v": 1, "type": "event", "id": id,
+                        "hits": found.hits, "scanned": found.scanned, "missing": found.missing,
+                    }));
+                }
+                Err(problem) => {
+                    refused += 1;
+                    out.data(&json!({"v": 1, "type": "event", "id": id, "hits": [], "error": problem}));
+                }
+            }
+        }
+    }
+    Ok(Finished::done(json!({"answered": answered, "refused": refused})))
+}
+
+type Question = (Value, Result<String, Problem>);
+
+fn question(line: &str) -> Question {
+    let wrong = |why: &str| {
+        Problem::new(
+            Code::BadArgument,
+            format!("A line is not a question: {why}."),
+            "Write one line for each, such as {\"id\": 1, \"query\": \"parse header\"}.",
+        )
+    };
+    match serde_json::from_str::<Value>(line) {
+        Err(error) => (Value::Null, Err(wrong(&error.to_string()))),
+        Ok(question) => {
+            let query = question["query"].as_str().map(str::to_owned);
+            (question["id"].clone(), query.ok_or_else(|| wrong("it has no text `query`")))
+        }
+    }
+}
+
+async fn answers(
+    project: &Project,
+    questions: Vec<Question>,
+    limit: u32,
+    kinds: &[HitKind],
+) -> Result<Vec<(Value, Result<Found, Problem>)>, Problem> {
+    let queries: Vec<String> = questions.iter().filter_map(|(_, query)| query.clone().ok()).collect();
+    let mut together = match ask(project, queries, limit, kinds.to_vec()).await {
+        Ok(found) => found.into_iter().map(Ok).collect(),
+        // One of them cannot be answered; the others can.
+        Err(problem) if problem.code == Code::QueryInvalid => Vec::new(),
+        Err(problem) => return Err(problem),
+    }
+    .into_iter();
+    let mut answers = Vec::with_capacity(questions.len());
+    for (id, query) in questions {
+        let answer = match query {
+            Err(problem) => Err(problem),
+            Ok(query) => match together.next() {
+                Some(answer) => answer,
+                None => ask(project, vec![query], limit, kinds.to_vec()).await.map(|mut found| found.remove(0)),
+            },
+        };
+        answers.push((id, answer));
+    }
+    Ok(answers)
+}
+
+async fn ask(project: &Project, queries: Vec<String>, limit: u32, kinds: Vec<HitKind>) -> Result<Vec<Found>, Problem> {
+    let asked = queries.len();
+    match project.submit(Op::SearchAll { queries, limit, kinds }).await? {
+        Reply::Found(found) if found.len() == asked => Ok(found),
+        _ => Err(unexpected()),
+    }
+}
+
+fn say_missing(missing: &[IndexPart], out: &Out) {
+    if !missing.is_empty() {
+        out.say(format!("still missing: {}; `atelier index` waits for it", names(missing)));
+    }
+}
+
+fn names(missing: &[IndexPart]) -> String {
+    let name = |part: &IndexPart| match part {
+        IndexPart::Symbols => "definitions",
+        IndexPart::History => "what earlier commits say",
+    };
+    missing.iter().map(name).collect::<Vec<_>>().join(" and ")
+}

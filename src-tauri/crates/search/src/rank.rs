@@ -1,0 +1,195 @@
+//! Ranks files: what each signal says of a file, and how the signals are weighed.
+//!
+//! The words of content, path and definitions are of one kind and are added as they are; that sum and what earlier
+//! commits say are each divided by their best value among the files of the answer, and the weights say what the best of
+//! each counts. They were chosen on the later commits of eight repositories and held against eight others
+//! (`cargo xtask bench localise`).
+
+use crate::index::Shared;
+use crate::kind;
+use crate::past::Past;
+use crate::query::Words;
+use crate::scan::Scanned;
+use atelier_protocol::view::HitKind;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError};
+use tantivy::collector::TopDocs;
+use tantivy::query::{Bm25StatisticsProvider, Query};
+use tantivy::schema::Field;
+use tantivy::{Searcher, Term};
+
+/// Files that one signal can bring up.
+const RANKED: usize = 600;
+
+/// What a word of the path counts against one of the content.
+const NAME: f32 = 1.5;
+/// What a word of the name of a definition counts beyond its being in the content.
+const DEFS: f32 = 0.5;
+/// The same where a name or two are all that is asked: who asks for a name asks where it is defined.
+const DEFS_OF_A_NAME: f32 = 2.0;
+/// Words, with the parts of names, up to which a query is a name or two.
+const NAME_OR_TWO: usize = 4;
+/// What all that earlier commits said of the file counts against its words.
+const SAID: f32 = 0.2;
+/// What being touched by the commits that fit best counts against its words.
+const ALIKE: f32 = 0.33;
+/// What the logarithm of the number of changes counts.
+const CHANGES: f32 = 0.015;
+/// What the logarithm of the number of late changes counts.
+const RECENT: f32 = 0.05;
+/// What it counts that a file is programmed, not data or documentation.
+const PROGRAM: f32 = 0.5;
+/// What it counts that a file is documentation.
+const DOCUMENT: f32 = -0.2;
+
+/// A file that may fit.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Candidate {
+    pub path: Arc<str>,
+    /// Higher is better.
+    pub score: f32,
+    /// Whether the index, or a file that was read for the answer, has a word of the query in its content or path.
+    pub certain: bool,
+    /// Whether it fits by more than its content: a file whose content does not fit any more fits by this alone.
+    pub beyond: bool,
+}
+
+/// What the signals say of a file.
+#[derive(Debug, Clone, Copy, Default)]
+struct Signals {
+    text: f32,
+    name: f32,
+    defs: f32,
+    said: f32,
+    alike: f32,
+}
+
+impl Signals {
+    /// The signals by what they are of: words, what was said, the commits that are alike.
+    fn kinds(&self, words: &Words) -> [f32; 3] {
+        let defs = if words.terms.len() <= NAME_OR_TWO { DEFS_OF_A_NAME } else { DEFS };
+        [self.text + NAME * self.name + defs * self.defs, self.said, self.alike]
+    }
+}
+
+/// BM25 is about files, not about the index's documents, of which a file has up to two.
+pub(crate) struct OfFiles<'a> {
+    pub searcher: &'a Searcher,
+    pub files: u64,
+}
+
+impl Bm25StatisticsProvider for OfFiles<'_> {
+    fn total_num_tokens(&self, field: Field) -> tantivy::Result<u64> {
+        self.searcher.total_num_tokens(field)
+    }
+    fn total_num_docs(&self) -> tantivy::Result<u64> {
+        Ok(self.files.max(1))
+    }
+    fn doc_freq(&self, term: &Term) -> tantivy::Result<u64> {
+        // Documents that were deleted but not yet merged away are counted too.
+        Ok(self.searcher.doc_freq(term)?.min(self.files.max(1)))
+    }
+}
+
+/// What is ranked.
+pub(crate) struct Asked<'a> {
+    pub words: &'a Words,
+    /// What hits may be cut from.
+    pub kinds: &'a [HitKind],
+    /// Files that are ranked by their text as it is now; what the index says of them does not count.
+    pub scanned: &'a Scanned,
+}
+
+impl Shared {
+    /// Files that may fit, best first.
+    pub(crate) fn ranked(
+        &self,
+        stats: &OfFiles<'_>,
+        past: &Past,
+        asked: &Asked<'_>,
+    ) -> tantivy::Result<Vec<Candidate>> {
+        let Asked { words, kinds, scanned } = *asked;
+        let kind = match kinds.iter().filter(|kind| **kind != HitKind::Commit).collect::<Vec<_>>()[..] {
+            [only] => Some(Term::from_field_text(self.fields.kind, kind::word(*only))),
+            _ => None,
+        };
+        let mut found: HashMap<Arc<str>, Signals> = HashMap::new();
+        let mut note = |query: &dyn Query, set: fn(&mut Signals, f32)| -> tantivy::Result<()> {
+            for (score, path) in self.best(stats, query)? {
+                if !scanned.hides(&path) {
+                    set(found.entry(path).or_default(), score);
+                }
+            }
+            Ok(())
+        };
+        note(&*words.in_text(self.fields.text, kind.clone()), |signals, score| signals.text = score)?;
+        if words.phrases.is_empty() {
+            note(&*words.any_in(self.fields.name, kind.clone()), |signals, score| signals.name = score)?;
+            note(&*words.any_in(self.fields.defs, kind), |signals, score| signals.defs = score)?;
+        }
+        for (path, text, name) in scanned.scores(self.fields, stats, words)? {
+            found.insert(path, Signals { text, name, ..Signals::default() });
+        }
+        let certain: HashSet<Arc<str>> = found.keys().cloned().collect();
+        for (path, said) in past.said(words) {
+            let known = match found.get_mut(path) {
+                Some(known) => known,
+                // Where words must follow each other, only a text that has them can fit.
+                None if words.phrases.is_empty() && !scanned.hides(path) => found.entry(path.into()).or_default(),
+                None => continue,
+            };
+            (known.said, known.alike) = (said.fits, said.alike);
+        }
+        let best = found.values().fold([f32::MIN_POSITIVE; 3], |best, signals| {
+            let mut most = best;
+            most.iter_mut().zip(signals.kinds(words)).for_each(|(most, value)| *most = most.max(value));
+            most
+        });
+        let fits = |path: &str| kinds.is_empty() || kinds.contains(&kind::of(path));
+        let mut ranked: Vec<Candidate> = found
+            .into_iter()
+            .filter(|(path, _)| fits(path))
+            .map(|(path, signals)| {
+                let parts = signals.kinds(words).into_iter().zip(best).zip([1.0, SAID, ALIKE]);
+                let score: f32 = parts.map(|((value, best), weight)| weight * value / best).sum();
+                let score = score + standing(past, &path);
+                let certain = certain.contains(&path);
+                let beyond = signals.name + signals.said + signals.alike > 0.0;
+                Candidate { path, score, certain, beyond }
+            })
+            .collect();
+        ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.path.cmp(&b.path)));
+        Ok(ranked)
+    }
+
+    /// The best files for a query over the index, with their scores.
+    fn best(&self, stats: &OfFiles<'_>, query: &dyn Query) -> tantivy::Result<Vec<(f32, Arc<str>)>> {
+        let top = TopDocs::with_limit(RANKED).order_by_score();
+        let found = stats.searcher.search_with_statistics_provider(query, &top, stats)?;
+        let mut columns = HashMap::new();
+        let mut best = Vec::with_capacity(found.len());
+        for (score, at) in found {
+            let column = match columns.entry(at.segment_ord) {
+                std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+                std::collections::hash_map::Entry::Vacant(slot) => {
+                    slot.insert(stats.searcher.segment_reader(at.segment_ord).fast_fields().u64("id")?)
+                }
+            };
+            let Some(id) = column.first(at.doc_id) else { continue };
+            let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+            best.extend(names.get(&id).map(|path| (score, path.clone())));
+        }
+        Ok(best)
+    }
+}
+
+/// What counts for a file whatever is asked.
+fn standing(past: &Past, path: &str) -> f32 {
+    let (changes, recent) = past.changes(path);
+    let of_kind = match kind::of(path) {
+        HitKind::Doc => DOCUMENT,
+        _ if kind::is_data(path) => 0.0,
+        _ => PROGRAM,
+    };
+    CHANGES * changes.ln_1p() + RECENT * recent.ln_1p() + of_kind
+}

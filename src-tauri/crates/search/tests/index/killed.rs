@@ -1,0 +1,124 @@
+//! The index of a process that is killed while it writes: guards that what is opened afterwards is whole or made anew.
+//!
+//! The process is this test program, started again for the one test that does nothing by itself. It is killed at other
+//! moments each time; whatever state that leaves must answer as if nothing had happened.
+
+use crate::bench::Bench;
+use atelier_search::{Index, IndexError};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Set for the process that is to be killed: the folder of the project, and of the index.
+const ROOT: &str = "ATELIER_TEST_ROOT";
+const DIR: &str = "ATELIER_TEST_DIR";
+/// Written by it once it works.
+const BEGUN: &str = "begun";
+
+/// The process that is killed; where nobody started it for that, it ends at once.
+#[test]
+fn victim() {
+    let (Some(root), Some(dir)) = (std::env::var_os(ROOT), std::env::var_os(DIR)) else { return };
+    let (root, dir) = (PathBuf::from(root), PathBuf::from(dir));
+    let index = Index::open(&dir).unwrap();
+    std::fs::write(dir.join(BEGUN), "").unwrap();
+    for round in 0.. {
+        index.refresh(&root).unwrap();
+        index.complete(&root, Duration::from_millis(20)).unwrap();
+        let path = format!("src/saved{}.rs", round % 5);
+        std::fs::write(root.join(&path), format!("fn saved_{round}() {{}}\n")).unwrap();
+        index.changed(&root, [path]).unwrap();
+        index.remember(&format!("head{round}"), []).unwrap();
+    }
+}
+
+fn killed_after(bench: &Bench, moment: Duration) {
+    let _ = std::fs::remove_file(bench.dir().join(BEGUN));
+    let mut victim = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "killed::victim"])
+        .env(ROOT, bench.root())
+        .env(DIR, bench.dir())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !bench.dir().join(BEGUN).exists() && Instant::now() < deadline {
+        std::thread::yield_now();
+    }
+    let begun = Instant::now();
+    while begun.elapsed() < moment {
+        std::hint::spin_loop(); // a moment of a millisecond is to be one
+    }
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+}
+
+#[test]
+fn whatever_a_kill_leaves_is_whole_or_made_anew() {
+    let mut bench = Bench::new(&[]);
+    for n in 0..120 {
+        bench.write(&format!("src/f{n}.rs"), format!("fn target_{n}() {{\n    needle();\n}}\n"));
+    }
+    for round in 0..8u64 {
+        bench.index = None;
+        killed_after(&bench, Duration::from_millis(round * round * 6));
+        bench = bench.opened();
+        // What is there before anything is done about it is whole or nothing.
+        match bench.asked("target", 200) {
+            Ok(found) => assert!(found.hits.len() >= 120, "round {round}: {} of 120 files", found.hits.len()),
+            Err(error) => assert!(matches!(error, IndexError::NotReady), "round {round}: {error}"),
+        }
+        bench.refresh();
+        while !bench.index().complete(&bench.root(), Duration::from_secs(10)).unwrap() {}
+        assert_eq!(bench.paths("target_77")[0], "src/f77.rs", "round {round}");
+        assert_eq!(bench.hits("target_77")[0].symbol.as_deref(), Some("target_77"), "round {round}");
+        assert_eq!(bench.counts()[1..], [0, 0], "round {round}: nothing is left to do");
+        let files = std::fs::read_dir(bench.root().join("src")).unwrap().count();
+        assert_eq!(bench.index().status().unwrap().files as usize, files, "round {round}");
+    }
+}
+
+#[test]
+fn a_file_of_the_index_that_is_cut_short_or_changed_is_noticed() {
+    let files: Vec<(String, String)> =
+        (0..70).map(|n| (format!("f{n}.rs"), format!("fn target_{n}() {{ needle(); }}\n"))).collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let mut bench = Bench::indexed(&files);
+    bench.index().complete(&bench.root(), Duration::from_secs(60)).unwrap();
+    bench.index().remember("head", []).unwrap();
+    let names: Vec<PathBuf> = {
+        let entries = std::fs::read_dir(bench.dir()).unwrap();
+        entries.map(|entry| entry.unwrap().path()).filter(|path| !path.ends_with("owner.lock")).collect()
+    };
+    assert!(names.len() > 6, "{names:?}");
+    let damages: [fn(&mut Vec<u8>); 3] = [
+        |bytes| bytes.truncate(bytes.len() / 2),
+        Vec::clear,
+        |bytes| {
+            let middle = bytes.len() / 2;
+            bytes.iter_mut().skip(middle).take(1).for_each(|byte| *byte ^= 0x20);
+        },
+    ];
+    for at in 0..names.len() {
+        bench.index = None;
+        // Each time another file of what is there now: a rebuilt index has new names.
+        let mut now: Vec<PathBuf> =
+            std::fs::read_dir(bench.dir()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        now.retain(|path| !path.ends_with("owner.lock"));
+        now.sort();
+        let file = &now[at % now.len()];
+        let mut bytes = std::fs::read(file).unwrap();
+        damages[at % damages.len()](&mut bytes);
+        std::fs::write(file, bytes).unwrap();
+        bench = bench.opened();
+        match bench.asked("needle", 200) {
+            Ok(found) => assert_eq!(found.hits.len(), 70, "{} was damaged", file.display()),
+            Err(error) => assert!(matches!(error, IndexError::NotReady), "{error}"),
+        }
+        bench.refresh();
+        bench.index().complete(&bench.root(), Duration::from_secs(60)).unwrap();
+        assert_eq!(bench.asked("needle", 200).unwrap().hits.len(), 70, "{} was damaged", file.display());
+        assert_eq!(bench.hits("target_7")[0].symbol.as_deref(), Some("target_7"));
+    }
+}

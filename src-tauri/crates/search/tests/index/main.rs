@@ -1,0 +1,10 @@
+//! The index on real folders: what it finds, how it keeps up, and that it never says what is not so.
+
+#![allow(clippy::unwrap_used)]
+
+mod asking;
+mod bench;
+mod freshness;
+mod keeping;
+mod killed;
+mod past;
