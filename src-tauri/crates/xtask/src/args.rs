@@ -1,4 +1,4 @@
-//! Reads a command's arguments: words, and `--flags` that the command knows.
+//! Reads a command's arguments: words, `--flags` that the command knows, and `--options` with a value.
 
 use crate::run::Failure;
 use std::collections::BTreeSet;
@@ -9,6 +9,8 @@ pub struct Args {
     /// Plain words, in order.
     pub words: Vec<String>,
     flags: BTreeSet<String>,
+    /// Option and value, in order.
+    options: Vec<(String, String)>,
 }
 
 impl Args {
@@ -16,14 +18,25 @@ impl Args {
     pub fn has(&self, flag: &str) -> bool {
         self.flags.contains(flag)
     }
+
+    /// The values of `--option`, in order.
+    pub fn values<'a>(&'a self, option: &'a str) -> impl Iterator<Item = &'a str> {
+        self.options.iter().filter(move |(name, _)| name == option).map(|(_, value)| value.as_str())
+    }
 }
 
-/// Reads the arguments; `None` where help is asked for. `known` are the flags, with their dashes.
+/// Reads the arguments; `None` where help is asked for. `known` are the flags, with their dashes; one that ends with `=`
+/// takes the next word as its value.
 pub fn read(words: Vec<String>, known: &[&str]) -> Result<Option<Args>, Failure> {
     let mut args = Args::default();
-    for word in words {
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
         match word.as_str() {
             "--help" | "-h" => return Ok(None),
+            option if known.contains(&format!("{option}=").as_str()) => match words.next() {
+                Some(value) => args.options.push((word, value)),
+                None => return Err(Failure::Usage(format!("`{option}` takes a value"))),
+            },
             flag if flag.starts_with('-') => {
                 if !known.contains(&flag) {
                     return Err(Failure::Usage(format!("`{flag}` is not known here; `--help` lists what is")));
@@ -49,6 +62,15 @@ mod tests {
         let args = read(words("window --yes 5"), &["--yes", "--offline"]).unwrap().unwrap();
         assert_eq!(args.words, ["window", "5"]);
         assert!(args.has("--yes") && !args.has("--offline"));
+    }
+
+    #[test]
+    fn options_take_the_next_word() {
+        let args = read(words("localise --repo a --repo b x"), &["--repo="]).unwrap().unwrap();
+        assert_eq!(args.values("--repo").collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(args.words, ["localise", "x"]);
+        let error = read(words("--repo"), &["--repo="]).unwrap_err();
+        assert_eq!(error.to_string(), "`--repo` takes a value");
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Measures, and writes what was measured with the machine and the commit it was measured on.
 
+mod bm25;
 mod build;
 mod edits;
 mod journal;
+mod localise;
 mod memory;
 pub mod record;
+mod search;
 mod size;
 mod table;
 mod window;
@@ -24,6 +27,11 @@ cargo xtask bench NAME [RUNS]
   edits    real commits replayed through every edit format: exact, refused, wrong; the same under noise
            `bench edits --repo DIR --commits N` (several folders: this repository and 200 where none is said);
            --debug takes the debug program, --built takes it as it is; ATELIER_BENCH_SHOW=1 prints each wrong or needlessly refused case
+  localise how often the files that a later commit changes are found by its message, beside plain BM25
+             --repo DIR (may be given again)  --base REV (for each, default 400 commits back)  --queries N (default 200)
+             --program FILE (default: the command line program, built for release)
+  search   indexing, queries and saves on a folder of 60,000 files made from cargo's downloaded sources
+             --repo DIR (that folder instead, copied first)  --files N  --saves N  --edits N
   table    puts the figures of target/bench/*.json into src-tauri/ARCHITECTURE.md
 
 Each writes target/bench/NAME.json: commit, machine, baseline, figures. `window` and `memory` build release programs
@@ -31,7 +39,27 @@ first and use a virtual display where there is none.
 ";
 /// Set on ourselves when we run below a virtual display that we started.
 const INSIDE: &str = "--inside-display";
-pub const FLAGS: &[&str] = &[INSIDE, "--repo", "--commits", "--debug", "--built"];
+pub const FLAGS: &[&str] = &[
+    INSIDE,
+    "--repo=",
+    "--base=",
+    "--queries=",
+    "--program=",
+    "--files=",
+    "--saves=",
+    "--edits=",
+    "--commits=",
+    "--debug",
+    "--built",
+];
+
+/// The number that an option gives.
+fn number(args: &Args, option: &str, default: usize) -> Result<usize, Failure> {
+    match args.values(option).last() {
+        None => Ok(default),
+        Some(text) => text.parse().map_err(|_| Failure::Usage(format!("`{option}` takes a number, not `{text}`"))),
+    }
+}
 
 pub fn main(args: &Args) -> Result<(), Failure> {
     let name = args.words.first().map_or("", String::as_str);
@@ -50,10 +78,16 @@ pub fn main(args: &Args) -> Result<(), Failure> {
             Some(_) => return Err(Failure::Usage("the number of events is from 1000 to 100000000".to_owned())),
         }),
         "size" => size::main(),
-        "edits" => edits::main(args.words.get(1..).unwrap_or_default(), !args.has("--debug"), args.has("--built")),
+        "edits" => {
+            let options = args.values("--repo").chain(args.values("--commits")).map(str::to_owned);
+            let words: Vec<String> = args.words.iter().skip(1).cloned().chain(options).collect();
+            edits::main(&words, !args.has("--debug"), args.has("--built"))
+        }
+        "localise" => localise::main(args),
+        "search" => search::main(args),
         "table" => table::main(),
         _ => Err(Failure::Usage(
-            "say what to measure: window, memory, build, journal, size or edits; or table".to_owned(),
+            "say what to measure: window, memory, build, journal, size, edits, localise or search; or table".to_owned(),
         )),
     }
 }
