@@ -49,7 +49,8 @@ impl UserRepo {
         });
         let read = || -> Result<History, git2::Error> {
             let mut walk = repo.revwalk()?;
-            walk.set_sorting(Sort::TIME)?;
+            // By time alone a series that was rebased within one second would be told in any order, and moves with it.
+            walk.set_sorting(Sort::TOPOLOGICAL | Sort::TIME)?;
             walk.push(head)?;
             if let Some(known) = known {
                 walk.hide(known)?;
