@@ -123,7 +123,9 @@ async fn perform(project: &Project, verb: &BusVerb, out: &Out) -> End {
                 correlation: None,
                 body,
             };
-            let Reply::Posted(seq) = project.submit(Op::PostMessage { message }).await? else { return Err(unexpected()) };
+            let Reply::Posted(seq) = project.submit(Op::PostMessage { message }).await? else {
+                return Err(unexpected());
+            };
             out.say(format!("posted as {seq}"));
             Ok(Finished::done(json!({"message": seq})))
         }
@@ -157,7 +159,13 @@ async fn perform(project: &Project, verb: &BusVerb, out: &Out) -> End {
                 out.say("no message was laid aside");
             }
             for one in &dead {
-                out.say(format!("{}\n  {} tried {} times: {}", line(&one.message), one.consumer, one.attempts, one.reason));
+                out.say(format!(
+                    "{}\n  {} tried {} times: {}",
+                    line(&one.message),
+                    one.consumer,
+                    one.attempts,
+                    one.reason
+                ));
                 out.say(format!("  → atelier bus replay {} {}", one.consumer, one.message.seq));
             }
             Ok(Finished::done(json!({"dead": dead})))
@@ -201,7 +209,8 @@ async fn topics(project: &Project) -> Result<Vec<TopicView>, Problem> {
 async fn promised(project: &Project, topic: &str) -> Result<Guarantee, Problem> {
     let fits = |pattern: &str| {
         let (mut a, mut b) = (pattern.split('/'), topic.split('/'));
-        a.by_ref().zip(b.by_ref()).all(|(p, t)| p == "*" || p == t) && pattern.matches('/').count() == topic.matches('/').count()
+        a.by_ref().zip(b.by_ref()).all(|(p, t)| p == "*" || p == t)
+            && pattern.matches('/').count() == topic.matches('/').count()
     };
     let declared = topics(project).await?.into_iter().find(|declared| fits(&declared.topic));
     Ok(declared.map_or(Guarantee::AtMostOnce, |declared| declared.guarantee))
@@ -232,7 +241,11 @@ pub fn duration_ms(text: &str) -> Result<u64, Problem> {
     };
     let number = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(factor)).filter(|_| factor > 0);
     number.ok_or_else(|| {
-        Problem::new(Code::BadArgument, format!("`{text}` is no time."), "Write a number with s, m, h or d, such as 15m.")
+        Problem::new(
+            Code::BadArgument,
+            format!("`{text}` is no time."),
+            "Write a number with s, m, h or d, such as 15m.",
+        )
     })
 }
 
@@ -244,6 +257,8 @@ mod tests {
     fn a_time_is_a_number_with_its_unit() {
         assert_eq!(duration_ms("90s").unwrap(), 90_000);
         assert_eq!(duration_ms("2h").unwrap(), 7_200_000);
-        assert!(duration_ms("soon").is_err() && duration_ms("5y").is_err() && duration_ms("99999999999999999d").is_err());
+        assert!(
+            duration_ms("soon").is_err() && duration_ms("5y").is_err() && duration_ms("99999999999999999d").is_err()
+        );
     }
 }

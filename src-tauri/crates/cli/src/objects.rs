@@ -74,12 +74,7 @@ pub async fn objects(args: &Args, verb: &ObjectsVerb, out: &Out) -> End {
                     "Write named values, such as '{\"title\": \"Rename Foo\"}'.",
                 )
             })?;
-            let op = Op::TellObject {
-                object: object.clone(),
-                handler: handler.clone(),
-                arguments,
-                version: *version,
-            };
+            let op = Op::TellObject { object: object.clone(), handler: handler.clone(), arguments, version: *version };
             let Reply::Object(view) = session::ask(args, op).await? else { return Err(unexpected()) };
             out.say(line(&view));
             if !view.answer.is_null() {
@@ -103,7 +98,8 @@ async fn new(args: &Args, kind: &str, out: &Out) -> End {
     }
     let folder = args.project.join(".atelier/objects");
     let path = folder.join(format!("{kind}.yaml"));
-    let example = template::SHIPPED.iter().find(|(file, _)| file.ends_with("counter.yaml")).map_or("", |(_, text)| text);
+    let example =
+        template::SHIPPED.iter().find(|(file, _)| file.ends_with("counter.yaml")).map_or("", |(_, text)| text);
     let text = example.replace("kind: counter", &format!("kind: {kind}"));
     let text = text.split_once('\n').map_or(text.as_str(), |(_, rest)| rest);
     std::fs::create_dir_all(&folder)
@@ -132,6 +128,7 @@ async fn check(args: &Args, files: &[PathBuf], out: &Out) -> End {
 }
 
 fn line(view: &ObjectView) -> String {
-    let life = serde_json::to_value(view.life).ok().and_then(|life| life.as_str().map(str::to_owned)).unwrap_or_default();
+    let life =
+        serde_json::to_value(view.life).ok().and_then(|life| life.as_str().map(str::to_owned)).unwrap_or_default();
     format!("{:<28} version {}, {life}", view.object, view.version)
 }

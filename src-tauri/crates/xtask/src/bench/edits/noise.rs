@@ -238,7 +238,9 @@ fn prose(case: &mut Case) {
 
 fn fences(case: &mut Case) {
     case.text = match case.format {
-        "search-replace" => case.text.replace("<<<<<<< SEARCH", "<<<<<<<< SEARCH").replace("```\n\n", "````\n\n"),
+        "search-replace" => {
+            case.text.replace("<<<<<<< SEARCH", "<<<<<<<< SEARCH").replace(" REPLACE\n```\n\n", " REPLACE\n````\n\n")
+        }
         "whole-file" => {
             let body = case.text.trim_end_matches('\n');
             case.skip = case.text.matches("```").count() != 2;
