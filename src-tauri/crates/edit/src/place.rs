@@ -157,6 +157,7 @@ pub(crate) fn occurrences<'a>(bytes: &'a [u8], needle: &'a [u8], from: usize) ->
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "lists of one place are what is meant")]
 mod tests {
     use super::*;
 
