@@ -119,29 +119,7 @@ export function play(recording: Recording, options: PlayOptions): Port {
         const events = player.past.filter((event) => event.seq > op.after && (op.run === null || event.run === op.run));
         return { reply: 'events', value: events.slice(0, op.limit) };
       }
-      case 'list_approvals':
-      case 'read_blob':
-      case 'export':
-      case 'list_projects':
-      case 'enrol_project':
-      case 'record_egress':
-      case 'fork_run':
-      case 'hash_state':
-      case 'check_store':
-      case 'back_up_store':
-      case 'prune_store':
-      case 'post_message':
-      case 'read_messages':
-      case 'list_topics':
-      case 'list_dead':
-      case 'replay_dead':
-      case 'replay_range':
-      case 'queue_job':
-      case 'list_jobs':
-      case 'cancel_job':
-      case 'tell_object':
-      case 'show_object':
-      case 'list_objects':
+      default: // everything else is refused in words
         throw ONLY_A_RECORDING;
     }
   };
