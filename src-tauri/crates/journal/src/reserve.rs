@@ -27,7 +27,8 @@ impl Reserve {
     pub fn of_store(dir: &Path) -> Self {
         let path = dir.join("reserve");
         let there = fs::metadata(&path).is_ok_and(|file| file.len() == BYTES as u64);
-        let held = there || take(&path).is_ok();
+        // Not synced: no store waits for the disk because of it when it is made.
+        let held = there || take(&path, |_| Ok(())).is_ok();
         Self { path, held, tried: None }
     }
 
@@ -56,7 +57,7 @@ impl Reserve {
             self.tried = Some(Instant::now());
             // Twice the room: what was just given back would do for the reserve and leave nothing for events.
             let probe = self.path.with_extension("probe");
-            self.held = take(&self.path).and_then(|()| take(&probe)).is_ok();
+            self.held = take(&self.path, File::sync_data).and_then(|()| take(&probe, File::sync_data)).is_ok();
             let _ = fs::remove_file(&probe);
             if !self.held {
                 let _ = fs::remove_file(&self.path);
@@ -66,11 +67,11 @@ impl Reserve {
     }
 }
 
-fn take(path: &Path) -> io::Result<()> {
+fn take(path: &Path, sync: impl Fn(&File) -> io::Result<()>) -> io::Result<()> {
     // Noise: a file system that compresses would keep no room for zeros.
     let mut noise = vec![0; BYTES];
     blake3::Hasher::new().finalize_xof().fill(&mut noise);
-    let written = File::create(path).and_then(|mut file| file.write_all(&noise).and_then(|()| file.sync_data()));
+    let written = File::create(path).and_then(|mut file| file.write_all(&noise).and_then(|()| sync(&file)));
     if written.is_err() {
         let _ = fs::remove_file(path);
     }
