@@ -9,6 +9,7 @@
 
 mod answers;
 mod bad_input;
+mod bus;
 mod crash;
 mod flows;
 mod flows_killed;

@@ -69,6 +69,7 @@ impl Run {
             }
             Tool::EditFile | Tool::WriteFile | Tool::DeleteFile => self.write(tool, call, before).await,
             Tool::RunCheck => self.run_check_tool(call, before).await,
+            Tool::Remember | Tool::Recall => self.mind(role, tool, call, before).await,
             Tool::SubmitSpec => match agent::spec_of(&call.arguments) {
                 Ok(spec) => {
                     let answer = Answer::done("deliver the specification", "delivered");

@@ -21,6 +21,7 @@ mod legal;
 pub mod machine;
 #[cfg(test)]
 mod machine_tests;
+mod mind;
 pub mod objects;
 mod owner;
 pub mod places;

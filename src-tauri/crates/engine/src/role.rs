@@ -75,6 +75,8 @@ tools! {
     RunCheck = "run_check",
     SubmitSpec = "submit_spec",
     SubmitReview = "submit_review",
+    Remember = "remember",
+    Recall = "recall",
 }
 
 impl Tool {

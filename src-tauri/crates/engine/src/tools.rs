@@ -86,6 +86,16 @@ fn spec(tool: Tool) -> ToolSpec {
                    "requirements": {"type": "array", "items": {"type": "string"}, "description": "what must hold, each checkable"}}),
             &["title", "requirements"],
         ),
+        Tool::Remember => (
+            "Keep something in mind for later runs. What you knew of the topic is replaced.",
+            json!({"topic": text("what it is about, in a few words"), "text": text("what is worth knowing")}),
+            &["topic", "text"],
+        ),
+        Tool::Recall => (
+            "Recall what you kept in mind in earlier runs.",
+            json!({"words": text("words it must hold; empty for everything")}),
+            &[],
+        ),
         Tool::SubmitReview => (
             "Deliver your judgement. Ends your work.",
             json!({"verdict": {"type": "string", "enum": ["approve", "reject"]},

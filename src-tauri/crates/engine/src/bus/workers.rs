@@ -12,20 +12,22 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Every worker.
 pub fn all(desk: &Arc<Desk>) -> Vec<Arc<dyn Worker>> {
-    vec![Arc::new(IndexRefresh(Arc::downgrade(desk))), Arc::new(StoreVerify(Arc::downgrade(desk)))]
+    let weak = || Arc::downgrade(desk);
+    vec![Arc::new(IndexRefresh(weak())), Arc::new(StorePrune(weak())), Arc::new(StoreVerify(weak()))]
 }
 
 /// The jobs that a project always has, from `now_ms` on.
 pub fn standing(now_ms: u64) -> Vec<Job> {
-    vec![Job {
-        id: "store.verify".to_owned(),
-        queue: "store.verify".to_owned(),
+    let standing = |queue: &str, every_ms: u64| Job {
+        id: queue.to_owned(),
+        queue: queue.to_owned(),
         priority: Priority::Low,
         due_ms: now_ms.saturating_add(DAY_MS),
-        every_ms: Some(7 * DAY_MS),
+        every_ms: Some(every_ms),
         most_attempts: 3,
         body: json!(null),
-    }]
+    };
+    vec![standing("store.prune", DAY_MS), standing("store.verify", 7 * DAY_MS)]
 }
 
 /// Brings the search index up to date.
@@ -42,6 +44,26 @@ impl Worker for IndexRefresh {
         Box::pin(async move {
             let desk = self.0.upgrade().ok_or("the project is being closed")?;
             desk.refresh_index().await.map_err(|problem| problem.message)?;
+            Ok(Vec::new())
+        })
+    }
+}
+
+/// Removes blobs that no event names.
+struct StorePrune(Weak<Desk>);
+
+impl Worker for StorePrune {
+    fn queue(&self) -> &'static str {
+        "store.prune"
+    }
+    fn lease(&self) -> Duration {
+        Duration::from_secs(600)
+    }
+    fn work(&self, _job: Job) -> BoxFuture<'_, Result<Vec<NewEvent>, String>> {
+        Box::pin(async move {
+            let desk = self.0.upgrade().ok_or("the project is being closed")?;
+            let pruned = desk.journal.prune().await.map_err(|error| error.to_string())?;
+            tracing::info!(pruned.removed, pruned.removed_bytes, "blobs that no event names were removed");
             Ok(Vec::new())
         })
     }
