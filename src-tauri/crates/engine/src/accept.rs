@@ -3,7 +3,7 @@
 //! Accept and discard are effects on the user's repository: intended with a full sync, performed, settled. An owner
 //! that finds one open after a crash asks the repository and records what it says.
 
-use crate::bus::may_discard;
+use crate::bus::{Works, may_discard};
 use crate::desk::Desk;
 use crate::machine::Machine;
 use crate::run::{defect, machine_of};
@@ -56,15 +56,15 @@ pub(crate) async fn accept(desk: &Desk, run: &RunId) -> Result<Reply, Problem> {
     }
 }
 
-/// Removes a run's branch and tree, where nobody concerned speaks against it. `live` is whether anything works on it;
+/// Removes a run's branch and tree, where nobody concerned speaks against it. `works` tells whether anything works on it;
 /// with `anyway` work that no checkpoint recorded may go.
-pub(crate) async fn discard(desk: &Desk, run: &RunId, live: bool, anyway: bool) -> Result<Reply, Problem> {
+pub(crate) async fn discard(desk: &Desk, run: &RunId, works: Works<'_>, anyway: bool) -> Result<Reply, Problem> {
     let machine = settled(desk, run).await?;
     may_be_decided(&machine.view)?;
     if !machine.view.state.is_final() {
         return Err(wrong(format!("Run {run} is not finished."), "Stop it first with `atelier runs cancel`."));
     }
-    may_discard(desk, &machine.view, live, anyway).await?;
+    may_discard(desk, &machine.view, works, anyway).await?;
     let plan = discard_plan(desk, &machine);
     let effect = Effect::Discard { branch: machine.view.branch.clone(), tip: plan.tip.clone() };
     let version = append(desk, run, machine.version, vec![intended(DISCARD, effect)]).await?;

@@ -17,7 +17,7 @@ mod tests;
 pub mod topics;
 mod workers;
 
-pub(crate) use discard::may_discard;
+pub(crate) use discard::{Works, may_discard};
 
 use crate::desk::Desk;
 use crate::objects::Objects;

@@ -95,7 +95,7 @@ impl ProjectOwner {
             }
             Op::DiscardRun { run, anyway } => {
                 let _alone = self.deciding.lock().await;
-                accept::discard(&self.desk, &run, self.supervisor.is_live(&run), anyway).await
+                accept::discard(&self.desk, &run, &|| self.supervisor.is_live(&run), anyway).await
             }
             Op::ListRuns => Ok(Reply::Runs(self.list().await?)),
             Op::ShowRun { run, at: _ } => Ok(Reply::RunView(Box::new(self.view(&run).await?))),

@@ -11,15 +11,22 @@ use atelier_protocol::event::Vote;
 use atelier_protocol::view::RunView;
 use atelier_repo::{RunTree, Tip, UserRepo, branch_of};
 use std::path::PathBuf;
+use std::time::Duration;
 
 const CLEAR: Vote = Vote::Clear;
+/// How often, and after how long, it is looked again whether a run's task has ended.
+const LOOKS: u32 = 100;
+const LOOK: Duration = Duration::from_millis(10);
 /// Changed files that an alarm names.
 const NAMED: usize = 5;
 
-/// Asks everyone concerned by the removal of a run that has ended. `live` is whether anything works on it; with `anyway`
-/// unrecorded work in its tree may go.
-pub(crate) async fn may_discard(desk: &Desk, view: &RunView, live: bool, anyway: bool) -> Result<(), Problem> {
+/// Whether something works on the run now.
+pub(crate) type Works<'a> = &'a (dyn Fn() -> bool + Send + Sync);
+
+/// Asks everyone concerned by the removal of a run that has ended. With `anyway` unrecorded work in its tree may go.
+pub(crate) async fn may_discard(desk: &Desk, view: &RunView, works: Works<'_>, anyway: bool) -> Result<(), Problem> {
     let core = Core::of(desk);
+    let live = still(works).await;
     let run = view.id.clone();
     let alive = Voter::new("live", async move { if live { alarm("something still works on the run") } else { CLEAR } });
     let (root, id) = (desk.root.clone(), run.clone());
@@ -49,6 +56,17 @@ pub(crate) async fn may_discard(desk: &Desk, view: &RunView, live: bool, anyway:
         &format!("Discarding run {run}"),
         "Look at what it names. Work that no checkpoint recorded goes with `atelier runs discard --anyway`.",
     )
+}
+
+/// Whether something still works after a moment: that a run ended is the last thing its task records.
+async fn still(works: Works<'_>) -> bool {
+    for _ in 0..LOOKS {
+        if !works() {
+            return false;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    works()
 }
 
 /// Looks for work in the tree that would be lost.
