@@ -336,11 +336,12 @@ async fn a_project_opens_although_one_of_its_runs_cannot_be_taken_up() {
     let Ok(Reply::RunView(view)) = project.submit(Op::ShowRun { run: run.clone(), at: None }).await else {
         panic!("no view")
     };
-    assert_eq!((view.state, view.problem.unwrap().code), (RunState::Parked, Code::RoleInvalid));
+    assert_eq!(view.state, RunState::WaitsForApproval, "nobody works on it while it waits");
+    settle(&project, &view, Answer::Approve).await.unwrap();
+    let (view, _) = follow(&project, &run, |v| v.state == RunState::Parked).await;
+    assert_eq!(view.problem.unwrap().code, Code::RoleInvalid);
     std::fs::remove_file(world.project().join(".atelier/roles/developer.yaml")).unwrap();
     project.submit(Op::ResumeRun { run: run.clone() }).await.unwrap();
-    let (view, _) = follow(&project, &run, rests).await;
-    settle(&project, &view, Answer::Approve).await.unwrap();
     let (view, _) = follow(&project, &run, |v| v.state.is_final()).await;
     assert_eq!(view.state, RunState::Done, "{:?}", view.problem);
     workshop.close().await;

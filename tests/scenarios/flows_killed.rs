@@ -115,7 +115,9 @@ async fn play(
     let options = atelier_tests::world::options(&home, server, steady::sources(9), None);
     let workshop = Workshop::open(options).await.unwrap();
     let opened = workshop.open_project(&project).await.unwrap();
-    let Ok(Reply::Runs(runs)) = opened.submit(Op::ListRuns).await else { panic!("no runs") };
+    let Ok(Reply::Runs(runs)) = opened.submit(Op::ListRuns { states: Vec::new(), limit: None }).await else {
+        panic!("no runs")
+    };
     let mut views = Vec::new();
     for run in runs {
         let Ok(Reply::RunView(view)) = opened.submit(Op::ShowRun { run: run.id, at: None }).await else { panic!() };

@@ -51,7 +51,7 @@ it('speaks the commands of the shell', async () => {
   await port.openProject('/a', true);
   await port.pickFolder();
   await port.startTour();
-  await port.submit('p1', { op: 'list_runs' });
+  await port.submit('p1', { op: 'list_runs', states: [], limit: null });
   port.mark('ready');
   await flush();
   expect(calls).toEqual([
@@ -60,7 +60,7 @@ it('speaks the commands of the shell', async () => {
     ['open_project', { path: '/a', init: true }],
     ['pick_folder', {}],
     ['start_tour', {}],
-    ['submit', { project: 'p1', op: { op: 'list_runs' } }],
+    ['submit', { project: 'p1', op: { op: 'list_runs', states: [], limit: null } }],
     ['mark', { name: 'ready' }],
   ]);
 });

@@ -58,6 +58,10 @@ model: ModelChoice | null,
  */
 theme: Theme, 
 /**
+ * How many runs of all projects may be at work at the same time; others wait for their turn.
+ */
+active_runs: number, 
+/**
  * How long an unanswered approval waits before it is rejected, in milliseconds.
  */
 approval_timeout_ms: number, };
@@ -2656,7 +2660,7 @@ budget_tokens: number | null, } | { "op": "fork_run",
  */
 run: RunId, 
 /**
- * The last event of it that is kept; `None` is the last of all.
+ * The last event of it that is kept; `None` is the last one that a fork can go on from.
  */
 at: Seq | null, } | { "op": "resume_run", 
 /**
@@ -2690,7 +2694,15 @@ run: RunId,
 /**
  * Also where its tree holds work that no checkpoint recorded.
  */
-anyway: boolean, } | { "op": "list_runs" } | { "op": "show_run", 
+anyway: boolean, } | { "op": "list_runs", 
+/**
+ * Only runs that are in one of these states; empty is all of them.
+ */
+states: Array<RunState>, 
+/**
+ * At most so many; `None` is all of them.
+ */
+limit: number | null, } | { "op": "show_run", 
 /**
  * The run.
  */

@@ -3,7 +3,7 @@
 use atelier_protocol::event::{AskKind, Priority};
 use atelier_protocol::op::ExportFormat;
 use atelier_protocol::settings::{ModelChoice, ProviderKind, ProviderSettings};
-use atelier_protocol::view::HitKind;
+use atelier_protocol::view::{HitKind, RunState};
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -187,11 +187,21 @@ impl From<Cut> for HitKind {
 #[derive(Subcommand, Debug)]
 pub enum RunsVerb {
     /// The runs, newest first.
-    List,
-    /// One run: steps, checks, changes.
+    List {
+        /// Only runs that are in this state, such as `waits_for_approval` or `failed`; may be given more than once.
+        #[arg(long = "state", value_name = "STATE", value_parser = run_state)]
+        states: Vec<RunState>,
+        /// At most so many.
+        #[arg(long)]
+        limit: Option<u32>,
+    },
+    /// One run: steps, children, checks, changes.
     Show {
         /// The run's id, or `last`.
         run: String,
+        /// As it was after this event.
+        #[arg(long, value_name = "SEQ")]
+        at: Option<u64>,
         /// Show the changes as a diff too.
         #[arg(long)]
         diff: bool,
@@ -208,6 +218,17 @@ pub enum RunsVerb {
     Resume {
         /// The run's id, or `last`.
         run: String,
+    },
+    /// Continue a run another way: a new run with its history, and its tree as it was, up to an event.
+    Fork {
+        /// The run's id, or `last`.
+        run: String,
+        /// The last event that is kept; without it the last one that a fork can go on from.
+        #[arg(long, value_name = "SEQ")]
+        at: Option<u64>,
+        /// Do not wait: print the fork's id and leave it to the window or command that owns the project.
+        #[arg(long)]
+        detach: bool,
     },
     /// Bring a run's commits to your branch.
     Accept {
@@ -227,6 +248,15 @@ pub enum RunsVerb {
         /// The run's id, or `last`.
         run: String,
     },
+}
+
+/// A state by the name it has in the output of `--json`.
+fn run_state(text: &str) -> Result<RunState, String> {
+    serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|_| {
+        let names = RunState::ALL.map(|state| serde_json::to_value(state).unwrap_or_default());
+        let names: Vec<&str> = names.iter().filter_map(serde_json::Value::as_str).collect();
+        format!("the states are {}", names.join(", "))
+    })
 }
 
 #[derive(Subcommand, Debug)]

@@ -7,10 +7,11 @@ use crate::session;
 use crate::story;
 use atelier_engine::Project;
 use atelier_protocol::RunId;
+use atelier_protocol::error::Problem;
 use atelier_protocol::event::AcceptMode;
 use atelier_protocol::ids::Seq;
 use atelier_protocol::op::{Op, Reply};
-use atelier_protocol::view::{DiffView, Side};
+use atelier_protocol::view::{DiffView, RunState, Side};
 use serde_json::json;
 
 /// Events that are read at once.
@@ -25,8 +26,13 @@ pub async fn runs(args: &Args, verb: &RunsVerb, out: &Out) -> End {
 
 async fn perform(project: &Project, verb: &RunsVerb, out: &Out) -> End {
     match verb {
-        RunsVerb::List => list(project, out).await,
-        RunsVerb::Show { run, diff } => show(project, &session::run_id(project, run).await?, *diff, out).await,
+        RunsVerb::List { states, limit } => list(project, states.clone(), *limit, out).await,
+        RunsVerb::Show { run, at, diff } => {
+            show(project, &session::run_id(project, run).await?, at.map(Seq), *diff, out).await
+        }
+        RunsVerb::Fork { run, at, detach } => {
+            fork(project, session::run_id(project, run).await?, at.map(Seq), *detach, out).await
+        }
         RunsVerb::Events { run, after } => {
             events(project, session::run_id(project, run).await?, Seq(*after), out).await
         }
@@ -47,9 +53,12 @@ async fn perform(project: &Project, verb: &RunsVerb, out: &Out) -> End {
     }
 }
 
-async fn list(project: &Project, out: &Out) -> End {
-    let Reply::Runs(runs) = project.submit(Op::ListRuns).await? else { return Err(unexpected()) };
-    if runs.is_empty() {
+async fn list(project: &Project, states: Vec<RunState>, limit: Option<u32>, out: &Out) -> End {
+    let all = states.is_empty();
+    let Reply::Runs(runs) = project.submit(Op::ListRuns { states, limit }).await? else { return Err(unexpected()) };
+    if runs.is_empty() && !all {
+        out.say("no run is in that state");
+    } else if runs.is_empty() {
         out.say("no runs yet; start one with `atelier run \"GOAL\"`");
     }
     for run in &runs {
@@ -64,8 +73,8 @@ async fn list(project: &Project, out: &Out) -> End {
     Ok(Finished::done(json!({"runs": runs})))
 }
 
-async fn show(project: &Project, run: &RunId, with_diff: bool, out: &Out) -> End {
-    let Reply::RunView(view) = project.submit(Op::ShowRun { run: run.clone(), at: None }).await? else {
+async fn show(project: &Project, run: &RunId, at: Option<Seq>, with_diff: bool, out: &Out) -> End {
+    let Reply::RunView(view) = project.submit(Op::ShowRun { run: run.clone(), at }).await? else {
         return Err(unexpected());
     };
     out.say(story::summary(&view));
@@ -112,6 +121,32 @@ async fn resume(project: &Project, run: RunId, out: &Out) -> End {
     };
     let Reply::Run(run) = project.submit(Op::ResumeRun { run }).await? else { return Err(unexpected()) };
     follow(project, &run, view.last_seq, out).await
+}
+
+async fn fork(project: &Project, run: RunId, at: Option<Seq>, detach: bool, out: &Out) -> End {
+    let Reply::Run(fork) = project.submit(Op::ForkRun { run: run.clone(), at }).await? else {
+        return Err(unexpected());
+    };
+    out.say(format!("run {fork} continues {run}"));
+    if detach {
+        return Ok(Finished::done(json!({"run": {"id": fork}, "forked": run})));
+    }
+    let told = first_own(project, &fork).await?; // what was copied was told before, in the original
+    follow(project, &fork, told, out).await
+}
+
+/// The number before the first event of a fork that is not a copy.
+async fn first_own(project: &Project, fork: &RunId) -> Result<Seq, Problem> {
+    let mut after = Seq::ZERO;
+    loop {
+        let page = Op::ReadEvents { run: Some(fork.clone()), after, limit: PAGE };
+        let Reply::Events(events) = project.submit(page).await? else { return Err(unexpected()) };
+        match (events.iter().find(|event| event.cause.is_none()), events.last()) {
+            (Some(own), _) => return Ok(Seq(own.seq.0 - 1)),
+            (None, Some(last)) if events.len() == PAGE as usize => after = last.seq,
+            (None, last) => return Ok(last.map_or(Seq::ZERO, |last| last.seq)),
+        }
+    }
 }
 
 async fn accept(project: &Project, run: RunId, out: &Out) -> End {

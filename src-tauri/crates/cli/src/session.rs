@@ -64,7 +64,7 @@ pub async fn run_id(project: &Project, text: &str) -> Result<RunId, Problem> {
             Problem::new(Code::UnknownRun, format!("{e}."), "List the runs with `atelier runs list`, or say `last`.")
         });
     }
-    match project.submit(Op::ListRuns).await? {
+    match project.submit(Op::ListRuns { states: Vec::new(), limit: None }).await? {
         // The last that the user started: its children go with it.
         Reply::Runs(runs) => runs.into_iter().find(|run| run.parent.is_none()).map(|run| run.id).ok_or_else(|| {
             Problem::new(Code::UnknownRun, "This project has no runs yet.", "Start one with `atelier run \"GOAL\"`.")

@@ -191,6 +191,12 @@ pub fn state(state: RunState, disposition: &Disposition) -> &'static str {
 /// A whole run in a few lines.
 pub fn summary(view: &RunView) -> String {
     let mut text = format!("run {}: {}\ngoal: {}\n", view.id, state(view.state, &view.disposition), view.goal);
+    if let Some(parent) = &view.parent {
+        text.push_str(&format!("works for: {} of run {}\n", parent.step, parent.run));
+    }
+    if let Some(fork) = &view.forked {
+        text.push_str(&format!("continues: run {} after event {}\n", fork.run, fork.at));
+    }
     if let Some(spec) = &view.spec {
         text.push_str(&format!("spec: {}\n", spec.title));
         for requirement in &spec.requirements {

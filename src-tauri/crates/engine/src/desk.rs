@@ -6,7 +6,7 @@ use crate::places::Places;
 use crate::processes::Processes;
 use crate::role::{self, Role};
 use crate::sources::{ROLES, Sources};
-use atelier_journal::{AppendError, Journal};
+use atelier_journal::{AppendError, Journal, Projections};
 use atelier_protocol::Envelope;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{FlowRef, NewEvent, Output};
@@ -52,6 +52,8 @@ pub struct Desk {
     pub settings: Arc<dyn Fn() -> Settings + Send + Sync>,
     /// The project's durable objects: boards, memories.
     pub objects: Objects,
+    /// What is read of the history without folding it anew.
+    pub projections: Projections,
     /// The search index, opened on first use.
     pub index: Mutex<Option<Arc<Index>>>,
     /// Whether somebody works on what the index lacks.

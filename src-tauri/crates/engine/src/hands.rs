@@ -225,7 +225,7 @@ fn one_line(call: &ToolCall) -> String {
     }
 }
 
-fn edit_of(tool: Tool, path: &str, arguments: &Value) -> Result<Edit, String> {
+pub(crate) fn edit_of(tool: Tool, path: &str, arguments: &Value) -> Result<Edit, String> {
     let text = |name: &str| tools::text_argument(arguments, name).map(str::to_owned);
     let path = path.to_owned();
     Ok(match tool {

@@ -133,6 +133,9 @@ impl Known {
 /// Refuses settings that no part could work with.
 fn check(settings: &Settings) -> Result<(), Problem> {
     let bad = |message: String| Err(Problem::new(Code::BadArgument, message, "Correct the setting and save again."));
+    if settings.active_runs == 0 {
+        return bad("At least one run must be allowed to be at work.".to_owned());
+    }
     for (n, provider) in settings.providers.iter().enumerate() {
         if provider.id.trim().is_empty() {
             return bad("A model server has no name.".to_owned());

@@ -381,6 +381,9 @@ impl Machine {
         if let Some((key, _)) = self.effects.iter().find(|(_, tried)| tried.outcome.is_none()) {
             return Action::Settle { key: key.clone() };
         }
+        if self.forks_tree() {
+            return Action::MakeTree;
+        }
         if let Some(asked) = self.view.pending_approval() {
             return Action::Wait { approval: asked.id.clone(), expires_at_ms: asked.expires_at_ms };
         }
@@ -407,6 +410,12 @@ impl Machine {
     /// The child run that is open.
     pub fn open_child(&self) -> Option<&RunId> {
         self.view.children.iter().find(|child| child.outcome.is_none()).map(|child| &child.run)
+    }
+
+    /// Whether it is a fork whose tree is still to be made; until then it has nothing to work on.
+    pub fn forks_tree(&self) -> bool {
+        let intended = self.effects.get("tree").map(|tried| &tried.effect);
+        !self.tree_made && matches!(intended, Some(Effect::ForkTree { .. }))
     }
 
     /// Whether the effect of that key is known to have landed.

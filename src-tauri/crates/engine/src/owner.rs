@@ -2,19 +2,20 @@
 
 use crate::bus::Bus;
 use crate::desk::Desk;
-use crate::machine::Machine;
+use crate::digest::Digest;
 use crate::objects::Tell;
 use crate::run::{read_all, unknown};
-use crate::supervisor::Supervisor;
-use crate::{accept, checks, family, role, servers};
-use atelier_journal::OpHandler;
+use crate::scheduler::Scheduler;
+use crate::supervisor::{Supervisor, disk_full};
+use crate::{accept, checks, role, servers};
+use atelier_journal::{OpHandler, Order};
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{Actor, Answer, Event, Grants, NewEvent, Priority};
+use atelier_protocol::event::{Event, Grants, NewEvent, Priority};
 use atelier_protocol::hash::Hash;
-use atelier_protocol::ids::{ApprovalId, RunId, Seq};
+use atelier_protocol::ids::{RunId, Seq};
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::settings::ModelChoice;
-use atelier_protocol::view::{ApprovalView, Disposition, ProjectView, RunState, RunSummary, RunView};
+use atelier_protocol::view::{ProjectView, RunState, RunSummary, RunView};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -35,49 +36,29 @@ pub enum Recovery {
 
 /// The owner's side of a project.
 pub(crate) struct ProjectOwner {
-    desk: Arc<Desk>,
-    supervisor: Supervisor,
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) supervisor: Supervisor,
     /// Whether this process stays to look after waiting runs, or goes after one command.
-    attends: bool,
+    pub(crate) attends: bool,
     /// Messages and jobs.
     bus: Bus,
     /// One accept, discard or resume at a time: what is open when another looks is then left over from a crash, never
     /// at work.
-    deciding: Mutex<()>,
+    pub(crate) deciding: Mutex<()>,
 }
 
 impl ProjectOwner {
-    /// Takes over a project: settles what was left open, and marks or resumes what was at work.
-    pub(crate) async fn take_over(desk: Arc<Desk>, recovery: Recovery, attends: bool) -> Result<Self, Problem> {
+    /// Takes over a project.
+    pub(crate) async fn take_over(
+        desk: Arc<Desk>,
+        scheduler: &Arc<Scheduler>,
+        recovery: Recovery,
+        attends: bool,
+    ) -> Result<Self, Problem> {
         let bus = Bus::take_over(&desk, attends).await?;
-        let owner = Self { desk, supervisor: Supervisor::default(), attends, bus, deciding: Mutex::default() };
-        for run in owner.desk.journal.runs().await? {
-            let view = owner.view(&run).await?;
-            if view.state.is_final() {
-                if view.disposition == Disposition::Pending
-                    && let Err(problem) = accept::recover(&owner.desk, &run).await
-                {
-                    owner.tell(&run, Event::Noticed { problem }).await?;
-                }
-                continue;
-            }
-            let epoch = owner.desk.journal.epoch();
-            if view.state.is_at_work() {
-                owner.tell(&run, Event::RunInterrupted { epoch }).await?;
-            }
-            if recovery == Recovery::Resume && (view.state.is_at_work() || view.state == RunState::Interrupted) {
-                owner.tell(&run, Event::RunResumed { by: Actor::Owner, epoch }).await?;
-            }
-            let goes_on = match view.state {
-                RunState::Interrupted => recovery == Recovery::Resume,
-                state if state.is_at_work() => recovery == Recovery::Resume,
-                state if state.rests() => false,
-                _ => attends || recovery == Recovery::Resume,
-            };
-            if goes_on && let Err(problem) = owner.attend(&run).await {
-                tracing::warn!(%run, %problem, "a run could not be taken up");
-            }
-        }
+        let supervisor = Supervisor::new(desk.clone(), scheduler);
+        let owner = Self { desk, supervisor, attends, bus, deciding: Mutex::default() };
+        owner.recover(recovery).await?;
         Ok(owner)
     }
 
@@ -95,10 +76,10 @@ impl ProjectOwner {
             }
             Op::DiscardRun { run, anyway } => {
                 let _alone = self.deciding.lock().await;
-                accept::discard(&self.desk, &run, &|| self.supervisor.is_live(&run), anyway).await
+                accept::discard(&self.desk, &run, &|| self.supervisor.is_at_work(&run), anyway).await
             }
-            Op::ListRuns => Ok(Reply::Runs(self.list().await?)),
-            Op::ShowRun { run, at: _ } => Ok(Reply::RunView(Box::new(self.view(&run).await?))),
+            Op::ListRuns { states, limit } => Ok(Reply::Runs(self.list(&states, limit).await?)),
+            Op::ShowRun { run, at } => Ok(Reply::RunView(Box::new(self.view(&run, at).await?))),
             Op::ReadEvents { run, after, limit } => {
                 let limit = limit.min(MOST_EVENTS) as usize;
                 Ok(Reply::Events(self.desk.journal.read(run.as_ref(), after, limit).await?))
@@ -127,7 +108,7 @@ impl ProjectOwner {
                 let (http, clock) = (&self.desk.http, &self.desk.sources.clock);
                 Ok(Reply::Models(servers::describe(&(self.desk.settings)(), http, clock).await))
             }
-            Op::ForkRun { .. } => Err(unanswered("fork_run")),
+            Op::ForkRun { run, at } => self.fork(&run, at).await,
             Op::HashState { .. } | Op::CheckStore | Op::BackUpStore { .. } | Op::PruneStore => {
                 Err(unanswered("the state of the store"))
             }
@@ -197,136 +178,33 @@ impl ProjectOwner {
         };
         let notices = left_out.into_iter().map(|problem| Event::Noticed { problem });
         let events = std::iter::once(started).chain(notices).map(|event| NewEvent::of_run(&run, None, event)).collect();
+        self.begin(&run, priority, events).await
+    }
+
+    async fn list(&self, states: &[RunState], limit: Option<u32>) -> Result<Vec<RunSummary>, Problem> {
+        let limit = limit.map_or(usize::MAX, |limit| limit as usize);
+        let wanted = |digest: &Digest| states.is_empty() || states.contains(&digest.state);
+        let runs = self.desk.digests(Order::Falling, limit, wanted).await?;
+        Ok(runs.iter().map(Digest::summary).collect())
+    }
+
+    /// Records a new run's first events and works on it as soon as its turn comes.
+    pub(crate) async fn begin(
+        &self,
+        run: &RunId,
+        priority: Priority,
+        mut events: Vec<NewEvent>,
+    ) -> Result<Reply, Problem> {
+        let ahead = self.supervisor.ahead(priority);
+        if let Some(ahead) = ahead {
+            events.push(NewEvent::of_run(run, None, Event::SlotAwaited { ahead }));
+        }
         self.desk.append(None, events).await?;
-        self.attend(&run).await?;
-        Ok(Reply::Run(run))
-    }
-
-    /// Works on a run. One that cannot be taken up, such as for a role file that is wrong now, is parked with the reason.
-    async fn attend(&self, run: &RunId) -> Result<(), Problem> {
-        let attended = self.supervisor.attend(&self.desk, run).await;
-        if let Err(problem) = &attended {
-            self.tell(run, Event::RunParked { problem: problem.clone() }).await?;
+        match ahead {
+            Some(_) => self.supervisor.queue(run, priority),
+            None => self.attend_new(run).await?,
         }
-        attended
-    }
-
-    async fn resume(&self, run: RunId) -> Result<Reply, Problem> {
-        let _alone = self.deciding.lock().await;
-        let view = self.view(&run).await?;
-        if view.state.is_final() {
-            return Err(Problem::new(
-                Code::WrongState,
-                format!("Run {run} has ended; it cannot be resumed."),
-                "Look at it with `atelier runs show`, or start a new run.",
-            ));
-        }
-        if self.supervisor.is_live(&run) {
-            if !view.state.rests() {
-                return Ok(Reply::Run(run));
-            }
-            self.supervisor.forget(&run); // that it rests was the last thing its task had to record
-        }
-        let epoch = self.desk.journal.epoch();
-        self.tell(&run, Event::RunResumed { by: Actor::User, epoch }).await?;
-        // A run that waits for a child goes on with it.
-        for below in family::open_family(&self.desk, &run).await?.into_iter().skip(1) {
-            if below.view.state.rests() {
-                self.supervisor.forget(&below.view.id);
-                self.tell(&below.view.id, Event::RunResumed { by: Actor::User, epoch }).await?;
-            }
-        }
-        self.attend(&run).await?;
-        Ok(Reply::Run(run))
-    }
-
-    async fn cancel(&self, run: &RunId) -> Result<Reply, Problem> {
-        let view = self.view(run).await?;
-        if view.state.is_final() {
-            return Err(Problem::new(
-                Code::WrongState,
-                format!("Run {run} has ended already."),
-                "Accept or discard its result.",
-            ));
-        }
-        let open: Vec<RunId> =
-            family::open_family(&self.desk, run).await?.into_iter().map(|machine| machine.view.id).collect();
-        for one in open.iter().rev() {
-            self.supervisor.stop(one).await;
-        }
-        // It may have come to its end before it heard of the stop.
-        let view = self.view(run).await?;
-        if !view.state.is_final() {
-            family::cancel(&self.desk, run).await?;
-        }
-        if let Some(parent) = view.parent {
-            self.supervisor.wake(&parent.run);
-        }
-        Ok(Reply::Done)
-    }
-
-    async fn settle(&self, approval: &ApprovalId, answer: Answer, note: String) -> Result<Reply, Problem> {
-        let asked = self.pending().await?.into_iter().find(|asked| asked.id == *approval).ok_or_else(|| {
-            Problem::new(
-                Code::UnknownApproval,
-                format!("No open question has the id {approval}."),
-                "List the open ones with `atelier approvals list`.",
-            )
-        })?;
-        let late = asked.expires_at_ms <= self.desk.sources.clock.now_ms();
-        let (answer, by, note) = match late {
-            true => (Answer::Reject, Actor::Timeout, "nobody answered in time".to_owned()),
-            false => (answer, Actor::User, note),
-        };
-        let settled = Event::ApprovalSettled { approval: approval.clone(), answer, by, note };
-        // Two doors may answer at once: the first is recorded, the second finds nothing open.
-        let events = read_all(&self.desk, &asked.run, Seq::ZERO).await?;
-        let version = events.len() as u64;
-        if Machine::of(&events).is_none_or(|m| m.view.pending_approval().is_none_or(|p| p.id != *approval)) {
-            return Err(Problem::new(
-                Code::UnknownApproval,
-                "The question was answered meanwhile.",
-                "Look at the run.",
-            ));
-        }
-        let step = events
-            .iter()
-            .rev()
-            .find(|e| matches!(&e.event, Event::ApprovalRequested { approval: a, .. } if a == approval));
-        let event = NewEvent::of_run(&asked.run, step.and_then(|e| e.step.as_ref()), settled);
-        self.desk.append(Some((&asked.run, version)), vec![event]).await?;
-        self.supervisor.wake(&asked.run);
-        if self.attends {
-            self.attend(&asked.run).await?;
-        }
-        match late {
-            true => Err(Problem::new(
-                Code::Rejected,
-                "The time to answer this question was over, so it counts as rejected.",
-                "Start the run again and answer in time; the settings say how long there is.",
-            )),
-            false => Ok(Reply::Done),
-        }
-    }
-
-    async fn list(&self) -> Result<Vec<RunSummary>, Problem> {
-        let mut runs = Vec::new();
-        for run in self.desk.journal.runs().await? {
-            runs.push(self.view(&run).await?.summary());
-        }
-        runs.reverse();
-        Ok(runs)
-    }
-
-    async fn pending(&self) -> Result<Vec<ApprovalView>, Problem> {
-        let mut open = Vec::new();
-        for run in self.desk.journal.runs().await? {
-            let view = self.view(&run).await?;
-            if !view.state.is_final() {
-                open.extend(view.approvals.into_iter().filter(|a| a.answer.is_none()));
-            }
-        }
-        Ok(open)
+        Ok(Reply::Run(run.clone()))
     }
 
     async fn search(&self, query: &str, limit: u32) -> Result<Reply, Problem> {
@@ -363,11 +241,26 @@ impl ProjectOwner {
         })
     }
 
-    async fn view(&self, run: &RunId) -> Result<RunView, Problem> {
-        RunView::of(&read_all(&self.desk, run, Seq::ZERO).await?).ok_or_else(|| unknown(run))
+    async fn view(&self, run: &RunId, at: Option<Seq>) -> Result<RunView, Problem> {
+        let mut events = read_all(&self.desk, run, Seq::ZERO).await?;
+        if let Some((first, at)) = events.first().map(|first| first.seq).zip(at) {
+            events.retain(|event| event.seq <= at);
+            if events.is_empty() {
+                return Err(Problem::new(
+                    Code::BadArgument,
+                    format!("Run {run} begins with event {first}, after event {at}."),
+                    "Take a number from `atelier runs events`.",
+                ));
+            }
+        }
+        let mut view = RunView::of(&events).ok_or_else(|| unknown(run))?;
+        if at.is_none() && self.supervisor.is_starved(run) {
+            view.notices.push(disk_full()); // it cannot be recorded
+        }
+        Ok(view)
     }
 
-    async fn tell(&self, run: &RunId, event: Event) -> Result<(), Problem> {
+    pub(crate) async fn tell(&self, run: &RunId, event: Event) -> Result<(), Problem> {
         self.desk.append(None, vec![NewEvent::of_run(run, None, event)]).await?;
         Ok(())
     }

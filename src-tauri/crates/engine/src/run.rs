@@ -8,6 +8,7 @@ use crate::flow::{Flow, Kind, Step, Undo};
 use crate::machine::{Action, Current, Machine};
 use crate::prompt;
 use crate::role::{Deliverable, Role};
+use crate::supervisor::disk_full;
 use crate::{checks, legal, tools};
 use atelier_journal::AppendError;
 use atelier_protocol::error::{Code, Problem};
@@ -48,6 +49,8 @@ pub enum Rested {
     Waits {
         /// Milliseconds since 1970 UTC.
         until_ms: u64,
+        /// When it was looked.
+        now_ms: u64,
     },
     /// It waits for another run to end, which is to be worked on.
     Calls {
@@ -60,6 +63,8 @@ pub enum Rested {
     Stopped,
     /// The store is somebody else's now, or closed.
     Gone,
+    /// The disk is full; it goes on once there is room.
+    NoRoom,
 }
 
 /// Why work on a run ends before its machine says so.
@@ -73,6 +78,8 @@ pub enum Halt {
     Stopped,
     /// The store is somebody else's now, or closed; nothing may be recorded.
     Gone,
+    /// The disk is full: nothing can be recorded now.
+    NoRoom,
 }
 
 impl From<Halt> for Problem {
@@ -87,6 +94,7 @@ impl From<Halt> for Problem {
                 "The run ended meanwhile, or another process owns the project now.",
                 "Look at it with `atelier runs show`.",
             ),
+            Halt::NoRoom => disk_full(),
         }
     }
 }
@@ -96,6 +104,7 @@ impl From<Problem> for Halt {
         match problem.code {
             Code::OwnerLost => Halt::Gone,
             Code::Cancelled => Halt::Stopped,
+            Code::DiskFull => Halt::NoRoom,
             _ => Halt::Park(problem),
         }
     }
@@ -120,8 +129,10 @@ impl Run {
 
     /// Works until there is nothing to do now, and says what makes it go on.
     pub async fn drive(mut self) -> Rested {
-        if let Err(Halt::Gone) = self.pick_up().await {
-            return Rested::Gone;
+        match self.pick_up().await {
+            Err(Halt::Gone) => return Rested::Gone,
+            Err(Halt::NoRoom) => return Rested::NoRoom,
+            _ => {}
         }
         loop {
             if self.stop.is_cancelled() {
@@ -135,8 +146,8 @@ impl Run {
                 Action::Rest => return Rested::Rests,
                 Action::Await { child } => return Rested::Calls { child },
                 Action::Wait { approval, expires_at_ms } => match self.waited(approval, expires_at_ms).await {
-                    Ok(true) => return Rested::Waits { until_ms: expires_at_ms },
-                    Ok(false) => Ok(()),
+                    Ok(Some(now_ms)) => return Rested::Waits { until_ms: expires_at_ms, now_ms },
+                    Ok(None) => Ok(()),
                     Err(halt) => Err(halt),
                 },
                 Action::Fail { problem } => Err(Halt::Fail(problem)),
@@ -149,10 +160,14 @@ impl Run {
             let last = match done {
                 Ok(()) => continue,
                 Err(Halt::Gone) => return Rested::Gone,
+                Err(Halt::NoRoom) => return Rested::NoRoom,
                 Err(Halt::Stopped) => return Rested::Stopped,
                 Err(Halt::Park(problem) | Halt::Fail(problem)) => self.record(vec![Event::RunParked { problem }]).await,
             };
-            if last.is_err() {
+            if let Err(halt) = last {
+                if matches!(halt, Halt::NoRoom) {
+                    return Rested::NoRoom;
+                }
                 tracing::warn!(run = %self.id, "that the run rests could not be recorded; the next owner takes it up");
                 return Rested::Gone;
             }
@@ -165,7 +180,9 @@ impl Run {
             return Ok(());
         }
         self.close_open_calls().await?;
-        if self.machine.view.state.rests() { Ok(()) } else { self.start_again().await }
+        // A fork has nowhere to run a process before its tree is there.
+        let nowhere = self.machine.view.state.rests() || self.machine.forks_tree();
+        if nowhere { Ok(()) } else { self.start_again().await }
     }
 
     async fn perform(&mut self, action: Action) -> Done {
@@ -234,6 +251,7 @@ impl Run {
                 if self.machine.view.state.is_final() { Err(Halt::Gone) } else { Ok(false) }
             }
             Err(AppendError::Fenced { .. } | AppendError::Closed) => Err(Halt::Gone),
+            Err(AppendError::DiskFull) => Err(Halt::NoRoom),
             Err(error @ AppendError::TooLarge { .. }) => Err(Halt::Park(error.into())),
             Err(error) => {
                 tracing::error!(run = %self.id, %error, "the history cannot be written");
@@ -311,6 +329,9 @@ impl Run {
     }
 
     async fn make_tree(&mut self) -> Done {
+        if self.machine.forks_tree() {
+            return self.fork_tree().await;
+        }
         let effect = Effect::MakeTree { base: self.machine.view.base.commit.clone() };
         self.record(vec![Event::EffectIntended { key: "tree".to_owned(), effect }]).await?;
         let spec = self.tree_spec();
@@ -405,17 +426,18 @@ impl Run {
         text
     }
 
-    /// Whether the question is still open; one whose time is over is answered no.
-    async fn waited(&mut self, approval: ApprovalId, expires_at_ms: u64) -> Result<bool, Halt> {
-        if self.desk.sources.clock.now_ms() < expires_at_ms {
-            return Ok(true);
+    /// The time, where the question is still open; one whose time is over is answered no.
+    async fn waited(&mut self, approval: ApprovalId, expires_at_ms: u64) -> Result<Option<u64>, Halt> {
+        let now_ms = self.desk.sources.clock.now_ms();
+        if now_ms < expires_at_ms {
+            return Ok(Some(now_ms));
         }
         let note = "nobody answered in time".to_owned();
         let settled = Event::ApprovalSettled { approval, answer: Answer::Reject, by: Actor::Timeout, note };
         let step = self.machine.current.as_ref().map(|current| current.step.clone());
         // An answer that came in between is the one that counts.
         self.record_unless_changed(vec![NewEvent::of_run(&self.id, step.as_ref(), settled)]).await?;
-        Ok(false)
+        Ok(None)
     }
 
     /// Records a question. Where a grant given with the start answers it, the answer too.

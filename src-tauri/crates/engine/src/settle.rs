@@ -15,7 +15,7 @@ impl Run {
             return Err(Halt::Fail(defect("an effect was to be settled that was never intended")));
         };
         let settled = match &tried.effect {
-            Effect::MakeTree { .. } => {
+            Effect::MakeTree { .. } | Effect::ForkTree { .. } => {
                 let spec = self.tree_spec();
                 self.desk.with_repo(move |repo| Ok(repo.settle_tree(&spec))).await?
             }
@@ -51,7 +51,7 @@ impl Run {
                 true => Settled::NotLanded,
                 false => Settled::Landed,
             },
-            Effect::ForkTree { .. } | Effect::Accept { .. } | Effect::Discard { .. } => {
+            Effect::Accept { .. } | Effect::Discard { .. } => {
                 return Err(Halt::Fail(defect("an accept or discard was left open in a run that is at work")));
             }
         };

@@ -1,17 +1,19 @@
 //! One process's Atelier: the home store, the settings, the way to model servers, and the projects it opened.
 
 use crate::desk::{Desk, Witness};
+use crate::digest::Runs;
 use crate::home::HomeOwner;
 use crate::objects::Objects;
 use crate::owner::{ProjectOwner, Recovery};
 use crate::places::Places;
 use crate::processes::Processes;
 use crate::project::Project;
+use crate::scheduler::Scheduler;
 use crate::seat::{FrameStream, MakeOwner, Seat};
 use crate::servers;
 use crate::sources::Sources;
 use atelier_egress::{Egress, EgressPolicy};
-use atelier_journal::{OpHandler, StoreConfig};
+use atelier_journal::{OpHandler, Projections, StoreConfig};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::Event;
 use atelier_protocol::ids::{ProjectId, Seq, StoreId};
@@ -68,6 +70,8 @@ struct Shared {
     settings: RwLock<Settings>,
     policy: Arc<EgressPolicy>,
     http: Arc<dyn Http>,
+    /// Who of all projects may be at work.
+    scheduler: Arc<Scheduler>,
     sandbox: OnceCell<Sandbox>,
     toolchain: Toolchain,
     /// Model servers of single projects in this process, by folder: those of a tour, say.
@@ -113,6 +117,7 @@ impl Workshop {
         });
         let shared = Arc::new(Shared {
             sandbox: OnceCell::new_with(options.sandbox.clone()),
+            scheduler: Scheduler::new(settings.active_runs as usize),
             toolchain: Toolchain::detect(),
             settings: RwLock::new(settings),
             policy,
@@ -229,6 +234,7 @@ impl Workshop {
                 let clock = shared.options.sources.clock.clone();
                 let desk = Arc::new(Desk {
                     objects: Objects::new(journal.clone(), clock, root.clone()),
+                    projections: Projections::open(&journal, vec![Arc::new(Runs)]).await?,
                     journal,
                     sources: shared.options.sources.clone(),
                     places: shared.options.places.clone(),
@@ -245,7 +251,7 @@ impl Workshop {
                 });
                 // Who was following a run when its owner went away goes on with it; who just came may look first.
                 let recovery = if taken_over { Recovery::Resume } else { Recovery::Mark };
-                let owner = ProjectOwner::take_over(desk, recovery, shared.options.attends).await?;
+                let owner = ProjectOwner::take_over(desk, &shared.scheduler, recovery, shared.options.attends).await?;
                 Ok(Arc::new(owner) as Arc<dyn OpHandler>)
             })
         });
@@ -277,6 +283,7 @@ impl Shared {
 
     fn take(&self, settings: Settings) {
         self.policy.set_local_only(settings.local_only);
+        self.scheduler.set_slots(settings.active_runs as usize);
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
     }
 

@@ -205,8 +205,8 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
-        let op = FromGuest::Op { id: 1, op: Op::ListRuns };
-        let line = FromGuest::Op { id: 1, op: Op::ListRuns }.into_line().unwrap();
+        let op = FromGuest::Op { id: 1, op: Op::ListRuns { states: Vec::new(), limit: None } };
+        let line = FromGuest::Op { id: 1, op: Op::ListRuns { states: Vec::new(), limit: None } }.into_line().unwrap();
         assert_eq!(FromGuest::parse(&line), Ok(op));
         let answer = || FromOwner::Answer { id: 1, result: Ok(Reply::Blob("text\n".into())) };
         let line = answer().into_line().unwrap();

@@ -9,7 +9,7 @@ use crate::ids::{ApprovalId, RunId, Seq};
 use crate::settings::{ModelChoice, Settings};
 use crate::view::{
     ApprovalView, DeadView, DiffView, Found, Hit, HitKind, IndexView, JobView, KnownProject, MessageView, ObjectView,
-    ProjectView, ProviderView, ReplayView, RunSummary, RunView, StateView, StoreCheck, TopicView,
+    ProjectView, ProviderView, ReplayView, RunState, RunSummary, RunView, StateView, StoreCheck, TopicView,
 };
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -45,7 +45,7 @@ pub enum Op {
     ForkRun {
         /// The run.
         run: RunId,
-        /// The last event of it that is kept; `None` is the last of all.
+        /// The last event of it that is kept; `None` is the last one that a fork can go on from.
         #[serde(default)]
         at: Option<Seq>,
     },
@@ -83,7 +83,14 @@ pub enum Op {
         anyway: bool,
     },
     /// The runs of the project, newest first.
-    ListRuns,
+    ListRuns {
+        /// Only runs that are in one of these states; empty is all of them.
+        #[serde(default)]
+        states: Vec<RunState>,
+        /// At most so many; `None` is all of them.
+        #[serde(default)]
+        limit: Option<u32>,
+    },
     /// One run in full.
     ShowRun {
         /// The run.
@@ -288,7 +295,7 @@ impl Op {
     /// Whether it only asks, so that it may be asked again when an owner went away before it answered.
     pub fn only_asks(&self) -> bool {
         match self {
-            Op::ListRuns
+            Op::ListRuns { .. }
             | Op::ShowRun { .. }
             | Op::ReadEvents { .. }
             | Op::ListApprovals

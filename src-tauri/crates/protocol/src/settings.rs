@@ -15,6 +15,8 @@ pub struct Settings {
     pub model: Option<ModelChoice>,
     /// How the window looks.
     pub theme: Theme,
+    /// How many runs of all projects may be at work at the same time; others wait for their turn.
+    pub active_runs: u32,
     /// How long an unanswered approval waits before it is rejected, in milliseconds.
     #[ts(type = "number")]
     pub approval_timeout_ms: u64,
@@ -31,6 +33,7 @@ impl Default for Settings {
             }],
             model: None,
             theme: Theme::System,
+            active_runs: 8,
             approval_timeout_ms: 24 * 60 * 60 * 1000,
         }
     }

@@ -25,7 +25,7 @@ async fn a_guest_asks_and_the_owner_answers() {
         panic!("no events")
     };
     assert_eq!(events, owned.journal.read(None, Seq(1), 9).await.unwrap());
-    let refused = guest.submit(Op::ListRuns).await.unwrap_err();
+    let refused = guest.submit(Op::ListRuns { states: Vec::new(), limit: None }).await.unwrap_err();
     assert_eq!((refused.code, refused.hint.as_str()), (Code::WrongState, "Ask for something else."));
 }
 
@@ -110,7 +110,7 @@ async fn when_the_owner_closes_its_guests_notice_and_one_of_them_takes_over() {
     assert_eq!(problem.code, Code::OwnerLost);
     assert!(problem.hint.starts_with("Try again"), "{problem:?}");
     guest.closed().await;
-    assert_eq!(guest.submit(Op::ListRuns).await.unwrap_err().code, Code::OwnerLost);
+    assert_eq!(guest.submit(Op::ListRuns { states: Vec::new(), limit: None }).await.unwrap_err().code, Code::OwnerLost);
     assert_eq!(bench.owner().await.journal.epoch(), 2);
 }
 
