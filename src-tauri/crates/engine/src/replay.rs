@@ -235,7 +235,3 @@ impl<'a, R: Recorded> Replay<'a, R> {
         (hash(&written).as_ref() == after).then_some(written)
     }
 }
-
-#[cfg(test)]
-#[path = "replay_tests.rs"]
-mod tests;
