@@ -66,7 +66,12 @@ async fn list(project: &Project, states: Vec<RunState>, limit: Option<u32>, out:
         out.say(format!(
             "{}  {:<15} {:>3} files  {goal}",
             run.id,
-            story::state(run.state, &run.disposition),
+            // A run that worked for another has nothing of its own to be decided.
+            if run.parent.is_some() && run.state == RunState::Done {
+                "done"
+            } else {
+                story::state(run.state, &run.disposition)
+            },
             run.files
         ));
     }

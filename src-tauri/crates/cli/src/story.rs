@@ -133,7 +133,7 @@ pub fn question(ask: &Ask) -> String {
             if *reviewed { "approved by a role" } else { "yours" },
             cost(spent)
         ),
-        Ask::Command { argv, reason, .. } => format!("run `{}` without a sandbox?\n    {reason}", argv.join(" ")),
+        Ask::Command { argv, reason, .. } => format!("run `{}`?\n    {reason}", argv.join(" ")),
         Ask::Tool { role, call, rule } => {
             format!("may {role} call `{}`?\n    {rule}\n    {}", call.name, call.arguments)
         }

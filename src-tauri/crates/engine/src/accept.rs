@@ -23,7 +23,7 @@ pub(crate) async fn accept(desk: &Desk, run: &RunId) -> Result<Reply, Problem> {
     let machine = settled(desk, run).await?;
     let view = &machine.view;
     may_be_decided(view)?;
-    if view.state != RunState::Done {
+    if view.state != RunState::Done || view.commits.is_empty() {
         return Err(wrong(
             format!("Run {run} was not handed over, so there is nothing to accept."),
             "Resume it, or discard it.",

@@ -542,7 +542,10 @@ fn out_of_rounds(machine: &Machine, rounds: u32) -> Problem {
     let code = if failed { Code::ChecksFailed } else { Code::ReviewRejected };
     Problem::new(
         code,
-        format!("`{step}` sent the work back {rounds} times. Your files are untouched."),
+        match rounds {
+            1 => format!("`{step}` sent the work back. Your files are untouched."),
+            rounds => format!("`{step}` sent the work back {rounds} times. Your files are untouched."),
+        },
         "Look at the run's changes and checks; start again with a narrower goal, or discard it.",
     )
     .with_details([reason.to_owned()])
