@@ -74,6 +74,7 @@ pub enum BusVerb {
 }
 
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "the names of the promises are those of the topics")]
 pub enum Promise {
     AtMostOnce,
     AtLeastOnce,
