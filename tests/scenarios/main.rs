@@ -22,4 +22,5 @@ mod program;
 mod recording;
 mod repository;
 mod scheduling;
+mod store;
 mod unconfined;

@@ -98,6 +98,9 @@ pub enum Verb {
     Objects(crate::objects::ObjectsVerb),
     /// List the model servers and their models.
     Models,
+    /// The project's store as a whole: hashes, check, copies, and what to do about a damaged one.
+    #[command(subcommand)]
+    State(StateVerb),
     /// Look at what this machine has and what is missing.
     Doctor,
     /// Perform the main job on a sample project with a scripted model: no model, key or network needed.
@@ -248,6 +251,41 @@ pub enum RunsVerb {
         /// The run's id, or `last`.
         run: String,
     },
+}
+
+#[derive(Subcommand, Debug)]
+pub enum StateVerb {
+    /// The read models, each with a hash over its rows.
+    Hash {
+        /// Make them anew from the first event on first.
+        #[arg(long)]
+        rebuild: bool,
+    },
+    /// Walk the whole history, its contents and the read models, and say what is not as it was written.
+    Check,
+    /// Copy the store, as of now, into a folder that does not exist yet.
+    Backup {
+        /// The folder.
+        to: PathBuf,
+    },
+    /// Put a copy in the store's place, while nobody works on the project. What was there is kept beside it.
+    Restore {
+        /// The copy.
+        from: PathBuf,
+        /// Also where the store holds a history already.
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Save what can be read of a damaged store into a new folder; the store stays as it is.
+    Salvage {
+        /// The folder, which must not exist yet.
+        to: PathBuf,
+        /// Another store's folder, instead of the project's.
+        #[arg(long, value_name = "DIR")]
+        from: Option<PathBuf>,
+    },
+    /// Remove contents that no event names any more.
+    Prune,
 }
 
 /// A state by the name it has in the output of `--json`.

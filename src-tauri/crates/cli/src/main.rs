@@ -19,6 +19,7 @@ mod run;
 mod runs;
 mod session;
 mod stage;
+mod state;
 mod story;
 
 use args::{Args, Verb};
@@ -64,6 +65,7 @@ async fn perform(args: &Args, out: &out::Out) -> out::End {
         Verb::Jobs(verb) => jobs::jobs(args, verb, out).await,
         Verb::Objects(verb) => objects::objects(args, verb, out).await,
         Verb::Models => doctor::models(args, out).await,
+        Verb::State(verb) => state::state(args, verb, out).await,
         Verb::Doctor => doctor::doctor(args, out).await,
         Verb::Demo(demo) => demo::demo(args, demo, out).await,
         Verb::Export { run, format, out: to } => export::export(args, run.as_deref(), *format, to, out).await,

@@ -25,6 +25,7 @@ mod legal;
 pub mod machine;
 #[cfg(test)]
 mod machine_tests;
+mod mend;
 mod mind;
 pub mod objects;
 mod owner;
@@ -44,6 +45,7 @@ mod servers;
 mod settle;
 pub mod sources;
 mod stall;
+mod state;
 mod supervisor;
 pub mod talk;
 mod tools;
@@ -52,6 +54,7 @@ mod verify;
 mod workshop;
 
 pub use desk::{Moment, Witness};
+pub use mend::Idle;
 pub use places::Places;
 pub use project::Project;
 pub use seat::FrameStream;

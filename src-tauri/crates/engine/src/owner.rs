@@ -109,9 +109,10 @@ impl ProjectOwner {
                 Ok(Reply::Models(servers::describe(&(self.desk.settings)(), http, clock).await))
             }
             Op::ForkRun { run, at } => self.fork(&run, at).await,
-            Op::HashState { .. } | Op::CheckStore | Op::BackUpStore { .. } | Op::PruneStore => {
-                Err(unanswered("the state of the store"))
-            }
+            Op::HashState { rebuild } => self.hash_state(rebuild).await,
+            Op::CheckStore => self.check_store().await,
+            Op::BackUpStore { to } => self.back_up(to).await,
+            Op::PruneStore => self.prune().await,
             op @ (Op::PostMessage { .. }
             | Op::ReadMessages { .. }
             | Op::NextLetter { .. }
@@ -270,9 +271,4 @@ impl OpHandler for ProjectOwner {
     fn handle(&self, op: Op) -> BoxFuture<'_, Result<Reply, Problem>> {
         Box::pin(self.perform(op))
     }
-}
-
-/// What this owner cannot answer.
-fn unanswered(what: &str) -> Problem {
-    Problem::new(Code::BadArgument, format!("This owner cannot answer about {what}."), "Update Atelier and try again.")
 }

@@ -3,6 +3,7 @@
 use crate::desk::{Desk, Witness};
 use crate::digest::Runs;
 use crate::home::HomeOwner;
+use crate::mend::Idle;
 use crate::objects::Objects;
 use crate::owner::{ProjectOwner, Recovery};
 use crate::places::Places;
@@ -202,6 +203,25 @@ impl Workshop {
         let project = self.sit_down(id.clone(), root).await?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(open.entry(id).or_insert(project).clone())
+    }
+
+    /// Holds the store of the project in a folder while nobody owns it.
+    pub async fn idle_store(&self, path: &Path) -> Result<Idle, Problem> {
+        let asked = path.to_owned();
+        let common = crate::desk::blocking(move || {
+            let repo = UserRepo::open(&asked).map_err(|e| e.problem())?;
+            Ok(repo.root().to_string_lossy().into_owned())
+        });
+        let root = common.await?;
+        let known = self.known_projects().await?.into_iter().find(|project| project.path == root);
+        let Some(project) = known else {
+            return Err(Problem::new(
+                Code::BadArgument,
+                format!("{root} was never opened here, so it has no store."),
+                "Open it once, then restore its store.",
+            ));
+        };
+        Idle::hold(&self.shared.options.places, StoreId::from(&project.id))
     }
 
     /// A project that this process has opened.
