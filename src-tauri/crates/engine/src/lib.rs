@@ -21,6 +21,7 @@ pub mod flow;
 mod fork;
 mod hands;
 mod home;
+mod kept;
 mod legal;
 pub mod machine;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::machine::{Action, Current, Machine};
 use crate::prompt;
 use crate::role::{Deliverable, Role};
 use crate::supervisor::disk_full;
-use crate::{checks, legal, tools};
+use crate::{checks, kept, legal, tools};
 use atelier_journal::AppendError;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Actor, Answer, Ask, Effect, EffectOutcome, Event, NewEvent, Outcome, StepResult};
@@ -241,8 +241,12 @@ impl Run {
         }
         match self.desk.append(Some((&self.id, self.machine.version)), new).await {
             Ok(events) => {
+                let before = self.machine.version;
                 for event in events.iter().filter(|event| event.run.as_ref() == Some(&self.id)) {
                     self.machine.apply(event);
+                }
+                if kept::is_due(before, self.machine.version) {
+                    kept::keep(&self.desk.projections, &self.machine).await;
                 }
                 Ok(true)
             }
@@ -510,7 +514,7 @@ pub(crate) async fn read_all(
 
 /// The state of a run.
 pub(crate) async fn machine_of(desk: &Desk, run: &RunId) -> Result<Machine, Problem> {
-    Machine::of(&read_all(desk, run, Seq::ZERO).await?).ok_or_else(|| unknown(run))
+    kept::machine_of(&desk.journal, &desk.projections, run).await
 }
 
 /// There is no such run.
