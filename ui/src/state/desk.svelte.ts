@@ -418,7 +418,7 @@ export class Desk {
   async #list(): Promise<void> {
     if (this.state.lines.size > 0) return;
     try {
-      const reply = await this.port.submit(this.project.id, { op: 'list_runs' });
+      const reply = await this.port.submit(this.project.id, { op: 'list_runs', states: [], limit: null });
       this.state = listed(this.state, expectReply(reply, 'runs').value);
     } catch {
       // slower, and the same
