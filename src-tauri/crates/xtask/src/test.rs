@@ -139,7 +139,8 @@ impl Bench {
         // Tests may run the programs.
         run::check(self.whole("build").arg("--bins"))?;
         let mut cargo = self.whole("test");
-        cargo.args(["--lib", "--bins", "--examples"]);
+        // One red suite says nothing about the others.
+        cargo.args(["--no-fail-fast", "--lib", "--bins", "--examples"]);
         for name in test_files(&self.metadata).iter().filter(|name| *name != WINDOW) {
             cargo.args(["--test", name]);
         }
