@@ -2,7 +2,12 @@
 //!
 //! `measure FOLDER INDEX SAVES EDITS`: the index is made anew in INDEX, then asked, then fed with SAVES saved files at
 //! 20 a second and EDITS edits as fast as they come. Files of the folder are changed.
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a measurement prints, and one that fails counts nothing")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a measurement prints, and one that fails counts nothing"
+)]
 
 use atelier_search::{Ask, Index};
 use serde_json::{Value, json};
@@ -16,7 +21,9 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [root, dir, saves, edits] = &arguments[..] else { panic!("measure FOLDER INDEX SAVES EDITS") };
+    let [root, dir, saves, edits] = &arguments[..] else {
+        return eprintln!("usage: measure FOLDER INDEX SAVES EDITS");
+    };
     let (root, dir) = (PathBuf::from(root), PathBuf::from(dir));
     let (saves, edits): (usize, usize) = (saves.parse().unwrap(), edits.parse().unwrap());
     let _ = fs::remove_dir_all(&dir);
