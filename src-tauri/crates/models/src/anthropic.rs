@@ -298,65 +298,21 @@ mod tests {
                 Message::user("go on"),
             ],
         );
-        insta::assert_json_snapshot!(body(&request), @r#"
-        {
-          "model": "m",
-          "max_tokens": 8192,
-          "messages": [
-            {
-              "role": "user",
-              "content": [
-                {
-                  "type": "text",
-                  "text": "look"
-                }
-              ]
-            },
-            {
-              "role": "assistant",
-              "content": [
-                {
-                  "type": "tool_use",
-                  "id": "t1",
-                  "name": "read",
-                  "input": {
-                    "path": "a"
-                  }
-                },
-                {
-                  "type": "tool_use",
-                  "id": "t2",
-                  "name": "read",
-                  "input": {
-                    "path": "a"
-                  }
-                }
-              ]
-            },
-            {
-              "role": "user",
-              "content": [
-                {
-                  "type": "tool_result",
-                  "tool_use_id": "t1",
-                  "content": "one"
-                },
-                {
-                  "type": "tool_result",
-                  "tool_use_id": "t2",
-                  "content": "two"
-                },
-                {
-                  "type": "text",
-                  "text": "go on"
-                }
-              ]
-            }
-          ],
-          "stream": true,
-          "system": "be brief"
-        }
-        "#);
+        let call = |id: &str| json!({"type": "tool_use", "id": id, "name": "read", "input": {"path": "a"}});
+        let result = |id: &str, text: &str| json!({"type": "tool_result", "tool_use_id": id, "content": text});
+        let said = |text: &str| json!({"type": "text", "text": text});
+        let expected = json!({
+            "model": "m",
+            "max_tokens": 8192,
+            "system": "be brief",
+            "messages": [
+                {"role": "user", "content": [said("look")]},
+                {"role": "assistant", "content": [call("t1"), call("t2")]},
+                {"role": "user", "content": [result("t1", "one"), result("t2", "two"), said("go on")]},
+            ],
+            "stream": true,
+        });
+        assert_eq!(body(&request), expected);
     }
 
     #[test]
