@@ -35,6 +35,8 @@ pub struct Run {
     pub(crate) flow: Flow,
     pub(crate) roles: Vec<Role>,
     pub(crate) stop: CancellationToken,
+    /// The time of the last event that was recorded here: no clock is read where that is now.
+    heard_ms: Option<u64>,
 }
 
 /// Why nobody works on a run any more, and what makes it go on.
@@ -119,7 +121,7 @@ impl Run {
         let machine = machine_of(&desk, &id).await?;
         let roles = desk.roles()?;
         let flow = desk.flow_of(&machine.view.flow, &roles).await?;
-        Ok(Run { desk, id, machine, flow, roles, stop })
+        Ok(Run { desk, id, machine, flow, roles, stop, heard_ms: None })
     }
 
     /// The run.
@@ -242,6 +244,7 @@ impl Run {
         match self.desk.append(Some((&self.id, self.machine.version)), new).await {
             Ok(events) => {
                 let before = self.machine.version;
+                self.heard_ms = events.last().map(|event| event.at_ms);
                 for event in events.iter().filter(|event| event.run.as_ref() == Some(&self.id)) {
                     self.machine.apply(event);
                 }
@@ -432,7 +435,7 @@ impl Run {
 
     /// The time, where the question is still open; one whose time is over is answered no.
     async fn waited(&mut self, approval: ApprovalId, expires_at_ms: u64) -> Result<Option<u64>, Halt> {
-        let now_ms = self.desk.sources.clock.now_ms();
+        let now_ms = self.heard_ms.unwrap_or_else(|| self.desk.sources.clock.now_ms());
         if now_ms < expires_at_ms {
             return Ok(Some(now_ms));
         }
