@@ -1,9 +1,13 @@
-//! What scenarios share: a world of temporary folders with a scripted model, steady time and seeded ids.
+//! What scenarios share: a world of temporary folders with a scripted model, steady time and seeded ids; and the
+//! campaigns that kill a process, fail its calls and cut its power.
 //!
 //! Nothing here touches the real home folder, a real model server or the network.
 
 pub mod cli;
+pub mod job;
 pub mod steady;
+#[cfg(target_os = "linux")]
+pub mod toll;
 pub mod world;
 
 pub use cli::Cli;

@@ -83,13 +83,18 @@ impl World {
         (workshop, project)
     }
 
-    /// Every file of the project's folder with its bytes, the git directory's objects left out: what a user could lose.
+    /// What the user could lose of the project.
     pub fn user_state(&self) -> BTreeMap<String, Vec<u8>> {
-        let mut state = BTreeMap::new();
-        collect(&self.project(), &self.project(), &mut state);
-        state.retain(|path, _| !path.starts_with(".git/objects/"));
-        state
+        user_state(&self.project())
     }
+}
+
+/// Every file of a project's folder with its bytes, the git directory's objects left out: what a user could lose.
+pub fn user_state(project: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut state = BTreeMap::new();
+    collect(project, project, &mut state);
+    state.retain(|path, _| !path.starts_with(".git/objects/"));
+    state
 }
 
 /// Options for a workshop under `home` that knows one model server.
@@ -151,13 +156,22 @@ pub async fn start(project: &Project, op: Op) -> RunId {
 
 /// An op that starts the tour's goal; `approve` answers the hand-over beforehand.
 pub fn goal(approve: bool) -> Op {
+    goal_by(approve, None)
+}
+
+/// The same by a flow, or by the project's.
+pub fn goal_by(approve: bool, flow: Option<String>) -> Op {
     use atelier_protocol::event::AskKind;
     Op::StartRun {
         goal: tour::GOAL.to_owned(),
         model: None,
-        approve: if approve { vec![AskKind::HandOver] } else { Vec::new() },
+        // A named flow may run commands of its own.
+        approve: [(approve, AskKind::HandOver), (approve && flow.is_some(), AskKind::Command)]
+            .into_iter()
+            .filter_map(|(yes, kind)| yes.then_some(kind))
+            .collect(),
         deny_asks: false,
-        flow: None,
+        flow,
         priority: atelier_protocol::event::Priority::Normal,
         budget_tokens: None,
     }

@@ -3,11 +3,11 @@
 //!
 //! Without `ATELIER_EVERY_KILL` only each fifth moment is tried.
 
-use crate::crash::copy;
 use crate::git;
 use atelier_engine::Workshop;
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::view::{RunState, RunView};
+use atelier_tests::toll::copy;
 use atelier_tests::world::World;
 use atelier_tests::{Cli, steady};
 use std::path::{Path, PathBuf};

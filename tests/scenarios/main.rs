@@ -10,8 +10,12 @@
 mod answers;
 mod bad_input;
 mod bus;
+#[cfg(target_os = "linux")]
 mod crash;
+#[cfg(target_os = "linux")]
+mod faults;
 mod flows;
+#[cfg(target_os = "linux")]
 mod flows_killed;
 mod forking;
 mod git;
@@ -22,5 +26,7 @@ mod program;
 mod recording;
 mod repository;
 mod scheduling;
+#[cfg(target_os = "linux")]
+mod seeds;
 mod store;
 mod unconfined;

@@ -97,8 +97,7 @@ impl Owner {
     }
 
     async fn run(&mut self) -> atelier_protocol::RunId {
-        let line = self.lines.next().unwrap().unwrap();
-        line.strip_prefix("run ").unwrap().parse().unwrap()
+        self.lines.find_map(|line| Some(line.unwrap().strip_prefix("run ")?.parse().unwrap())).unwrap()
     }
 
     fn wait(&mut self) {

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         }
     };
     let out = out::Out::new(args.json);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return out.end(Err(out::environment(&format!("The program could not start: {error}")))),
     };
@@ -48,6 +48,15 @@ fn main() -> ExitCode {
     // A model call or command that is still open must not hold up the exit; the run can be resumed.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     out.end(end)
+}
+
+/// The async runtime. Where the system has no descriptors left it panics instead of saying so.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let built = std::panic::catch_unwind(|| tokio::runtime::Builder::new_multi_thread().enable_all().build());
+    std::panic::set_hook(usual);
+    built.unwrap_or_else(|_| Err(std::io::Error::other("the system gave it no more files or sockets")))
 }
 
 async fn perform(args: &Args, out: &out::Out) -> out::End {

@@ -120,9 +120,11 @@ impl Run {
         };
         let (sandbox, stop) = (self.desk.sandbox.clone(), self.stop.clone());
         let running = async move { sandbox.run(spec, stop.cancelled_owned(), |_| {}).await };
+        let begun_ms = self.desk.sources.clock.now_ms();
         match self.attended(running).await? {
             Ok(ran) if ran.cancelled => Err(Halt::Stopped),
-            Ok(ran) => Ok(Some(ran)),
+            // By the one clock, so that a seed reproduces a run.
+            Ok(ran) => Ok(Some(Ran { ms: self.desk.sources.clock.now_ms().saturating_sub(begun_ms), ..ran })),
             Err(error) => {
                 self.settled(key, Err(Problem::from(error)), Vec::new()).await?;
                 Ok(None)

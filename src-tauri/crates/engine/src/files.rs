@@ -66,7 +66,13 @@ impl Staged {
     pub fn beside(place: &Path, bytes: &[u8]) -> std::io::Result<Self> {
         let folder = place.parent().unwrap_or(place);
         make_folder(folder)?;
-        let mut content = NamedTempFile::new_in(folder)?;
+        let name = place.file_name().unwrap_or_default().to_string_lossy();
+        let new = folder.join(format!(".{name}.atelier-new"));
+        // Always the same name: what a killed process left there is replaced when its write is done again, and never
+        // becomes a file of the run.
+        remove_left_over(&new)?;
+        let file = std::fs::File::create_new(&new)?;
+        let mut content = NamedTempFile::from_parts(file, tempfile::TempPath::try_from_path(new)?);
         content.write_all(bytes)?;
         match std::fs::metadata(place) {
             Ok(old) => content.as_file().set_permissions(old.permissions())?,
@@ -86,6 +92,13 @@ impl Staged {
     pub fn put(self) -> std::io::Result<()> {
         self.content.persist(&self.place).map_err(|e| e.error)?;
         sync_names(self.place.parent().unwrap_or(&self.place))
+    }
+}
+
+fn remove_left_over(place: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(place) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
     }
 }
 
@@ -132,6 +145,18 @@ mod tests {
         assert!(writable(dir.path(), "out/new").unwrap_err().contains("goes through a link"));
         assert!(writable(dir.path(), "src").unwrap_err().contains("is a folder"));
         assert_eq!(writable(dir.path(), "./src//new.rs").unwrap(), dir.path().join("src/new.rs"));
+    }
+
+    #[test]
+    fn what_a_killed_write_left_is_gone_when_it_is_done_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("run.sh");
+        let killed = Staged::beside(&place, b"half").unwrap();
+        std::mem::forget(killed);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        Staged::beside(&place, b"whole").unwrap().put().unwrap();
+        let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!((names.len(), std::fs::read(&place).unwrap()), (1, b"whole".to_vec()), "{names:?}");
     }
 
     #[cfg(unix)]

@@ -262,6 +262,8 @@ impl Run {
             Err(error @ AppendError::TooLarge { .. }) => Err(Halt::Park(error.into())),
             Err(error) => {
                 tracing::error!(run = %self.id, %error, "the history cannot be written");
+                // No event can tell of it.
+                self.desk.journal.tell_failed(&error.into());
                 Err(Halt::Gone)
             }
         }

@@ -97,6 +97,8 @@ impl Blobs {
         {
             fs::create_dir_all(folder)?;
             sync_folder(&self.root)?;
+            // The folder of all blobs may be as new.
+            self.root.parent().map_or(Ok(()), sync_folder)?;
         }
         fs::rename(temporary, path)
     }

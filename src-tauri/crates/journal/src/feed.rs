@@ -4,6 +4,7 @@
 //! late but never missing; a draft is lost. Events above [`INLINE`] bytes are only announced by number, so that a
 //! slow subscriber cannot make the feed hold much memory.
 
+use atelier_protocol::error::Problem;
 use atelier_protocol::op::Draft;
 use atelier_protocol::{Envelope, Seq};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +24,8 @@ pub(crate) enum Live {
     Events(Arc<[Envelope]>),
     /// Events up to this one were committed; the store has them.
     UpTo(Seq),
+    /// Nothing more will come of what was begun: the history cannot be written.
+    Failed(Problem),
     /// Text that was published when `after` was the last event.
     Draft { after: Seq, draft: Draft },
 }
@@ -71,6 +74,11 @@ impl Feed {
         self.heads.send_replace(last);
         // Nobody listening is no error.
         let _ = self.listeners.send(live);
+    }
+
+    pub fn failed(&self, problem: &Problem) {
+        let _head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = self.listeners.send(Live::Failed(problem.clone()));
     }
 
     pub fn draft(&self, draft: Draft) {

@@ -15,6 +15,7 @@ use crate::prune::{self, Pruned, Usage};
 use crate::reader::{self, Readers};
 use crate::subscribe::{self, Subscription};
 use crate::writer::{Message, Queued, Work};
+use atelier_protocol::error::Problem;
 use atelier_protocol::event::NewEvent;
 use atelier_protocol::op::Draft;
 use atelier_protocol::{Envelope, Hash, RunId, Seq};
@@ -221,6 +222,12 @@ impl Journal {
         let (readers, feed) = (Arc::clone(&self.inner.readers), Arc::clone(&self.inner.feed));
         self.inner.runtime.spawn(subscribe::follow(readers, feed, after, frames));
         subscription
+    }
+
+    /// Tells whoever is subscribed now that work has stopped because its outcome cannot be recorded: nobody would wait
+    /// for an event that can never come. Their subscriptions end with `Frame::Lost`.
+    pub fn tell_failed(&self, problem: &Problem) {
+        self.inner.feed.failed(problem);
     }
 
     /// Shows streamed text to whoever is subscribed now. It is never stored, and laggards may miss it.

@@ -5,6 +5,8 @@
 //! The socket is named by a hash of the store's folder, so that two folders with a store of the same name differ.
 //! It lies in a folder that only the user can enter; a left-over one may be removed by whoever holds the lock.
 
+#[cfg(unix)]
+use crate::blobs::sync_folder;
 use crate::error::OpenError;
 use atelier_protocol::{Hash, StoreId};
 use std::fs::{self, File, TryLockError};
@@ -89,7 +91,10 @@ fn socket(run_dir: &Path, key: &str) -> std::io::Result<PathBuf> {
 #[cfg(unix)]
 fn make_folder(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    // Those above it that are missing too: the name of each has to survive a power loss, or the store goes with it.
+    let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    missing.into_iter().filter_map(Path::parent).try_for_each(sync_folder)
 }
 
 #[cfg(windows)]

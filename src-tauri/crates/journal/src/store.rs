@@ -71,7 +71,8 @@ fn create(dir: &Path, path: &Path, store: &StoreId) -> Result<(), OpenError> {
     }
     let unfinished = dir.join("journal.db.new");
     let io = |error: std::io::Error| OpenError::io(&unfinished, &error);
-    for left_over in [unfinished.clone(), dir.join("journal.db.new-journal")] {
+    let beside = ["-journal", "-wal", "-shm"].map(|end| dir.join(format!("journal.db.new{end}")));
+    for left_over in beside.into_iter().chain([unfinished.clone()]) {
         match std::fs::remove_file(&left_over) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
             _ => {}
@@ -85,6 +86,9 @@ fn create(dir: &Path, path: &Path, store: &StoreId) -> Result<(), OpenError> {
 pub(crate) fn make(path: &Path, store: &StoreId, schema: usize) -> rusqlite::Result<()> {
     let mut connection = Connection::open(path)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // From the first: a change of mode under the final name could leave a rollback journal at a power loss, and with that
+    // the store can no longer be looked at without writing to it.
+    connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "application_id", APPLICATION)?;
     schema::migrate(&mut connection, 0, 1)?;
     connection.execute(

@@ -8,6 +8,7 @@
 use crate::error::ReadError;
 use crate::feed::{Feed, Live};
 use crate::reader::Readers;
+use atelier_protocol::error::Problem;
 use atelier_protocol::op::Frame;
 use atelier_protocol::{Envelope, Seq};
 use futures_core::Stream;
@@ -53,14 +54,19 @@ enum Stop {
     Dropped,
     /// The store cannot be read.
     Unreadable(ReadError),
+    /// The store cannot be written, so that what is waited for may never come.
+    Unwritable(Problem),
 }
 
 /// Feeds one subscription until its reader or the store is gone.
 pub(crate) async fn follow(readers: Arc<Readers>, feed: Arc<Feed>, after: Seq, frames: mpsc::Sender<Frame>) {
     let mut follower = Follower { readers, feed, last: after, frames };
-    if let Err(Stop::Unreadable(error)) = follower.run().await {
-        let _ = follower.frames.send(Frame::Lost(error.into())).await;
-    }
+    let problem = match follower.run().await {
+        Err(Stop::Unreadable(error)) => error.into(),
+        Err(Stop::Unwritable(problem)) => problem,
+        Err(Stop::Dropped) | Ok(()) => return,
+    };
+    let _ = follower.frames.send(Frame::Lost(problem)).await;
 }
 
 struct Follower {
@@ -94,6 +100,7 @@ impl Follower {
                     let _ = self.frames.try_send(Frame::Draft(draft));
                 }
                 Ok(Live::Draft { .. }) => {}
+                Ok(Live::Failed(problem)) => return Err(Stop::Unwritable(problem)),
                 Err(RecvError::Lagged(_)) => self.catch_up(self.feed.head()).await?,
                 Err(RecvError::Closed) => return Ok(()),
             }

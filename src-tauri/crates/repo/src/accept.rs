@@ -115,6 +115,7 @@ impl UserRepo {
     /// Where uncommitted changes and the run touch the same files, it is refused with their list.
     pub fn plan_accept(&self, run: &RunId, tip: &str, at_ms: u64) -> Result<Accept, AcceptRefusal> {
         let repo = self.repo()?;
+        self.release_index(run)?;
         self.refuse_busy(&repo)?;
         let doing = || git("planning the accept");
         let (branch, from) = self.head_of(&repo)?;
@@ -148,6 +149,8 @@ impl UserRepo {
     /// Whether the branch has the commits.
     pub fn settle_accept(&self, plan: &Accept) -> Settled {
         let found = self.repo().and_then(|repo| {
+            self.release_index(&plan.run)?;
+            self.release_branch(plan)?;
             let at = ref_target(&repo, &plan.reference())?;
             let later = at.zip(Oid::from_str(&plan.to).ok()).is_some_and(|(at, to)| has(&repo, at, to));
             Ok((at, later))

@@ -30,6 +30,7 @@ impl RunTree {
             let commit = repo.commit(None, &who, &who, label, &files, &[&head]).map_err(doing())?;
             let new = new_objects(&repo, Some(&head.tree().map_err(doing())?), &files)?;
             pack::write(&repo, new.into_iter().chain([commit]), &self.objects())?;
+            self.unlock(BRANCH)?;
             repo.reference_matching(BRANCH, commit, true, head.id(), "checkpoint").map_err(doing())?;
             self.sync_branch()?;
             commit
@@ -68,6 +69,7 @@ impl RunTree {
                 put::put(&repo, self.root(), path, *entry)?;
             }
         }
+        self.unlock(BRANCH)?;
         repo.reference(BRANCH, wanted, true, "reset").map_err(git("moving the run's branch"))?;
         Ok(self.sync_branch()?)
     }

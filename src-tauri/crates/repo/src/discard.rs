@@ -165,6 +165,7 @@ impl UserRepo {
     /// Removes a reference with its log, and the folders that were made for it where they are empty now. Not by way of
     /// libgit2's branch call, which rewrites the configuration.
     fn remove_ref(&self, repo: &Repository, name: &str) -> Result<(), Fault> {
+        durable::unlock(self.common_dir(), name)?;
         match repo.find_reference(name) {
             Ok(mut found) => found.delete().map_err(git("removing a reference"))?,
             Err(e) if e.code() == ErrorCode::NotFound => {}

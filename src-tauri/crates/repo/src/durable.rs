@@ -19,6 +19,42 @@ pub(crate) fn sync_dir(path: &Path) -> Result<(), Fault> {
     File::open(path).and_then(|f| f.sync_all()).map_err(io("syncing", path))
 }
 
+/// Has libgit2 sync what it writes before it gives it its name: without that a power loss can leave an empty reference
+/// where a branch was.
+pub(crate) fn sync_git() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let option = libgit2_sys::GIT_OPT_ENABLE_FSYNC_GITDIR as std::ffi::c_int;
+        #[expect(unsafe_code, reason = "git2 has no safe call for this option")]
+        // SAFETY: the option takes one int, and libgit2 is initialised by git2 before the first repository is opened.
+        unsafe {
+            libgit2_sys::init();
+            libgit2_sys::git_libgit2_opts(option, 1 as std::ffi::c_int);
+        }
+    });
+}
+
+/// Waits until every file below `folder` is on the disk, with its name.
+pub(crate) fn sync_tree(folder: &Path) -> Result<(), Fault> {
+    for entry in fs::read_dir(folder).map_err(io("reading", folder))? {
+        let entry = entry.map_err(io("reading", folder))?;
+        let kind = entry.file_type().map_err(io("reading", folder))?;
+        if kind.is_dir() {
+            sync_tree(&entry.path())?;
+        } else if kind.is_file() {
+            sync_file(&entry.path())?;
+        }
+    }
+    sync_dir(folder)
+}
+
+/// Makes a folder and those above it that are missing, and waits until the name of each is on the disk.
+pub(crate) fn make_dir(path: &Path) -> Result<(), Fault> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    fs::create_dir_all(path).map_err(io("making", path))?;
+    missing.into_iter().filter_map(Path::parent).try_for_each(sync_dir)
+}
+
 /// Waits until the loose reference `name` of the git directory `common` is on the disk.
 pub(crate) fn sync_ref(common: &Path, name: &str) -> Result<(), Fault> {
     let file = common.join(name);
@@ -35,6 +71,15 @@ pub(crate) fn sync_ref(common: &Path, name: &str) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// Removes the lock that a killed process of ours left on a reference that nobody else writes.
+pub(crate) fn unlock(common: &Path, name: &str) -> Result<(), Fault> {
+    let lock = common.join(format!("{name}.lock"));
+    match fs::remove_file(&lock) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io("removing", &lock)(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Waits until an object that has a file of its own in the folder `objects` is on the disk.

@@ -162,6 +162,7 @@ impl UserRepo {
         }
         pack::write(&repo, made, &tree.objects())?;
         let tip = parent.id();
+        tree.unlock("refs/atelier/hand-over")?;
         repo.reference("refs/atelier/hand-over", tip, true, "hand over").map_err(doing())?;
         Ok(HandOver { branch, tip: tip.to_string(), commits, dir: tree.dir().to_owned() })
     }
@@ -214,6 +215,7 @@ impl UserRepo {
         pass("branch")?;
         // A handle from before may not know the new pack.
         let user = self.repo()?;
+        durable::unlock(self.common_dir(), &name)?;
         user.reference(&name, tip, false, "atelier: hand-over").map_err(git("making the run's branch"))?;
         Ok(durable::sync_ref(self.common_dir(), &name)?)
     }

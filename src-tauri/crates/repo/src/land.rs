@@ -7,6 +7,7 @@
 use crate::accept::{Accept, AcceptRefusal, HEAD, has};
 use crate::durable;
 use crate::fault::{Fault, git, io};
+use crate::held::STAGING;
 use crate::landing::Landing;
 use crate::listing::Entry;
 use crate::open::UserRepo;
@@ -15,6 +16,7 @@ use crate::scan::index_entry;
 use crate::seen::stat_entry;
 use crate::staging::FILES;
 use atelier_protocol::event::AcceptMode;
+use atelier_protocol::ids::RunId;
 use git2::{Oid, Repository};
 use std::collections::BTreeSet;
 use std::fs;
@@ -47,6 +49,7 @@ impl UserRepo {
     /// `pass` is told before each act and can stop there.
     pub(crate) fn land(&self, plan: &Accept, pass: Pass<'_>) -> Result<(), AcceptRefusal> {
         let repo = self.repo()?;
+        self.release_index(&plan.run)?;
         self.refuse_busy(&repo)?;
         let commit = |id: &str| Oid::from_str(id).map_err(|_| AcceptRefusal::NoCommit { commit: id.to_owned() });
         let (from, to) = (commit(&plan.from)?, commit(&plan.to)?);
@@ -69,12 +72,12 @@ impl UserRepo {
         landing.refuse_filters(&repo)?;
         landing.refuse_dirty(&repo, self.root())?;
 
-        let staging = self.staging(plan);
+        let staging = self.staging(&plan.run);
         pass(Act::Stage)?;
         self.stage(&landing, &staging)?;
         self.write_files(&repo, &landing, &staging, pass)?;
         pass(Act::Index)?;
-        self.write_index(&repo, &landing)?;
+        self.write_index(&landing, &staging)?;
         pass(Act::Branch)?;
         self.move_branch(&repo, plan, from, to)?;
         pass(Act::CleanUp)?;
@@ -82,12 +85,12 @@ impl UserRepo {
     }
 
     /// Where the run's files wait: in the git directory, so that nothing that watches the work tree sees half a file.
-    fn staging(&self, plan: &Accept) -> PathBuf {
-        self.git_dir().join(format!("atelier-accept-{}", plan.run))
+    pub(crate) fn staging(&self, run: &RunId) -> PathBuf {
+        self.git_dir().join(format!("{STAGING}{run}"))
     }
 
     fn clean_up(&self, plan: &Accept) -> Result<(), Fault> {
-        let staging = self.staging(plan);
+        let staging = self.staging(&plan.run);
         remove_all(&staging).map_err(io("removing", &staging))
     }
 
@@ -108,6 +111,7 @@ impl UserRepo {
                 pass(Act::Remove(shown(path)))?;
                 remove_file(&place).map_err(io("removing", &place))?;
                 remove_empty_parents(self.root(), &relative);
+                folders.extend(place.ancestors().find(|folder| folder.is_dir()).map(Path::to_owned));
             }
         }
         for (path, touch) in &landing.touches {
@@ -117,22 +121,27 @@ impl UserRepo {
             let place = self.root().join(&relative);
             pass(Act::Put(shown(path)))?;
             if let Some(folder) = place.parent() {
-                fs::create_dir_all(folder).map_err(io("making", folder))?;
+                durable::make_dir(folder)?;
             }
             remove_empty_folders(&place);
             move_file(&staging.join(FILES).join(&relative), &place)?;
             folders.extend(place.parent().map(Path::to_owned));
         }
-        for folder in folders {
-            durable::sync_dir(&folder)?;
-        }
+        // One that was left empty may have been removed since.
+        folders.iter().filter(|folder| folder.exists()).try_for_each(|folder| durable::sync_dir(folder))?;
         Ok(())
     }
 
-    /// Brings the touched entries, and only those, to what the run has.
-    fn write_index(&self, repo: &Repository, landing: &Landing<'_>) -> Result<(), AcceptRefusal> {
+    /// Brings the touched entries, and only those, to what the run has. Nobody else can write the index meanwhile.
+    fn write_index(&self, landing: &Landing<'_>, staging: &Path) -> Result<(), AcceptRefusal> {
         let doing = || git("writing the index");
-        let mut index = repo.index().map_err(doing())?;
+        let held = self.lock_index(staging)?;
+        let copy = staging.join("index");
+        match fs::copy(held.index(), &copy) {
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            other => drop(other.map_err(io("reading", held.index()))?),
+        }
+        let mut index = git2::Index::open(&copy).map_err(doing())?;
         for (path, touch) in &landing.touches {
             let Some(relative) = to_os(path) else { continue };
             if touch.new.is_none() {
@@ -150,7 +159,7 @@ impl UserRepo {
             index.add(&entry.unwrap_or_else(|| index_entry(path, Entry { mode, id }))).map_err(doing())?;
         }
         index.write().map_err(doing())?;
-        Ok(durable::sync_file(&self.git_dir().join("index"))?)
+        Ok(held.replace(&fs::read(&copy).map_err(io("reading", &copy))?)?)
     }
 
     fn move_branch(&self, repo: &Repository, plan: &Accept, from: Oid, to: Oid) -> Result<(), AcceptRefusal> {

@@ -16,6 +16,7 @@ mod fault;
 pub mod fixture;
 mod fork;
 mod hand_over;
+mod held;
 mod history;
 mod imperative;
 mod land;

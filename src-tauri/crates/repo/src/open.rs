@@ -240,6 +240,7 @@ impl UserRepo {
 
     /// Opens the repository anew, by its git directory.
     pub(crate) fn repo(&self) -> Result<Repository, Fault> {
+        crate::durable::sync_git();
         let flags = RepositoryOpenFlags::NO_SEARCH;
         Repository::open_ext(&self.git_dir, flags, std::iter::empty::<&OsStr>()).map_err(git("opening the repository"))
     }
@@ -255,7 +256,7 @@ impl UserRepo {
             return Err(OpenError::InProgress { what });
         }
         let lock = self.git_dir.join("index.lock");
-        if lock.symlink_metadata().is_ok() {
+        if lock.symlink_metadata().is_ok() && !self.holds_index() {
             return Err(OpenError::Locked { lock });
         }
         Ok(())

@@ -4,9 +4,8 @@
 //! looking (a tree's id, a merge that turns out to conflict) leaves nothing behind.
 
 use crate::durable;
-use crate::fault::{Fault, git, io};
+use crate::fault::{Fault, git};
 use git2::{Oid, Repository};
-use std::fs;
 use std::path::Path;
 
 /// Above libgit2's own stores (loose 1, packs 2), so that it is asked to write first.
@@ -32,7 +31,7 @@ pub(crate) fn write(repo: &Repository, ids: impl IntoIterator<Item = Oid>, objec
         return Ok(());
     }
     let folder = objects.join("pack");
-    fs::create_dir_all(&folder).map_err(io("making", &folder))?;
+    durable::make_dir(&folder)?;
     pack.write(&folder, 0).map_err(doing())?;
     let name = pack.name().map_err(doing())?.unwrap_or_default();
     for ending in ["pack", "idx"] {

@@ -127,6 +127,7 @@ impl UserRepo {
             paths::remove_all(old).map_err(io("removing", old))?;
         }
         let (new_tree, new_git_dir) = (part.join("tree"), part.join("repo"));
+        durable::make_dir(&spec.dir)?;
         fs::create_dir_all(&new_tree).map_err(io("making", &new_tree))?;
         self.lay_out(&repo, spec, base, origin.map_or(base, |origin| origin.commit), &new_git_dir)?;
         match origin {
@@ -143,7 +144,8 @@ impl UserRepo {
                 }
             }
         }
-        // Whoever sees `repo` sees a complete tree.
+        // Whoever sees `repo` sees a complete tree, also after a power loss.
+        durable::sync_tree(&new_tree)?;
         fs::rename(&new_tree, &tree).map_err(io("moving", &new_tree))?;
         fs::rename(&new_git_dir, &git_dir).map_err(io("moving", &new_git_dir))?;
         durable::sync_dir(&spec.dir)?;
@@ -177,6 +179,7 @@ impl UserRepo {
             Some(at) if at == base => {}
             Some(_) => return Err(TreeError::OtherTree { dir: self.common_dir().join(&name) }),
             None => {
+                durable::unlock(self.common_dir(), &name)?;
                 repo.reference(&name, base, false, "atelier: base of a run").map_err(git("writing a reference"))?;
             }
         }
@@ -192,7 +195,7 @@ impl UserRepo {
         let write = |name: &str, text: &[u8]| durable::write(&to.join(name), text);
         write("objects/info/alternates", &self.alternates()?)?;
         let exclude = to.join("info/exclude");
-        fs::write(&exclude, self.excludes(repo)).map_err(io("writing", &exclude))?;
+        durable::write(&exclude, &self.excludes(repo))?;
         write(BASE, format!("{base}\n").as_bytes())?;
         write(BRANCH, format!("{tip}\n").as_bytes())?;
         write(
@@ -205,7 +208,10 @@ impl UserRepo {
             .as_bytes(),
         )?;
         write("HEAD", format!("ref: {BRANCH}\n").as_bytes())?;
-        Ok(())
+        // The files are on the disk; now their names, innermost first.
+        ["objects/info", "objects", "refs/heads", "refs/atelier", "refs", "info", ""]
+            .iter()
+            .try_for_each(|folder| Ok(durable::sync_dir(&to.join(folder))?))
     }
 
     /// The user's object folder and every one it borrows from in turn, as the text of a file `alternates`. All are named,
@@ -300,6 +306,11 @@ impl RunTree {
         file.parent().map_or(Ok(()), durable::sync_dir)
     }
 
+    /// Removes what a killed process left of writing a reference. A run has one process that writes its tree.
+    pub(crate) fn unlock(&self, name: &str) -> Result<(), Fault> {
+        durable::unlock(&self.dir.join("repo"), name)
+    }
+
     /// The private object folder.
     pub(crate) fn objects(&self) -> PathBuf {
         self.dir.join("repo").join("objects")
@@ -312,6 +323,7 @@ impl RunTree {
 }
 
 fn open_private(git_dir: &Path) -> Result<Repository, Fault> {
+    durable::sync_git();
     let flags = RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::BARE | RepositoryOpenFlags::NO_DOTGIT;
     let doing = || git("opening the run's repository");
     let repo = Repository::open_ext(git_dir, flags, std::iter::empty::<&OsStr>()).map_err(doing())?;

@@ -2,6 +2,7 @@
 
 mod bm25;
 mod build;
+mod crash;
 mod edits;
 mod journal;
 mod localise;
@@ -27,6 +28,9 @@ cargo xtask bench NAME [RUNS]
   edits    real commits replayed through every edit format: exact, refused, wrong; the same under noise
            `bench edits --repo DIR --commits N` (several folders: this repository and 200 where none is said);
            --debug takes the debug program, --built takes it as it is; ATELIER_BENCH_SHOW=1 prints each wrong or needlessly refused case
+  crash    kills, failed calls and power cuts, and what was lost, repeated, orphaned or wrong after them (Linux)
+             --kills N (before and after every append, then where the seed says; default 3000)  --seed S (default 1)
+             --nth (every n-th call of each class fails)  --each K (only K of each class and way)  --power N (cuts)
   localise how often the files that a later commit changes are found by its message, beside plain BM25
              --repo DIR (may be given again)  --base REV (for each, default 400 commits back)  --queries N (default 200)
              --program FILE (default: the command line program, built for release)
@@ -51,6 +55,11 @@ pub const FLAGS: &[&str] = &[
     "--commits=",
     "--debug",
     "--built",
+    "--kills=",
+    "--nth",
+    "--each=",
+    "--power=",
+    "--seed=",
 ];
 
 /// The number that an option gives.
@@ -83,11 +92,13 @@ pub fn main(args: &Args) -> Result<(), Failure> {
             let words: Vec<String> = args.words.iter().skip(1).cloned().chain(options).collect();
             edits::main(&words, !args.has("--debug"), args.has("--built"))
         }
+        "crash" => crash::main(args),
         "localise" => localise::main(args),
         "search" => search::main(args),
         "table" => table::main(),
         _ => Err(Failure::Usage(
-            "say what to measure: window, memory, build, journal, size, edits, localise or search; or table".to_owned(),
+            "say what to measure: window, memory, build, journal, size, crash, edits, localise or search; or table"
+                .to_owned(),
         )),
     }
 }

@@ -390,3 +390,28 @@ fn a_locked_index_is_busy_and_nothing_is_written() {
     assert_eq!(problem.code, Code::RepositoryBusy);
     assert_eq!(project.read("a"), "1\n");
 }
+
+#[cfg(unix)]
+#[test]
+fn the_locks_that_a_killed_accept_left_are_let_go_and_those_of_others_are_not() {
+    let project = Project::new(&[("a", "1\n")]);
+    let over = handed_over(&project, 1, &[("a", Some("2\n"))]);
+    let planned = plan(&project, 1, &over).unwrap();
+    let staging = project.path(&format!(".git/atelier-accept-{}", run_id(1)));
+    fs::create_dir(&staging).unwrap();
+    fs::write(staging.join("held"), "").unwrap();
+    fs::hard_link(staging.join("held"), project.path(".git/index.lock")).unwrap();
+    let branch_lock = project.path(".git/refs/heads/main.lock");
+    for left in [String::new(), format!("{}\n", planned.to)] {
+        fs::write(&branch_lock, left).unwrap();
+        assert_eq!(project.open().settle_accept(&planned), Settled::NotLanded);
+        assert!(!branch_lock.exists() && !project.path(".git/index.lock").exists());
+    }
+    fs::write(&branch_lock, format!("{}\n", planned.from)).unwrap();
+    assert_eq!(project.open().settle_accept(&planned), Settled::NotLanded);
+    assert!(branch_lock.exists(), "another program's lock stays");
+    fs::remove_file(&branch_lock).unwrap();
+    project.open().perform_accept(&planned).unwrap();
+    assert_eq!(project.read("a"), "2\n");
+    assert_eq!(status(&project), Vec::<String>::new());
+}

@@ -124,6 +124,17 @@ fn a_crash_before_any_act_is_finished_by_performing_again() {
 }
 
 #[test]
+fn the_lock_that_a_killed_hand_over_left_on_the_runs_branch_is_in_nobodys_way() {
+    let project = Project::new(&[("a", "1")]);
+    write(&project.path(".git"), &format!("refs/heads/{}.lock", crate::branch_of(&run_id(1))), "");
+    write(&project.path(".git"), &format!("refs/atelier/base/{}.lock", run_id(1)), "");
+    let tree = project.tree(&run_id(1));
+    write(tree.root(), "a", "2");
+    let plan = hand_over(&project, &tree, "change a");
+    assert_eq!(project.open().settle_hand_over(plan.branch(), plan.tip()), Settled::Landed);
+}
+
+#[test]
 fn nothing_changed_and_a_state_of_another_run_are_refused() {
     let project = Project::new(&[("a", "1")]);
     let (one, two) = (project.tree(&run_id(1)), project.tree(&run_id(2)));

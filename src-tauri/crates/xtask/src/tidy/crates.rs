@@ -23,8 +23,8 @@ const LEAVES: &[&str] = &[
 ];
 /// Wires the rooms together.
 const ENGINE: &str = "atelier-engine";
-/// The doors.
-const PROGRAMS: &[&str] = &["atelier-cli", "atelier-app", "atelier-tests"];
+/// The doors, and what tests are made of.
+const PROGRAMS: &[&str] = &["atelier-cli", "atelier-app", "atelier-tests", "atelier-faults"];
 
 /// Heavy dependencies and the one crate that may name each. A name that ends in `*` stands for all that begin so.
 const OWNERS: &[(&str, &str)] = &[

@@ -1,0 +1,150 @@
+//! Judges what is there after a trial, from the store's own file and the repository, not from what a program says.
+
+use super::{End, Field, Place, Toll, child};
+use crate::job::Ending;
+use atelier_journal::{Chain, Entry, open_read_only};
+use atelier_protocol::event::{EffectOutcome, Envelope, Event};
+use atelier_protocol::ids::Seq;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// What was acknowledged: numbers and payload hashes of events. One number told with two hashes is two entries.
+pub type Acked = BTreeSet<(u64, String)>;
+
+/// The acknowledgements in what a victim said, or in the program's JSON lines.
+pub fn acked(out: &str) -> Acked {
+    let mut acked = Acked::new();
+    for line in out.lines() {
+        if let Some((seq, hash)) = line.strip_prefix("ack ").and_then(|rest| rest.split_once(' ')) {
+            acked.extend(seq.parse().ok().map(|seq| (seq, hash.to_owned())));
+        } else if let Some(event) = event_of(line) {
+            acked.insert((event.seq.0, event.payload_hash.to_string()));
+        }
+    }
+    acked
+}
+
+/// The event that a line of the program's output tells.
+pub fn event_of(line: &str) -> Option<Envelope> {
+    let value: Value = line.starts_with('{').then(|| serde_json::from_str(line).ok())??;
+    (value["type"] == "event").then(|| serde_json::from_value(value["event"].clone()).ok())?
+}
+
+/// The events of the only project under `home`; an error says what is wrong with its store or the home store.
+pub fn events(home: &Path) -> Result<Vec<Envelope>, String> {
+    let stores = std::fs::read_dir(home.join("data/stores")).into_iter().flatten().flatten();
+    let mut all = Vec::new();
+    for store in stores.map(|entry| entry.path()).filter(|path| path.join("journal.db").exists()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
+        let of_home = store.ends_with("home");
+        let read = std::thread::spawn(move || runtime.block_on(read(&store)));
+        let events = read.join().unwrap_or_else(|_| Err("the store could not be read".to_owned()))?;
+        if !of_home {
+            all = events;
+        }
+    }
+    Ok(all)
+}
+
+async fn read(store: &Path) -> Result<Vec<Envelope>, String> {
+    let store = open_read_only(store.to_owned()).await.map_err(|error| error.to_string())?;
+    match store.verify().await.map_err(|error| error.to_string())? {
+        Chain::Sound { .. } => {}
+        broken => return Err(format!("{broken:?}")),
+    }
+    let entries = store.read(Seq::ZERO, 1_000_000).await.map_err(|error| error.to_string())?;
+    let event = |entry| match entry {
+        Entry::Event(event) => Ok(*event),
+        Entry::Unreadable { seq, why, .. } => Err(format!("event {seq}: {why}")),
+    };
+    entries.into_iter().map(event).collect()
+}
+
+impl Field {
+    /// Judges a place in which the job was brought to its end, and counts what is wrong under the name of the trial.
+    pub fn judge(&self, place: &Place, ending: Ending, acked: &Acked, name: &str, toll: &mut Toll) {
+        match events(&place.home) {
+            Ok(events) => history(&events, acked, name, toll),
+            Err(why) => {
+                toll.lost += 1;
+                toll.findings.push(format!("{name}: the store is damaged: {why}"));
+            }
+        }
+        let (end, wanted) = (End::of(&place.project), self.end_of(ending));
+        if end.branches > wanted.branches || end.log.len() > wanted.log.len() {
+            toll.repeated += 1;
+            toll.findings.push(format!("{name}: made twice: {end:?}"));
+        } else if end != *wanted {
+            toll.wrong += 1;
+            toll.findings.push(format!("{name}: ended as {end:?}, not as {wanted:?}"));
+        }
+        let left = child::left_behind(&place.folder);
+        if !left.is_empty() {
+            toll.orphans += left.len() as u64;
+            toll.findings.push(format!("{name}: left behind {left:?}"));
+        }
+    }
+}
+
+/// Judges a history: everything acknowledged is there, no effect landed twice, no child was left.
+pub fn history(events: &[Envelope], acked: &Acked, name: &str, toll: &mut Toll) {
+    let there: BTreeMap<u64, String> =
+        events.iter().map(|event| (event.seq.0, event.payload_hash.to_string())).collect();
+    for (seq, hash) in acked {
+        if there.get(seq) != Some(hash) {
+            toll.lost += 1;
+            toll.findings.push(format!("{name}: event {seq} was acknowledged as {hash} and is {:?}", there.get(seq)));
+        }
+    }
+    let mut twice = |what: String| {
+        toll.repeated += 1;
+        toll.findings.push(format!("{name}: twice: {what}"));
+    };
+    let mut effects: BTreeMap<(String, &str), bool> = BTreeMap::new();
+    let mut once: BTreeMap<String, u32> = BTreeMap::new();
+    let mut open_children: BTreeMap<String, bool> = BTreeMap::new();
+    for event in events {
+        let run = event.run.as_ref().map(ToString::to_string).unwrap_or_default();
+        match &event.event {
+            Event::EffectIntended { key, .. } => {
+                if effects.insert((run, key), false) == Some(true) {
+                    twice(format!("{key} was intended again after it had landed"));
+                }
+            }
+            Event::EffectSettled { key, outcome: EffectOutcome::Landed } => {
+                if effects.insert((run, key), true) == Some(true) {
+                    twice(format!("{key} landed"));
+                }
+            }
+            Event::HandedOver { .. }
+            | Event::RunAccepted { .. }
+            | Event::RunDiscarded {}
+            | Event::RunFinished { .. } => {
+                let kind = crate::world::kind(&event.event);
+                if kind == "run_finished" {
+                    open_children.entry(run.clone()).and_modify(|open| *open = false);
+                }
+                let times = once.entry(format!("{kind} of {run}")).or_default();
+                *times += 1;
+                if *times == 2 {
+                    twice(format!("{kind} of {run}"));
+                }
+            }
+            Event::ChildStarted { child, .. } => {
+                open_children.insert(child.to_string(), true);
+            }
+            Event::ChildEnded { child, .. } => {
+                if open_children.remove(&child.to_string()).is_none() {
+                    twice(format!("the end of child {child} reached its parent"));
+                }
+            }
+            _ => {}
+        }
+    }
+    for (child, open) in open_children {
+        toll.orphans += 1;
+        let state = if open { "never ended" } else { "ended and its parent was never told" };
+        toll.findings.push(format!("{name}: the child run {child} {state}"));
+    }
+}
