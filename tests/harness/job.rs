@@ -52,7 +52,7 @@ pub async fn start(project: &Project, ending: Ending) -> Result<(), Problem> {
 
 /// Goes on with what is there, as a user does after a crash; starts anew where nothing was begun.
 pub async fn resume(project: &Project, ending: Ending) -> Result<(), Problem> {
-    let list = Op::ListRuns { states: Vec::new(), limit: None, after: None };
+    let list = Op::ListRuns { states: Vec::new(), limit: None };
     let Reply::Runs(runs) = project.submit(list).await? else { return Err(odd()) };
     let mut any = false;
     for listed in runs {

@@ -71,13 +71,15 @@ async fn a_run_killed_anywhere_and_killed_again_while_it_recovers_ends_the_same(
     assert!(toll.hits > 8, "only {} kills", toll.hits);
 }
 
+type Noticed = fn(&Toll) -> bool;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_mutant_of_a_guarded_rule_is_noticed() {
     let mut field = field().await;
     let appends = field.appends;
     let accept = |blow| Trial { ending: Ending::Accept, blow, second: None };
     // The accept's intent is the last append but one.
-    let mutants: [(&str, Vec<Trial>, fn(&Toll) -> bool); 3] = [
+    let mutants: [(&str, Vec<Trial>, Noticed); 3] = [
         ("ack_before_commit", vec![accept(Blow::BeforeAppend(appends / 2))], |toll| toll.lost > 0),
         ("effect_before_intent", vec![accept(Blow::BeforeAppend(appends - 1))], |toll| toll.stuck + toll.wrong > 0),
         ("outcome_without_effect", vec![accept(Blow::AfterAppend(appends / 2))], |toll| toll.stuck + toll.wrong > 0),

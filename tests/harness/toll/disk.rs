@@ -422,7 +422,7 @@ mod tests {
     #[test]
     fn only_what_was_synced_is_sure() {
         let whole = Some(b"whole".to_vec());
-        assert_eq!(found(true, true), [whole.clone()]);
+        assert_eq!(found(true, true), std::slice::from_ref(&whole));
         assert_eq!(found(true, false), [None, whole.clone()]);
         assert_eq!(found(false, true), [Some(Vec::new()), whole]);
     }

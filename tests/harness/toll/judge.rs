@@ -88,6 +88,7 @@ impl Field {
 }
 
 /// Judges a history: everything acknowledged is there, no effect landed twice, no child was left.
+#[expect(clippy::collapsible_match, reason = "a guard that changes what it looks at would be hard to see")]
 pub fn history(events: &[Envelope], acked: &Acked, name: &str, toll: &mut Toll) {
     let there: BTreeMap<u64, String> =
         events.iter().map(|event| (event.seq.0, event.payload_hash.to_string())).collect();

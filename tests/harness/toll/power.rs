@@ -79,7 +79,7 @@ impl Field {
         let mut seed = Seed(seed);
         // In order, so that the disk is brought on only once.
         let points: BTreeSet<(usize, u64)> =
-            (0..cuts).map(|_| (seed.index(recorded.changes() + 1), seed.next())).collect();
+            (0..cuts).map(|_| (seed.index(recorded.changes() + 1), seed.draw())).collect();
         let (mut disk, mut at, mut said) = (recorded.before.clone(), 0, Vec::new());
         let mut toll = Toll::default();
         for (point, loss) in points {

@@ -265,6 +265,8 @@ impl Shared {
     /// The disk is full: nothing can be recorded, so the run is tried again after a while.
     fn starve(&self, run: &RunId) {
         tracing::error!(%run, "the disk is full: the run goes on once there is room");
+        // Nobody is left waiting without a word; a process that stays tries again.
+        self.desk.journal.tell_failed(&disk_full());
         self.places().starved.insert(run.clone());
         let now = self.desk.sources.clock.now_ms();
         self.alarms.set(now.saturating_add(ROOM_EVERY_MS), now, run.clone());
