@@ -76,7 +76,7 @@ mod linux {
 
     fn power(field: &Field, cuts: usize, seed: u64) -> (Toll, Value) {
         let recorded = field.record("power", false);
-        let (changes, syncs, unseen) = (recorded.changes(), recorded.syncs(), recorded.unseen());
+        let (changes, syncs, unseen) = (recorded.changes(), recorded.syncs(), recorded.unseen().to_vec());
         let mut toll = field.cut(&recorded, cuts, seed, progress);
         if !unseen.is_empty() {
             toll.stuck += 1;

@@ -264,6 +264,33 @@ impl Disk {
         }
     }
 
+    /// Names that are not in `root` as the record says: calls that it did not see. Caches, which other processes fill, and
+    /// sockets do not count.
+    pub fn blind_to(&self, root: &Path) -> Vec<String> {
+        let mut blind = self.unseen.clone();
+        self.compare(0, root, &mut blind);
+        blind
+    }
+
+    fn compare(&self, at: usize, path: &Path, blind: &mut Vec<String>) {
+        let Node::Folder { now, .. } = &self.nodes[at].0 else { return };
+        let mut there = BTreeMap::new();
+        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+            let kind = entry.file_type();
+            if kind.is_ok_and(|kind| kind.is_dir() || kind.is_file() || kind.is_symlink()) {
+                there.insert(bytes(Path::new(&entry.file_name())), entry.path());
+            }
+        }
+        for name in there.keys().chain(now.keys()).filter(|name| there.contains_key(*name) != now.contains_key(*name)) {
+            blind.push(path.join(os(name)).to_string_lossy().into_owned());
+        }
+        for (name, path) in there.iter().filter(|(name, _)| name.as_slice() != b"cache") {
+            if let Some(child) = now.get(name) {
+                self.compare(*child, path, blind);
+            }
+        }
+    }
+
     /// What is on the disk when the power goes now, written to `root` anew.
     #[expect(clippy::expect_used, reason = "a harness fails loudly")]
     pub fn after_power_cut(&self, root: &Path, seed: &mut Seed) {

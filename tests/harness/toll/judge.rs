@@ -1,6 +1,6 @@
 //! Judges what is there after a trial, from the store's own file and the repository, not from what a program says.
 
-use super::{End, Field, Place, Toll, child};
+use super::{End, Field, Place, Toll, child, git};
 use crate::job::Ending;
 use atelier_journal::{Chain, Entry, open_read_only};
 use atelier_protocol::event::{EffectOutcome, Envelope, Event};
@@ -77,7 +77,9 @@ impl Field {
             toll.findings.push(format!("{name}: made twice: {end:?}"));
         } else if end != *wanted {
             toll.wrong += 1;
-            toll.findings.push(format!("{name}: ended as {end:?}, not as {wanted:?}"));
+            let changes = git(&place.project, &["log", "--patch", "--format=%s", "--max-count=2", "main"]);
+            let changes: String = changes.replace('\n', " | ").chars().take(1500).collect();
+            toll.findings.push(format!("{name}: ended as {end:?}, not as {wanted:?}: {changes}"));
         }
         let left = child::left_behind(&place.folder);
         if !left.is_empty() {

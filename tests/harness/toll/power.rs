@@ -22,6 +22,7 @@ pub struct Recorded {
     entries: Vec<Entry>,
     /// Whether the disk lied: nothing that was synced is on it.
     lies: bool,
+    unseen: Vec<String>,
 }
 
 impl Recorded {
@@ -35,11 +36,9 @@ impl Recorded {
         self.entries.iter().filter(|entry| entry.op == b'S').count()
     }
 
-    /// Changes of files that the record does not know: there must be none.
-    pub fn unseen(&self) -> Vec<String> {
-        let mut disk = self.before.clone();
-        self.entries.iter().for_each(|entry| disk.change(entry));
-        disk.unseen
+    /// What the record did not see of the job: there must be nothing.
+    pub fn unseen(&self) -> &[String] {
+        &self.unseen
     }
 }
 
@@ -60,7 +59,10 @@ impl Field {
             }
         }
         let entries = entries(&std::fs::read(log).unwrap_or_default());
-        Recorded { place, before, entries, lies }
+        let mut after = before.clone();
+        entries.iter().for_each(|entry| after.change(entry));
+        let unseen = after.blind_to(&place.folder);
+        Recorded { place, before, entries, lies, unseen }
     }
 
     fn program(&self, place: &Place, arguments: &[&str], preload: &Preload) -> Seen {

@@ -6,7 +6,6 @@
 use crate::policy;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
 
 /// The place of a project path under `root`, for reading. Refuses what leaves it, also through a link.
 pub fn inside(root: &Path, path: &str) -> Result<PathBuf, String> {
@@ -57,7 +56,7 @@ pub fn read(place: &Path) -> Result<Option<Vec<u8>>, String> {
 
 /// New content that lies beside its place: a full disk is found out before anything is changed.
 pub struct Staged {
-    content: NamedTempFile,
+    new: PathBuf,
     place: PathBuf,
 }
 
@@ -66,32 +65,38 @@ impl Staged {
     pub fn beside(place: &Path, bytes: &[u8]) -> std::io::Result<Self> {
         let folder = place.parent().unwrap_or(place);
         make_folder(folder)?;
-        let name = place.file_name().unwrap_or_default().to_string_lossy();
-        let new = folder.join(format!(".{name}.atelier-new"));
         // Always the same name: what a killed process left there is replaced when its write is done again, and never
         // becomes a file of the run.
+        let name = place.file_name().unwrap_or_default().to_string_lossy();
+        let new = folder.join(format!(".{name}.atelier-new"));
         remove_left_over(&new)?;
-        let file = std::fs::File::create_new(&new)?;
-        let mut content = NamedTempFile::from_parts(file, tempfile::TempPath::try_from_path(new)?);
-        content.write_all(bytes)?;
+        let mut file = std::fs::File::create_new(&new)?;
+        let staged = Self { new, place: place.to_owned() };
+        file.write_all(bytes)?;
         match std::fs::metadata(place) {
-            Ok(old) => content.as_file().set_permissions(old.permissions())?,
+            Ok(old) => file.set_permissions(old.permissions())?,
             #[cfg(unix)]
             Err(_) => {
                 use std::os::unix::fs::PermissionsExt;
-                content.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+                file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
             }
             #[cfg(not(unix))]
             Err(_) => {}
         }
-        content.as_file().sync_all()?;
-        Ok(Self { content, place: place.to_owned() })
+        file.sync_all()?;
+        Ok(staged)
     }
 
     /// Puts it in its place.
     pub fn put(self) -> std::io::Result<()> {
-        self.content.persist(&self.place).map_err(|e| e.error)?;
+        std::fs::rename(&self.new, &self.place)?;
         sync_names(self.place.parent().unwrap_or(&self.place))
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.new); // gone already where it was put in its place
     }
 }
 
