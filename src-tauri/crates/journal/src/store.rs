@@ -78,7 +78,12 @@ fn create(dir: &Path, path: &Path, store: &StoreId) -> Result<(), OpenError> {
             _ => {}
         }
     }
-    make(&unfinished, store, SCHEMA).map_err(|error| refused(&unfinished, &error))?;
+    // In the mode it is used in before it has its name: a change of mode under that name could leave a rollback journal
+    // at a power loss, and with one the store cannot be looked at without writing to it.
+    make(&unfinished, store, SCHEMA)
+        .and_then(|()| writable(&unfinished))
+        .and_then(|connection| connection.close().map_err(|(_, error)| error))
+        .map_err(|error| refused(&unfinished, &error))?;
     std::fs::rename(&unfinished, path).and_then(|()| sync_folder(dir)).map_err(io)
 }
 
@@ -86,9 +91,6 @@ fn create(dir: &Path, path: &Path, store: &StoreId) -> Result<(), OpenError> {
 pub(crate) fn make(path: &Path, store: &StoreId, schema: usize) -> rusqlite::Result<()> {
     let mut connection = Connection::open(path)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // From the first: a change of mode under the final name could leave a rollback journal at a power loss, and with that
-    // the store can no longer be looked at without writing to it.
-    connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "application_id", APPLICATION)?;
     schema::migrate(&mut connection, 0, 1)?;
     connection.execute(
