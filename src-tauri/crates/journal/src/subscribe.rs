@@ -101,7 +101,7 @@ impl Follower {
                 }
                 Ok(Live::Draft { .. }) => {}
                 Ok(Live::Failed(problem)) => return Err(Stop::Unwritable(problem)),
-                Err(RecvError::Lagged(_)) => self.catch_up(self.feed.head()).await?,
+                Err(RecvError::Lagged(_)) => self.catch_up(self.feed.told()).await?,
                 Err(RecvError::Closed) => return Ok(()),
             }
         }

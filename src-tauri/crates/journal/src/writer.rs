@@ -2,8 +2,8 @@
 //!
 //! Appends that wait together are committed together; nothing waits for company. A group closes at 256 events, 1 MiB
 //! or 2 ms. No commit waits for the disk: an append of class normal is answered once it is committed, which survives
-//! a killed process but not a power loss; one of class full once the log is synced (`sync`), and with it every earlier
-//! commit. An append is whole or absent. Each group first checks that the epoch in the store is still ours.
+//! a killed process but not a power loss; one of class full is answered and told once the log is synced (`sync`), and
+//! with it every earlier commit. An append is whole or absent. Each group first checks that the epoch in the store is still ours.
 
 use crate::append::{Mark, Receipt};
 use crate::checkpoint::Checkpointer;
@@ -14,7 +14,7 @@ use crate::owner::StoreLock;
 use crate::reader;
 use crate::reserve::{self, Reserve};
 use crate::store;
-use crate::sync::{Answer, Ended, Syncer};
+use crate::sync::{Answer, Committed, Ended, Syncer};
 use atelier_protocol::event::NewEvent;
 use atelier_protocol::ports::Clock;
 use atelier_protocol::{Class, Event, Hash, RunId, Seq, StoreId};
@@ -95,14 +95,15 @@ impl Writer {
         let taken = raise_epoch(&connection, &store, door, clock.now_ms())?;
         let unusable = |error: std::io::Error| AppendError::Failed { reason: error.to_string() };
         let ended = Ended::default();
-        let syncer = Syncer::start(&store::log(dir), Arc::clone(&ended)).map_err(unusable)?;
-        let checkpointer = Checkpointer::start(&store::file(dir), &mut connection).map_err(failed)?;
         let Taken { epoch, head, head_hash, shapes } = taken;
+        let feed = Arc::new(Feed::new(head));
+        let syncer = Syncer::start(&store::log(dir), Arc::clone(&feed), Arc::clone(&ended)).map_err(unusable)?;
+        let checkpointer = Checkpointer::start(&store::file(dir), &mut connection).map_err(failed)?;
         Ok(Self {
             connection,
             store,
             clock,
-            feed: Arc::new(Feed::new(head)),
+            feed,
             epoch,
             head,
             head_hash,
@@ -188,26 +189,32 @@ impl Writer {
         }
     }
 
-    /// Answers what is committed, in order: at once, or through the one who syncs.
+    /// Answers and tells what is committed: at once, or through the one who syncs. Told is in order.
     fn answer(&self, appends: Vec<Queued>, outcomes: Vec<Result<Placed, AppendError>>) {
-        let mut to_sync = Vec::new();
+        let mut later = Vec::new();
         for (Queued { work, bytes, reply, room }, outcome) in appends.into_iter().zip(outcomes) {
             match outcome {
                 Ok(placed) => {
                     let class = work.class();
                     let answer = Answer { reply, receipt: placed.receipt(work.events, &self.store), room };
-                    self.feed.committed(&answer.receipt.events, bytes);
-                    match class {
-                        Class::Full => to_sync.push(answer),
-                        Class::Normal => answer.done(),
+                    let news = self.feed.committed(&answer.receipt.events, bytes);
+                    if class == Class::Full {
+                        later.push(Committed { answer: Some(answer), news });
+                        continue;
                     }
+                    match news {
+                        Some(news) if later.is_empty() && !self.syncer.is_busy() => self.feed.tell(news),
+                        Some(news) => later.push(Committed { answer: None, news: Some(news) }),
+                        None => {}
+                    }
+                    answer.done();
                 }
                 Err(error) => {
                     let _ = reply.send(Err(error));
                 }
             }
         }
-        self.syncer.answer(to_sync);
+        self.syncer.settle(later);
         self.checkpointer.after_commit(&self.connection);
     }
 

@@ -1,6 +1,7 @@
 //! Appends as they are committed: order, versions, fencing, durability, full disks.
 
 use super::*;
+use crate::feed::Live;
 use crate::store;
 use atelier_protocol::{Code, Problem};
 use futures_core::future::BoxFuture;
@@ -115,6 +116,53 @@ fn nothing_is_answered_with_success_once_a_sync_failed() {
     let answers = commit(&mut writer, vec![(None, vec![notice("normal")])]);
     assert!(matches!(answers[0], Err(AppendError::Failed { .. })), "{answers:?}");
     assert_eq!(kinds(&writer), ["1 owner_changed"]);
+}
+
+/// A normal append, a full one, and a normal one again.
+fn mixed() -> Vec<Wanted> {
+    let full = NewEvent::of_run(&run(1), None, Event::RunDiscarded {});
+    vec![(None, vec![notice("first")]), (None, vec![full]), (None, vec![notice("last")])]
+}
+
+/// The numbers that were told to a listener.
+fn heard(mut live: tokio::sync::broadcast::Receiver<Live>) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    while let Ok(news) = live.try_recv() {
+        let Live::Events(events) = news else { panic!("small events are told whole") };
+        numbers.extend(events.iter().map(|event| event.seq.0));
+    }
+    numbers
+}
+
+#[test]
+fn what_is_committed_after_a_full_append_is_told_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = writer(folder.path(), "a.lock");
+    let feed = writer.feed();
+    let (live, _) = feed.listen();
+    for _ in 0..20 {
+        commit(&mut writer, mixed());
+    }
+    // Everything is told by then.
+    drop(writer);
+    assert_eq!(heard(live), (2..62).collect::<Vec<_>>());
+    assert_eq!(feed.told(), feed.head());
+}
+
+/// Guards: nobody is told of a full event that the disk may not have. Telling at the commit turns it red.
+#[test]
+#[cfg(unix)]
+fn a_full_event_is_not_told_before_it_is_synced_and_neither_is_what_follows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = writer(folder.path(), "a.lock");
+    let feed = writer.feed();
+    // A file that can be opened and not synced.
+    writer.syncer = Syncer::start(Path::new("/dev/null"), Arc::clone(&feed), Arc::clone(&writer.ended)).unwrap();
+    let (live, _) = feed.listen();
+    let answers = commit(&mut writer, mixed());
+    assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true], "{answers:?}");
+    drop(writer);
+    assert_eq!((heard(live), feed.told(), feed.head()), (vec![2], Seq(2), Seq(4)));
 }
 
 /// Lets the database have so many pages and no more.
