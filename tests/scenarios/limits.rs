@@ -303,32 +303,45 @@ fn assert_same(part: &PromptPart, sent: &str) {
 }
 
 /// A clock that stands still until it is moved on.
-struct HandClock(watch::Sender<u64>);
+struct HandClock {
+    now: watch::Sender<u64>,
+    /// The latest time that somebody sleeps until.
+    awaited: watch::Sender<u64>,
+}
 
 impl HandClock {
     fn new() -> Arc<Self> {
-        Arc::new(Self(watch::Sender::new(steady::BEGIN_MS)))
+        Arc::new(Self { now: watch::Sender::new(steady::BEGIN_MS), awaited: watch::Sender::new(0) })
+    }
+    fn hours(hours: u64) -> u64 {
+        steady::BEGIN_MS + hours * 3_600_000
     }
     /// So many hours after the beginning.
     fn at(&self, hours: u64) {
-        self.0.send_replace(steady::BEGIN_MS + hours * 3_600_000);
+        self.now.send_replace(Self::hours(hours));
+    }
+    /// Waits until somebody sleeps until then: a clock that is moved on before would be slept by anew.
+    async fn awaited(&self, hours: u64) {
+        let armed = async { self.awaited.subscribe().wait_for(|until| *until == Self::hours(hours)).await.map(|_| ()) };
+        tokio::time::timeout(PATIENCE, armed).await.expect("nobody waits for that time").unwrap();
     }
 }
 
 impl Clock for HandClock {
     fn now_ms(&self) -> u64 {
-        *self.0.borrow()
+        *self.now.borrow()
     }
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         let until = self.now_ms().saturating_add(u64::try_from(duration.as_millis()).unwrap());
-        let mut now = self.0.subscribe();
+        let mut now = self.now.subscribe();
+        self.awaited.send_modify(|latest| *latest = until.max(*latest));
         Box::pin(async move {
             let _ = now.wait_for(|now| *now >= until).await;
         })
     }
 }
 
-/// A world at its hand-over question, with time in the test's hand.
+/// A world at its hand-over question, asked in the first hour, with time in the test's hand.
 async fn waiting(
     clock: &Arc<HandClock>,
     witness: Option<atelier_engine::Witness>,
@@ -340,9 +353,11 @@ async fn waiting(
     let workshop = Workshop::open(options).await.unwrap();
     workshop.initialise(&world.project()).await.unwrap();
     let project = workshop.open_project(&world.project()).await.unwrap();
+    clock.at(1);
     let run = start(&project, goal(false)).await;
     let (view, _) = follow(&project, &run, rests).await;
     assert_eq!(view.state, RunState::WaitsForApproval, "{:?}", view.problem);
+    clock.awaited(25).await;
     (world, workshop, project, view)
 }
 
@@ -358,12 +373,12 @@ fn settled_by(events: &[atelier_protocol::Envelope]) -> Vec<(Actor, Answer)> {
 async fn a_question_that_nobody_answers_in_time_is_rejected_by_time_out() {
     let clock = HandClock::new();
     let (world, workshop, project, view) = waiting(&clock, None).await;
-    clock.at(23);
+    clock.at(24);
     let Ok(Reply::RunView(still)) = project.submit(Op::ShowRun { run: view.id.clone(), at: None }).await else {
         panic!()
     };
     assert_eq!(still.state, RunState::WaitsForApproval);
-    clock.at(25);
+    clock.at(26);
     let (ended, events) = follow(&project, &view.id, |v| v.state.is_final()).await;
     assert_eq!((ended.state, ended.problem.unwrap().code), (RunState::Cancelled, Code::Rejected));
     assert_eq!(settled_by(&events), [(Actor::Timeout, Answer::Reject)]);
@@ -383,15 +398,15 @@ async fn an_answer_that_comes_as_time_runs_out_is_the_one_that_counts() {
         };
         let Some((project, view)) = asked.get().filter(|_| events.iter().any(times_out)) else { return };
         // The user answered in time, and it is recorded in the very moment before the rejection would be.
-        hand.at(23);
+        hand.at(24);
         let (project, view, runtime) = (project.clone(), view.clone(), runtime.clone());
         let answers = move || runtime.block_on(settle(&project, &view, Answer::Approve)).is_ok();
         tokio::task::block_in_place(|| std::thread::spawn(answers).join().unwrap());
-        hand.at(25);
+        hand.at(26);
     });
     let (_world, workshop, project, view) = waiting(&clock, Some(witness)).await;
     assert!(at_hand.set((project.clone(), view.clone())).is_ok());
-    clock.at(25);
+    clock.at(26);
     let (ended, events) = follow(&project, &view.id, |v| v.state.is_final()).await;
     assert_eq!(settled_by(&events), [(Actor::User, Answer::Approve)], "a question is settled once");
     assert_eq!(ended.state, RunState::Done, "{:?}", ended.problem);
