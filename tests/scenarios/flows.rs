@@ -199,7 +199,7 @@ async fn a_run_asks_before_it_uses_more_than_it_was_given() {
             break view;
         }
         let open = view.pending_approval().unwrap();
-        let Ask::Budget { spent, limit, more } = open.ask else { panic!("{open:?}") };
+        let Ask::Budget { spent, limit, more, .. } = open.ask else { panic!("{open:?}") };
         assert!(spent >= limit && more == 400 && limit == 400 * (asked as u64 + 1), "{open:?}");
         settle(&project, &view, Answer::Approve).await.unwrap();
         asked = view.approvals.len();

@@ -22,7 +22,7 @@ const turn = (call: string, text: string): Item => ({
   item: 'turn',
   call,
   role: 'developer',
-  route: { provider: 'p', model: 'm', local: true, context: null, reason: '' },
+  route: { provider: 'p', model: 'm', local: true, context: null, reason: '', cost: null, most_tools: null, edits: null, constrained: false },
   at_ms: 0,
   state: 'done',
   text,

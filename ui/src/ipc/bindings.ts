@@ -18,7 +18,7 @@ export type Seq = number;
 
 export type Hash = string;
 
-export type Code = "checks_failed" | "review_rejected" | "nothing_changed" | "wrong_state" | "accept_conflict" | "accept_dirty" | "turn_limit" | "looping" | "empty_goal" | "bad_argument" | "no_folder" | "not_a_repository" | "no_commit" | "unsupported_repository" | "repository_busy" | "role_invalid" | "flow_invalid" | "script_invalid" | "project_file_invalid" | "unknown_run" | "unknown_approval" | "edit_unreadable" | "edit_not_found" | "edit_ambiguous" | "unknown_message" | "guarantee_weaker" | "unknown_job" | "object_invalid" | "object_changed" | "object_cycle" | "fork_point" | "too_deep" | "child_failed" | "stopped" | "query_invalid" | "needs_approval" | "budget_reached" | "cancelled" | "rejected" | "model_server_down" | "model_missing" | "no_model" | "model_server_error" | "model_timeout" | "context_overflow" | "not_confined" | "program_missing" | "store_failed" | "disk_full" | "store_damaged" | "store_newer" | "owner_lost" | "io" | "git_failed" | "interrupted" | "indeterminate" | "internal" | "answer_empty" | "answer_invalid" | "answer_incomplete" | "denied" | "local_only" | "outside_project";
+export type Code = "checks_failed" | "review_rejected" | "nothing_changed" | "wrong_state" | "accept_conflict" | "accept_dirty" | "turn_limit" | "looping" | "empty_goal" | "bad_argument" | "no_folder" | "not_a_repository" | "no_commit" | "unsupported_repository" | "repository_busy" | "role_invalid" | "flow_invalid" | "script_invalid" | "project_file_invalid" | "unknown_run" | "unknown_approval" | "edit_unreadable" | "edit_not_found" | "edit_ambiguous" | "unknown_message" | "guarantee_weaker" | "unknown_job" | "object_invalid" | "object_changed" | "object_cycle" | "fork_point" | "too_deep" | "child_failed" | "stopped" | "query_invalid" | "needs_approval" | "budget_reached" | "budget_near" | "cloud_paused" | "cancelled" | "rejected" | "model_server_down" | "model_missing" | "no_model" | "model_server_error" | "model_timeout" | "account_exhausted" | "key_refused" | "context_mismatch" | "context_overflow" | "not_confined" | "program_missing" | "store_failed" | "disk_full" | "store_damaged" | "store_newer" | "owner_lost" | "io" | "git_failed" | "interrupted" | "indeterminate" | "internal" | "answer_empty" | "answer_invalid" | "answer_incomplete" | "denied" | "local_only" | "outside_project";
 
 export type ExitClass = "done" | "work_not_done" | "usage" | "needs_answer" | "budget" | "cancelled" | "environment" | "bad_answer" | "refused";
 
@@ -53,6 +53,10 @@ providers: Array<ProviderSettings>,
  * The model that runs use unless told otherwise; `None` lets the first usable one be taken.
  */
 model: ModelChoice | null, 
+/**
+ * How models are chosen, and how fast they may be asked.
+ */
+routing: Routing, 
 /**
  * How the window looks.
  */
@@ -93,6 +97,507 @@ provider: string,
 model: string, };
 
 export type Theme = "system" | "dark" | "light";
+
+export type Routing = { 
+/**
+ * The policy; `None` takes models of this machine first and none of another machine by itself.
+ */
+policy: RoutingPolicy | null, 
+/**
+ * Two policies tried side by side.
+ */
+experiment: Experiment | null, 
+/**
+ * Shares of providers that serve the same model, by provider id; without one it is 1. 0 is taken only where nothing
+ * else is left.
+ */
+weights: { [key in string]: number }, 
+/**
+ * Limits on how fast models are asked.
+ */
+rates: Array<RateLimit>, };
+
+export type Experiment = { 
+/**
+ * Its name. Runs are split by it and their id, so that the split stays the same.
+ */
+name: string, 
+/**
+ * The policy of the first arm.
+ */
+a: RoutingPolicy, 
+/**
+ * The policy of the second arm.
+ */
+b: RoutingPolicy, 
+/**
+ * How many of a hundred runs are in the second arm.
+ */
+percent_b: number, };
+
+export type RateLimit = { 
+/**
+ * Whose calls are counted.
+ */
+of: RateScope, 
+/**
+ * The provider's or role's id; `None` is each for itself.
+ */
+id: string | null, 
+/**
+ * Calls a minute.
+ */
+calls: number | null, 
+/**
+ * Tokens of prompt and answer a minute.
+ */
+tokens: number | null, };
+
+export type RateScope = "provider" | "role" | "run";
+
+export type RoutingPolicy = "local_only" | "cost" | "performance" | "balanced";
+
+export type Material = "public" | "project" | "secret";
+
+export type RouteInputs = { 
+/**
+ * The policy.
+ */
+policy: RoutingPolicy, 
+/**
+ * Whether the settings forbid other machines.
+ */
+local_only: boolean, 
+/**
+ * How far the material may travel.
+ */
+material: Material, 
+/**
+ * The role that asks; `None` where no role does.
+ */
+role: RoleId | null, 
+/**
+ * What the user asked for, with the run or in the settings. Nothing else is taken then.
+ */
+asked: ModelChoice | null, 
+/**
+ * Whether it was asked for in the settings, not with the run.
+ */
+in_settings: boolean, 
+/**
+ * Models the role prefers, best first, as `provider/model` or a model's name.
+ */
+prefer: Array<string>, 
+/**
+ * Whether tools must be called.
+ */
+tools: boolean, 
+/**
+ * Tokens that must fit: prompt and answer.
+ */
+need: number, 
+/**
+ * Tokens of the prompt, for the estimate of the cost.
+ */
+prompt: number, 
+/**
+ * Tokens of answer that are expected at most, for the estimate of the cost.
+ */
+output: number, 
+/**
+ * What may still be spent, in millionths of the currency; `None` is no limit.
+ */
+budget: number | null, 
+/**
+ * Whether unusual spending paused calls to other machines.
+ */
+paused: boolean, 
+/**
+ * Models that failed in this turn's place and are left out, as `provider/model`.
+ */
+failed: Array<string>, 
+/**
+ * Decides among equals, so that the same inputs give the same choice.
+ */
+seed: number, 
+/**
+ * The arm of an experiment that set the policy, as `experiment/arm`.
+ */
+arm: string | null, };
+
+export type Candidate = { 
+/**
+ * The provider's id.
+ */
+provider: string, 
+/**
+ * The model's name.
+ */
+model: string, 
+/**
+ * The wire format of its server.
+ */
+kind: ProviderKind | null, 
+/**
+ * Whether it runs on this machine; a server of this machine may pass some names on to a cloud.
+ */
+local: boolean, 
+/**
+ * Whether it can call tools; `None` where the server does not say.
+ */
+tools: boolean | null, 
+/**
+ * The longest context, in tokens.
+ */
+context: number | null, 
+/**
+ * What it costs; `None` is unknown. Models of this machine cost time, not money.
+ */
+price: Price | null, 
+/**
+ * What was measured on this machine.
+ */
+card: CardShort | null, 
+/**
+ * Whether the user agreed that material of this project goes there.
+ */
+consented: boolean, 
+/**
+ * Its share among equals.
+ */
+weight: number, 
+/**
+ * Calls under way on its server.
+ */
+load: number, 
+/**
+ * Whether its circuit breaker lets calls through.
+ */
+health: Health, 
+/**
+ * Size of its files, in bytes.
+ */
+bytes: number | null, 
+/**
+ * Why its server cannot be used at all; empty where it can.
+ */
+down: string, };
+
+export type CardShort = { 
+/**
+ * Share of tool tasks it did right.
+ */
+tools: number, 
+/**
+ * Share of edits it got right in its best format.
+ */
+edits: number, 
+/**
+ * Its best edit format; `None` where it got none right.
+ */
+format: string | null, 
+/**
+ * Context it was seen to use, in tokens.
+ */
+context: number | null, 
+/**
+ * Tokens of answer a second.
+ */
+speed: number | null, };
+
+export type Health = { "health": "closed" } | { "health": "open", 
+/**
+ * Milliseconds since 1970 UTC.
+ */
+until_ms: number, } | { "health": "half_open" };
+
+export type Unfit = "not_asked" | "local_only" | "secret" | "no_consent" | "down" | "failed" | "resting" | "tools" | "context" | "budget" | "price_unknown" | "paused";
+
+export type Alternative = { 
+/**
+ * The candidate.
+ */
+candidate: Candidate, 
+/**
+ * What the call is expected to cost there; `None` is unknown.
+ */
+cost: number | null, 
+/**
+ * Why it may not be taken; `None` where it may.
+ */
+unfit: Unfit | null, };
+
+export type RouteDecision = { 
+/**
+ * What it was made from.
+ */
+inputs: RouteInputs, 
+/**
+ * What was chosen; `None` where nothing may be taken.
+ */
+route: Route | null, 
+/**
+ * All candidates, the chosen one among them, in the order of the providers.
+ */
+alternatives: Array<Alternative>, };
+
+export type FailureClass = "retry_same" | "fail_over" | "ask" | "fix_configuration";
+
+export type Hold = { "hold": "backoff", 
+/**
+ * The attempt that follows.
+ */
+attempt: number, } | { "hold": "retry_after", 
+/**
+ * The attempt that follows.
+ */
+attempt: number, } | { "hold": "rate", 
+/**
+ * Whose, such as `provider openai`.
+ */
+of: string, } | { "hold": "batch", 
+/**
+ * The model that is at work.
+ */
+model: string, };
+
+export type ContextMismatch = { 
+/**
+ * What does not agree.
+ */
+kind: MismatchKind, 
+/**
+ * Context length that was asked for.
+ */
+asked: number | null, 
+/**
+ * Context length the server says it has loaded.
+ */
+loaded: number | null, 
+/**
+ * The least tokens that the prompt can have been, by our own count.
+ */
+counted: number, 
+/**
+ * Prompt tokens the server says it evaluated.
+ */
+evaluated: number | null, };
+
+export type MismatchKind = "prompt_cut" | "shorter_context";
+
+export type Compaction = { 
+/**
+ * Messages that are only named now.
+ */
+left_out: Array<LeftOut>, 
+/**
+ * Tokens before, by our own count.
+ */
+before: number, 
+/**
+ * Tokens after.
+ */
+after: number, 
+/**
+ * The whole of what was left out, as a blob.
+ */
+blob: Hash, };
+
+export type LeftOut = { 
+/**
+ * Its place in the conversation after the brief.
+ */
+at: number, 
+/**
+ * What it was, with its size and hash.
+ */
+part: PromptPart, };
+
+export type Score = { 
+/**
+ * How often it was right.
+ */
+right: number, 
+/**
+ * How often it was tried.
+ */
+of: number, };
+
+export type ModelCard = { 
+/**
+ * The digest of the model's files; where the server has none, its address and name.
+ */
+digest: string, 
+/**
+ * The provider it was measured at.
+ */
+provider: string, 
+/**
+ * Its name there.
+ */
+model: string, 
+/**
+ * When, milliseconds since 1970 UTC.
+ */
+at_ms: number, 
+/**
+ * Tool calls that could be read.
+ */
+well_formed: Score, 
+/**
+ * Calls of the tool that the task needs.
+ */
+right_tool: Score, 
+/**
+ * Answers that use what the tool returned.
+ */
+uses_result: Score, 
+/**
+ * Turns that end when the work is done.
+ */
+stops: Score, 
+/**
+ * Edits by format.
+ */
+edits: Array<[string, Score]>, 
+/**
+ * The longest prompt whose beginning and end it still knew, in tokens.
+ */
+context: number | null, 
+/**
+ * Tokens of prompt a second.
+ */
+prompt_speed: number | null, 
+/**
+ * Tokens of answer a second.
+ */
+speed: number | null, 
+/**
+ * Memory while loaded, in bytes.
+ */
+memory: number | null, 
+/**
+ * The context it was measured with, in tokens.
+ */
+measured_context: number | null, };
+
+export type Price = { 
+/**
+ * Prompt.
+ */
+input: number, 
+/**
+ * Answer.
+ */
+output: number, 
+/**
+ * Prompt read from the server's cache; `None` is as `input`.
+ */
+cached: number | null, 
+/**
+ * The currency.
+ */
+currency: string, 
+/**
+ * The day it was looked up.
+ */
+as_of: string, };
+
+export type Amount = { 
+/**
+ * Money in millionths of the currency; `None` is unknown, never zero.
+ */
+micros: number | null, 
+/**
+ * Tokens of prompt and answer.
+ */
+tokens: number, 
+/**
+ * Time on this machine's models, in milliseconds.
+ */
+local_ms: number, };
+
+export type BudgetLimits = { 
+/**
+ * Money in millionths of the currency.
+ */
+micros: number | null, 
+/**
+ * Tokens of prompt and answer.
+ */
+tokens: number | null, 
+/**
+ * Seconds on this machine's models.
+ */
+local_s: number | null, };
+
+export type BudgetUnit = "micros" | "tokens" | "local_seconds";
+
+export type BudgetNode = { "node": "project" } | { "node": "goal", 
+/**
+ * The run at the top.
+ */
+run: RunId, } | { "node": "run", 
+/**
+ * The run.
+ */
+run: RunId, } | { "node": "step", 
+/**
+ * The run.
+ */
+run: RunId, 
+/**
+ * The step.
+ */
+step: string, } | { "node": "attempt", 
+/**
+ * The call.
+ */
+call: CallId, };
+
+export type BudgetView = { 
+/**
+ * The node.
+ */
+node: BudgetNode, 
+/**
+ * What it may use.
+ */
+limits: BudgetLimits, 
+/**
+ * What was used.
+ */
+spent: Amount, 
+/**
+ * What calls that are under way may use at most.
+ */
+reserved: Amount, 
+/**
+ * Requests that were settled.
+ */
+calls: number, };
+
+export type RouteEntry = { 
+/**
+ * The event.
+ */
+seq: Seq, 
+/**
+ * When, milliseconds since 1970 UTC.
+ */
+at_ms: number, 
+/**
+ * The run.
+ */
+run: RunId | null, 
+/**
+ * The choice.
+ */
+decision: RouteDecision, 
+/**
+ * Whether the same inputs give the same choice today.
+ */
+replays: boolean, };
 
 export type Envelope = { 
 /**
@@ -310,7 +815,23 @@ undo: string | null, } } | { "kind": "step_finished", "payload": {
 /**
  * How.
  */
-result: StepResult, } } | { "kind": "call_started", "payload": { 
+result: StepResult, } } | { "kind": "route_decided", "payload": { 
+/**
+ * The choice with all it was made from.
+ */
+decision: RouteDecision, } } | { "kind": "call_held", "payload": { 
+/**
+ * What for.
+ */
+hold: Hold, 
+/**
+ * Until when at most, milliseconds since 1970 UTC.
+ */
+until_ms: number, } } | { "kind": "prompt_compacted", "payload": { 
+/**
+ * What.
+ */
+compaction: Compaction, } } | { "kind": "call_started", "payload": { 
 /**
  * The call.
  */
@@ -330,7 +851,11 @@ prompt: PromptRecord,
 /**
  * Which attempt at the same turn, from 1.
  */
-attempt: number, } } | { "kind": "call_finished", "payload": { 
+attempt: number, 
+/**
+ * What it may use at most, set aside until it has ended.
+ */
+reserved: Amount, } } | { "kind": "call_finished", "payload": { 
 /**
  * The call.
  */
@@ -354,7 +879,19 @@ usage: Usage,
 /**
  * Why it stopped.
  */
-stop: Stop, } } | { "kind": "call_failed", "payload": { 
+stop: Stop, 
+/**
+ * What it cost in millionths of the currency; `None` is unknown. Models of this machine cost none.
+ */
+cost: number | null, } } | { "kind": "context_mismatched", "payload": { 
+/**
+ * The call.
+ */
+call: CallId, 
+/**
+ * What does not agree.
+ */
+mismatch: ContextMismatch, } } | { "kind": "call_failed", "payload": { 
 /**
  * The call.
  */
@@ -366,7 +903,15 @@ problem: Problem,
 /**
  * Text that had arrived, kept for the reader and never acted on.
  */
-partial: string, } } | { "kind": "tool_decided", "payload": { 
+partial: string, 
+/**
+ * What is to be done about it; `None` in histories that do not say.
+ */
+class: FailureClass | null, 
+/**
+ * What it used all the same, as far as that is known.
+ */
+used: Amount, } } | { "kind": "tool_decided", "payload": { 
 /**
  * The tool call's id.
  */
@@ -490,7 +1035,23 @@ mode: AcceptMode, } } | { "kind": "run_discarded", "payload": Record<symbol, nev
 /**
  * What.
  */
-problem: Problem, } } | { "kind": "message_posted", "payload": { 
+problem: Problem, } } | { "kind": "card_measured", "payload": { 
+/**
+ * What was found.
+ */
+card: ModelCard, } } | { "kind": "budget_set", "payload": { 
+/**
+ * Whose.
+ */
+node: BudgetNode, 
+/**
+ * The limits.
+ */
+limits: BudgetLimits, } } | { "kind": "cloud_paused", "payload": { 
+/**
+ * What was seen.
+ */
+reason: string, } } | { "kind": "cloud_resumed", "payload": Record<symbol, never> } | { "kind": "message_posted", "payload": { 
 /**
  * The message.
  */
@@ -824,7 +1385,23 @@ undo: string | null, } } | { "kind": "step_finished", "payload": {
 /**
  * How.
  */
-result: StepResult, } } | { "kind": "call_started", "payload": { 
+result: StepResult, } } | { "kind": "route_decided", "payload": { 
+/**
+ * The choice with all it was made from.
+ */
+decision: RouteDecision, } } | { "kind": "call_held", "payload": { 
+/**
+ * What for.
+ */
+hold: Hold, 
+/**
+ * Until when at most, milliseconds since 1970 UTC.
+ */
+until_ms: number, } } | { "kind": "prompt_compacted", "payload": { 
+/**
+ * What.
+ */
+compaction: Compaction, } } | { "kind": "call_started", "payload": { 
 /**
  * The call.
  */
@@ -844,7 +1421,11 @@ prompt: PromptRecord,
 /**
  * Which attempt at the same turn, from 1.
  */
-attempt: number, } } | { "kind": "call_finished", "payload": { 
+attempt: number, 
+/**
+ * What it may use at most, set aside until it has ended.
+ */
+reserved: Amount, } } | { "kind": "call_finished", "payload": { 
 /**
  * The call.
  */
@@ -868,7 +1449,19 @@ usage: Usage,
 /**
  * Why it stopped.
  */
-stop: Stop, } } | { "kind": "call_failed", "payload": { 
+stop: Stop, 
+/**
+ * What it cost in millionths of the currency; `None` is unknown. Models of this machine cost none.
+ */
+cost: number | null, } } | { "kind": "context_mismatched", "payload": { 
+/**
+ * The call.
+ */
+call: CallId, 
+/**
+ * What does not agree.
+ */
+mismatch: ContextMismatch, } } | { "kind": "call_failed", "payload": { 
 /**
  * The call.
  */
@@ -880,7 +1473,15 @@ problem: Problem,
 /**
  * Text that had arrived, kept for the reader and never acted on.
  */
-partial: string, } } | { "kind": "tool_decided", "payload": { 
+partial: string, 
+/**
+ * What is to be done about it; `None` in histories that do not say.
+ */
+class: FailureClass | null, 
+/**
+ * What it used all the same, as far as that is known.
+ */
+used: Amount, } } | { "kind": "tool_decided", "payload": { 
 /**
  * The tool call's id.
  */
@@ -1004,7 +1605,23 @@ mode: AcceptMode, } } | { "kind": "run_discarded", "payload": Record<symbol, nev
 /**
  * What.
  */
-problem: Problem, } } | { "kind": "message_posted", "payload": { 
+problem: Problem, } } | { "kind": "card_measured", "payload": { 
+/**
+ * What was found.
+ */
+card: ModelCard, } } | { "kind": "budget_set", "payload": { 
+/**
+ * Whose.
+ */
+node: BudgetNode, 
+/**
+ * The limits.
+ */
+limits: BudgetLimits, } } | { "kind": "cloud_paused", "payload": { 
+/**
+ * What was seen.
+ */
+reason: string, } } | { "kind": "cloud_resumed", "payload": Record<symbol, never> } | { "kind": "message_posted", "payload": { 
 /**
  * The message.
  */
@@ -1234,7 +1851,23 @@ context: number | null,
 /**
  * Why this one.
  */
-reason: string, };
+reason: string, 
+/**
+ * What the call is expected to cost, in millionths of the currency; `None` where no price is known.
+ */
+cost: number | null, 
+/**
+ * At most so many tools are offered; `None` is all of them.
+ */
+most_tools: number | null, 
+/**
+ * The edit format the model was measured to get right; `None` is the usual one.
+ */
+edits: string | null, 
+/**
+ * Whether the answer is held to a schema, for models that seldom write a readable tool call by themselves.
+ */
+constrained: boolean, };
 
 export type PromptRecord = { 
 /**
@@ -1386,7 +2019,7 @@ question: string,
  */
 default: string, } | { "ask": "budget", 
 /**
- * Tokens used so far.
+ * What was used so far.
  */
 spent: number, 
 /**
@@ -1396,7 +2029,15 @@ limit: number,
 /**
  * What it would be given more.
  */
-more: number, };
+more: number, 
+/**
+ * Whose limit it is; `None` is the run's own.
+ */
+node: BudgetNode | null, 
+/**
+ * What `spent`, `limit` and `more` count.
+ */
+unit: BudgetUnit, };
 
 export type Answer = "approve" | "reject";
 
@@ -2016,7 +2657,27 @@ output: Output | null, } | { "item": "corrected",
 /**
  * What it was told.
  */
-message: string, } | { "item": "asked", 
+message: string, } | { "item": "held", 
+/**
+ * What for.
+ */
+hold: Hold, 
+/**
+ * Until when at most, milliseconds since 1970 UTC.
+ */
+until_ms: number, } | { "item": "compacted", 
+/**
+ * What.
+ */
+compaction: Compaction, } | { "item": "mismatched", 
+/**
+ * The call.
+ */
+call: CallId, 
+/**
+ * What does not agree.
+ */
+mismatch: ContextMismatch, } | { "item": "asked", 
 /**
  * The question, found in `approvals`.
  */
@@ -2410,7 +3071,15 @@ context: number | null,
 /**
  * Size on disk in bytes.
  */
-bytes: number | null, };
+bytes: number | null, 
+/**
+ * Digest of its files, where the server tells.
+ */
+digest: string | null, 
+/**
+ * What was measured about it on this machine.
+ */
+card: ModelCard | null, };
 
 export type KnownProject = { 
 /**
@@ -2762,7 +3431,11 @@ format: ExportFormat,
 /**
  * Where to; must not exist yet.
  */
-to: string, } | { "op": "list_models" } | { "op": "show_project" } | { "op": "show_settings" } | { "op": "change_settings", 
+to: string, } | { "op": "list_models" } | { "op": "list_cards" } | { "op": "record_card", 
+/**
+ * The card.
+ */
+card: ModelCard, } | { "op": "show_project" } | { "op": "show_settings" } | { "op": "change_settings", 
 /**
  * All settings.
  */
@@ -2908,7 +3581,7 @@ commit: string,
 /**
  * How.
  */
-mode: AcceptMode, } } | { "reply": "models", "value": Array<ProviderView> } | { "reply": "project", "value": ProjectView } | { "reply": "settings", "value": Settings } | { "reply": "state", "value": StateView } | { "reply": "store_checked", "value": StoreCheck } | { "reply": "posted", "value": Seq } | { "reply": "messages", "value": Array<MessageView> } | { "reply": "topics", "value": Array<TopicView> } | { "reply": "dead", "value": Array<DeadView> } | { "reply": "replayed", "value": Array<ReplayView> } | { "reply": "jobs", "value": Array<JobView> } | { "reply": "object", "value": ObjectView } | { "reply": "objects", "value": Array<ObjectView> } | { "reply": "enrolled", "value": ProjectId } | { "reply": "projects", "value": Array<KnownProject> };
+mode: AcceptMode, } } | { "reply": "models", "value": Array<ProviderView> } | { "reply": "cards", "value": Array<ModelCard> } | { "reply": "project", "value": ProjectView } | { "reply": "settings", "value": Settings } | { "reply": "state", "value": StateView } | { "reply": "store_checked", "value": StoreCheck } | { "reply": "posted", "value": Seq } | { "reply": "messages", "value": Array<MessageView> } | { "reply": "topics", "value": Array<TopicView> } | { "reply": "dead", "value": Array<DeadView> } | { "reply": "replayed", "value": Array<ReplayView> } | { "reply": "jobs", "value": Array<JobView> } | { "reply": "object", "value": ObjectView } | { "reply": "objects", "value": Array<ObjectView> } | { "reply": "enrolled", "value": ProjectId } | { "reply": "projects", "value": Array<KnownProject> };
 
 export type ExportFormat = "zip" | "bundle";
 

@@ -48,8 +48,12 @@ function keyOf(item: Item, index: number): string {
       return `checked.${item.index}`;
     case 'called':
       return `called.${item.run}`;
+    case 'mismatched':
+      return `mismatched.${item.call}`;
     case 'corrected':
     case 'resumed':
+    case 'held':
+    case 'compacted':
       return `${item.item}.${index}`;
   }
 }

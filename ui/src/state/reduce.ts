@@ -111,6 +111,12 @@ export function apply(before: RunView, envelope: Envelope): RunView {
     }
     case 'turn_corrected':
       return push(view, envelope, { item: 'corrected', message: envelope.payload.message });
+    case 'call_held':
+      return push(view, envelope, { item: 'held', ...envelope.payload });
+    case 'prompt_compacted':
+      return push(view, envelope, { item: 'compacted', ...envelope.payload });
+    case 'context_mismatched':
+      return push(view, envelope, { item: 'mismatched', ...envelope.payload });
     case 'approval_requested':
       return asked(view, envelope, envelope.payload);
     case 'approval_settled':
@@ -143,6 +149,11 @@ export function apply(before: RunView, envelope: Envelope): RunView {
     case 'settings_changed':
     case 'egress_recorded':
     case 'run_started':
+    case 'route_decided':
+    case 'card_measured':
+    case 'budget_set':
+    case 'cloud_paused':
+    case 'cloud_resumed':
     case 'effect_intended':
     case 'effect_settled':
     case 'message_posted':
@@ -277,26 +288,26 @@ function callStarted(view: RunView, envelope: Envelope, payload: Payload<'call_s
 }
 
 function callFinished(view: RunView, envelope: Envelope, payload: Payload<'call_finished'>): RunView {
-  const { call, text, thinking, usage, tool_calls: toolCalls } = payload;
+  const { call, text, thinking, usage, cost, tool_calls: toolCalls } = payload;
   let local = true;
   let next = inTurn(view, envelope, call, (turn) => {
     local = turn.route.local;
     return { ...turn, state: 'done', text, thinking, usage };
   });
-  next = { ...next, cost: paid(view.cost, usage, local) };
+  next = { ...next, cost: paid(view.cost, usage, local ? 0 : (cost ?? null), local) };
   for (const toolCall of toolCalls) {
     next = push(next, envelope, { item: 'tool', call: toolCall, verdict: null, line: null, ok: null, output: null });
   }
   return next;
 }
 
-function paid(cost: RunView['cost'], usage: Usage, local: boolean): RunView['cost'] {
+function paid(cost: RunView['cost'], usage: Usage, price: number | null, local: boolean): RunView['cost'] {
   return {
     calls: cost.calls,
     prompt_tokens: sum(cost.prompt_tokens, usage.prompt_tokens),
     output_tokens: sum(cost.output_tokens, usage.output_tokens),
     local_ms: local ? cost.local_ms + usage.total_ms : cost.local_ms,
-    micros: local ? cost.micros : null, // no price list yet, so the price is unknown
+    micros: cost.micros === null || price === null ? null : cost.micros + price,
   };
 }
 

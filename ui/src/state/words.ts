@@ -3,7 +3,7 @@
 // Rule: short, present tense, the user's nouns; a tone never stands without its word.
 
 import type {
-  AcceptMode, ChecksVerdict, Check, FileStatus, Mechanism, Phase, ProjectView, RoleId, RoleView, RunState, RunView, StepId, StepView,
+  AcceptMode, ChecksVerdict, Check, FileStatus, ContextMismatch, Hold, Mechanism, Phase, ProjectView, RoleId, RoleView, RunState, RunView, StepId, StepView,
 } from '../ipc/bindings';
 
 export type Tone = 'plain' | 'muted' | 'accent' | 'ok' | 'warn' | 'bad' | 'info';
@@ -74,6 +74,31 @@ export function phaseWord(phase: Phase): string {
       return 'thinking';
     case 'answering':
       return 'answering';
+  }
+}
+
+/** What a call waits for. */
+export function holdWords(hold: Hold): string {
+  switch (hold.hold) {
+    case 'backoff':
+      return `the same question is asked again (attempt ${hold.attempt})`;
+    case 'retry_after':
+      return `the server said how long to wait (attempt ${hold.attempt})`;
+    case 'rate':
+      return `the limit of ${hold.of} is reached`;
+    case 'batch':
+      return `${hold.model} is at work and does not fit into memory beside this one`;
+  }
+}
+
+/** What does not agree about a context, and what follows from it. */
+export function mismatchWords(mismatch: ContextMismatch): string {
+  const { kind, asked, loaded, counted, evaluated } = mismatch;
+  switch (kind) {
+    case 'prompt_cut':
+      return `The server read ${evaluated ?? 'an unknown number of'} tokens of a prompt that has at least ${counted}. It dropped a part of it, so this turn was not used.`;
+    case 'shorter_context':
+      return `The server holds a context of ${loaded ?? 'an unknown number of'} tokens, not the ${asked ?? 'wanted'} that were asked for.`;
   }
 }
 

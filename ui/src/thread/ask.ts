@@ -2,8 +2,8 @@
 //
 // Rule: the consequence is said before the answer is given, and never sounds smaller than it is.
 
-import type { Ask, ProjectView, RunView } from '../ipc/bindings';
-import { tokens } from '../state/format';
+import type { Ask, BudgetUnit, ProjectView, RunView } from '../ipc/bindings';
+import { money, span, tokens } from '../state/format';
 import { count, roleOf } from '../state/words';
 
 export interface AskWords {
@@ -57,12 +57,24 @@ export function askWords(ask: Ask, run: RunView, project: ProjectView): AskWords
       };
     case 'budget':
       return {
-        title: `Go on with ${tokens(ask.more)} more tokens`,
-        short: `${tokens(ask.more)} more tokens`,
-        approve: `With more, the run goes on and asks again at ${tokens(ask.limit + ask.more)} tokens in all.`,
+        title: `Go on with ${amount(ask.more, ask.unit)} more`,
+        short: `${amount(ask.more, ask.unit)} more`,
+        approve: `With more, the run goes on and asks again at ${amount(ask.limit + ask.more, ask.unit)} in all.`,
         reject: 'Stopping here ends the run; what it made so far is kept until you discard it.',
-        yes: `Give ${tokens(ask.more)} more`,
+        yes: `Give ${amount(ask.more, ask.unit)} more`,
         no: 'Stop here',
       };
+  }
+}
+
+/** An amount of what a budget counts. */
+export function amount(n: number, unit: BudgetUnit): string {
+  switch (unit) {
+    case 'tokens':
+      return `${tokens(n)} tokens`;
+    case 'micros':
+      return money(n);
+    case 'local_seconds':
+      return span(n * 1000);
   }
 }

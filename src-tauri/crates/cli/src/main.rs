@@ -12,6 +12,7 @@ mod export;
 mod find;
 mod follow;
 mod jobs;
+mod models;
 mod objects;
 mod out;
 mod roles;

@@ -26,6 +26,20 @@ pub fn line(event: &Event) -> Option<String> {
         }
         Event::CallFailed { problem, .. } => format!("  ! {}", problem.message),
         Event::ToolReturned { line, ok, .. } => format!("  {} {line}", if *ok { "·" } else { "✗" }),
+        Event::CallHeld { hold, until_ms: _ } => format!("  … waits: {}", crate::models::hold(hold)),
+        Event::PromptCompacted { compaction } => format!(
+            "  ✂ prompt made shorter, from {} to {} tokens: {} earlier messages shortened",
+            compaction.before,
+            compaction.after,
+            compaction.left_out.len()
+        ),
+        Event::ContextMismatched { mismatch, .. } => {
+            format!("  ! CONTEXT MISMATCH: {}", crate::models::mismatch(mismatch))
+        }
+        Event::RouteDecided { decision } => match &decision.route {
+            Some(route) => format!("  → {}/{}: {}", route.provider, route.model, route.reason),
+            None => "  → no model may be taken".to_owned(),
+        },
         Event::TurnCorrected { message } => format!("  ! told the model: {}", first_line(message)),
         Event::SpecWritten { spec } => {
             let items: Vec<String> = spec.requirements.iter().map(|r| format!("    {} {}", r.id, r.text)).collect();
@@ -115,7 +129,11 @@ pub fn line(event: &Event) -> Option<String> {
         | Event::JobEnded { .. }
         | Event::ObjectMade { .. }
         | Event::ObjectChanged { .. }
-        | Event::ObjectPassed { .. } => return None,
+        | Event::ObjectPassed { .. }
+        | Event::CardMeasured { .. }
+        | Event::BudgetSet { .. }
+        | Event::CloudPaused { .. }
+        | Event::CloudResumed {} => return None,
     })
 }
 
@@ -138,8 +156,9 @@ pub fn question(ask: &Ask) -> String {
             format!("may {role} call `{}`?\n    {rule}\n    {}", call.name, call.arguments)
         }
         Ask::Question { question, default } => format!("{question}\n    without an answer: {default}"),
-        Ask::Budget { spent, limit, more } => {
-            format!("{spent} of {limit} tokens are used; go on with {more} more?")
+        Ask::Budget { spent, limit, more, unit, .. } => {
+            let amount = |n: &u64| crate::models::amount(*n, *unit);
+            format!("{} of {} are used; go on with {} more?", amount(spent), amount(limit), amount(more))
         }
     }
 }

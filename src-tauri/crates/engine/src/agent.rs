@@ -9,7 +9,9 @@ use crate::run::{Done, Halt, Run};
 use crate::{servers, tools};
 use atelier_models::{CallError, ChatRequest, Chosen, Message, ModelEvent, Turn};
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{Event, Requirement, Review, Reviewer, Route, Spec, StepResult, Stop, ToolCall};
+use atelier_protocol::event::{
+    Amount, Event, FailureClass, Requirement, Review, Reviewer, Route, Spec, StepResult, Stop, ToolCall,
+};
 use atelier_protocol::ids::CallId;
 use atelier_protocol::op::{Draft, Phase};
 use serde_json::Value;
@@ -70,6 +72,7 @@ impl Run {
             route,
             prompt: record,
             attempt,
+            reserved: Amount::default(),
         }])
         .await?;
         match self.stream(&call, request, &chosen).await? {
@@ -147,6 +150,7 @@ impl Run {
             tool_calls,
             usage: turn.usage,
             stop: turn.stop,
+            cost: None,
         };
         self.record(vec![finished]).await
     }
@@ -160,15 +164,15 @@ impl Run {
             return self.unusable(call, problem, failed.partial_text, told).await;
         }
         let nothing_shown = failed.partial_text.is_empty();
-        let again = failed.error.retryable() && nothing_shown && attempt < ATTEMPTS;
-        self.record(vec![Event::CallFailed { call, problem: problem.clone(), partial: failed.partial_text }]).await?;
+        let again = failed.error.class() == FailureClass::RetrySame && nothing_shown && attempt < ATTEMPTS;
+        self.record(vec![failure(call, &problem, failed.partial_text, failed.error.class())]).await?;
         if again { Ok(()) } else { Err(Halt::Park(problem)) }
     }
 
     /// A turn that cannot be used: the model is told once or twice, then the run is parked.
     async fn unusable(&mut self, call: CallId, problem: Problem, partial: String, told: String) -> Done {
         let so_far = self.machine.current.as_ref().map_or(0, |c| c.talk.unusable);
-        let failed = Event::CallFailed { call, problem: problem.clone(), partial };
+        let failed = failure(call, &problem, partial, FailureClass::RetrySame);
         if so_far + 1 >= UNUSABLE {
             self.record(vec![failed]).await?;
             return Err(Halt::Park(problem));
@@ -298,6 +302,10 @@ fn conversation(system: String, brief: String, talk: Vec<Message>) -> Vec<Messag
     messages
 }
 
+fn failure(call: CallId, problem: &Problem, partial: String, class: FailureClass) -> Event {
+    Event::CallFailed { call, problem: problem.clone(), partial, class: Some(class), used: Amount::default() }
+}
+
 fn judged(review: &Review) -> StepResult {
     match review.answer {
         atelier_protocol::event::Answer::Approve => StepResult::Done,
@@ -394,8 +402,7 @@ mod tests {
 
     #[test]
     fn a_context_is_the_smallest_rung_that_holds_the_prompt() {
-        let route =
-            Route { provider: "p".into(), model: "m".into(), local: true, context: None, reason: String::new() };
+        let route = Route { provider: "p".into(), model: "m".into(), local: true, ..Route::default() };
         assert_eq!(context_for(9000, Some(32_768), &route).unwrap(), 16_384);
         assert_eq!(context_for(9000, Some(10_000), &route).unwrap(), 10_000);
         assert_eq!(context_for(90_000, Some(131_072), &route).unwrap(), 90_000);

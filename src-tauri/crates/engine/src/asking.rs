@@ -8,7 +8,7 @@ use crate::machine::Done as DoneStep;
 use crate::objects::Tell;
 use crate::run::{Done, Halt, Run, defect, machine_of};
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{Ask, Event, NewEvent, StepResult};
+use atelier_protocol::event::{Ask, BudgetUnit, Event, NewEvent, StepResult};
 use atelier_protocol::ids::StepId;
 use serde_json::{Value, json};
 
@@ -46,7 +46,8 @@ impl Run {
                 "Start again with a larger `--budget-tokens`, or with a narrower goal.",
             )));
         }
-        self.ask(Ask::Budget { spent, limit, more: more.max(1) }, Vec::new()).await?;
+        self.ask(Ask::Budget { spent, limit, more: more.max(1), node: None, unit: BudgetUnit::Tokens }, Vec::new())
+            .await?;
         Ok(false)
     }
 

@@ -7,8 +7,8 @@ use super::{Digest, fold};
 use atelier_protocol::Envelope;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{
-    Actor, Answer, Ask, Base, Checkpoint, Effect, EffectOutcome, Event, FileChange, FileStatus, FlowRef, Grants,
-    Outcome, Parent, Priority, Spec, StepPhase, StepResult,
+    Actor, Answer, Ask, Base, BudgetUnit, Checkpoint, Effect, EffectOutcome, Event, FileChange, FileStatus, FlowRef,
+    Grants, Outcome, Parent, Priority, Spec, StepPhase, StepResult,
 };
 use atelier_protocol::hash::Hash;
 use atelier_protocol::ids::{ApprovalId, RunId, Seq, StepId, StoreId};
@@ -60,7 +60,7 @@ fn started(parent: bool) -> Event {
 fn question(kind: u8) -> Ask {
     match kind {
         0 => Ask::Question { question: "which?".into(), default: "this".into() },
-        1 => Ask::Budget { spent: 1, limit: 1, more: 1 },
+        1 => Ask::Budget { spent: 1, limit: 1, more: 1, node: None, unit: BudgetUnit::Tokens },
         _ => Ask::Command { key: "k".into(), name: "n".into(), argv: Vec::new(), reason: "r".into() },
     }
 }

@@ -3,12 +3,13 @@
 use crate::sources::Sources;
 use atelier_journal::{Journal, OpHandler};
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{Event, NewEvent};
+use atelier_protocol::event::{Event, ModelCard, NewEvent};
 use atelier_protocol::ids::{ProjectId, Seq};
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::settings::Settings;
 use atelier_protocol::view::KnownProject;
 use futures_util::future::BoxFuture;
+use std::collections::BTreeMap;
 use tokio::sync::Mutex;
 
 /// The owner's side of the home store.
@@ -25,6 +26,8 @@ struct Known {
     settings: Settings,
     /// Latest first.
     projects: Vec<Enrolled>,
+    /// The last card of each model, by digest.
+    cards: BTreeMap<String, ModelCard>,
 }
 
 struct Enrolled {
@@ -82,6 +85,11 @@ impl HomeOwner {
                 self.append(&mut known, opened).await?;
                 Ok(Reply::Enrolled(project))
             }
+            Op::ListCards => Ok(Reply::Cards(known.cards.values().cloned().collect())),
+            Op::RecordCard { card } => {
+                self.append(&mut known, Event::CardMeasured { card }).await?;
+                Ok(Reply::Done)
+            }
             Op::RecordEgress { purpose, host, allowed, bytes_out } => {
                 self.append(&mut known, Event::EgressRecorded { purpose, host, allowed, bytes_out }).await?;
                 Ok(Reply::Done)
@@ -99,6 +107,9 @@ impl Known {
     fn apply(&mut self, event: Event) {
         match event {
             Event::SettingsChanged { settings } => self.settings = settings,
+            Event::CardMeasured { card } => {
+                self.cards.insert(card.digest.clone(), *card);
+            }
             Event::ProjectOpened { project, path, name, common_dir, root_commit } => {
                 self.projects.retain(|p| p.view.id != project);
                 let view = KnownProject { id: project, path, name };

@@ -131,13 +131,16 @@ impl ProjectOwner {
             }
             Op::ShowObject { object, at } => Ok(Reply::Object(Box::new(self.desk.objects.show(&object, at).await?))),
             Op::ListObjects => Ok(Reply::Objects(self.desk.objects.list().await?)),
-            Op::ChangeSettings { .. } | Op::EnrolProject { .. } | Op::ListProjects | Op::RecordEgress { .. } => {
-                Err(Problem::new(
-                    Code::BadArgument,
-                    "That is asked of the workshop, not of a project.",
-                    "Send it without a project.",
-                ))
-            }
+            Op::ChangeSettings { .. }
+            | Op::EnrolProject { .. }
+            | Op::ListProjects
+            | Op::RecordEgress { .. }
+            | Op::ListCards
+            | Op::RecordCard { .. } => Err(Problem::new(
+                Code::BadArgument,
+                "That is asked of the workshop, not of a project.",
+                "Send it without a project.",
+            )),
         }
     }
 

@@ -12,7 +12,9 @@ use crate::supervisor::disk_full;
 use crate::{checks, kept, legal, tools};
 use atelier_journal::AppendError;
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{Actor, Answer, Ask, Effect, EffectOutcome, Event, NewEvent, Outcome, StepResult};
+use atelier_protocol::event::{
+    Actor, Amount, Answer, Ask, Effect, EffectOutcome, Event, FailureClass, NewEvent, Outcome, StepResult,
+};
 use atelier_protocol::ids::{ApprovalId, RunId, Seq, StepId};
 use atelier_protocol::view::{Item, TurnState};
 use atelier_repo::TreeSpec;
@@ -332,7 +334,17 @@ impl Run {
                 "The process ended before the model's turn was complete.",
                 "The same question is asked again.",
             );
-            self.record_in(Some(&step), vec![Event::CallFailed { call, problem, partial: String::new() }]).await?;
+            self.record_in(
+                Some(&step),
+                vec![Event::CallFailed {
+                    call,
+                    problem,
+                    partial: String::new(),
+                    class: Some(FailureClass::RetrySame),
+                    used: Amount::default(),
+                }],
+            )
+            .await?;
         }
         Ok(())
     }

@@ -78,7 +78,7 @@ impl Anthropic {
             let name = entry["id"].as_str()?.to_owned();
             // Only its makers' own list has this type, and all of those call tools.
             let tools = (entry["type"] == "model").then_some(true);
-            Some(ModelView { name, local, tools, thinking: None, context: None, bytes: None })
+            Some(ModelView { name, local, tools, ..ModelView::default() })
         };
         Ok(entries.iter().filter_map(model).collect())
     }

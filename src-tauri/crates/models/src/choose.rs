@@ -131,6 +131,7 @@ fn chosen(view: &ProviderView, model: &ModelView, why: &str) -> Chosen {
             local: model.local,
             context,
             reason: why.to_owned(),
+            ..Route::default()
         },
     }
 }

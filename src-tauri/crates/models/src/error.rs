@@ -1,5 +1,6 @@
 //! Why a call to a model brought no usable turn, and what a person can do about it.
 
+use atelier_protocol::event::FailureClass;
 use atelier_protocol::ports::HttpError;
 use atelier_protocol::settings::{ProviderKind, ProviderSettings};
 use atelier_protocol::{Code, Problem};
@@ -35,6 +36,28 @@ pub enum CallError {
         text: String,
         /// How long the server asks to wait.
         retry_after: Option<Duration>,
+    },
+    /// The account is used up: no money or no calls are left.
+    #[error("the account is used up: {text}")]
+    Exhausted {
+        /// The server's words.
+        text: String,
+        /// When the server says it goes on.
+        retry_after: Option<Duration>,
+    },
+    /// The server wants a key, or refused the one it got.
+    #[error("the server refused the key ({status}): {text}")]
+    KeyRefused {
+        /// The HTTP status.
+        status: u16,
+        /// The server's words.
+        text: String,
+    },
+    /// The model does not fit into the machine's memory.
+    #[error("the model does not fit into memory: {text}")]
+    OutOfMemory {
+        /// The server's words.
+        text: String,
     },
     /// The prompt does not fit the model's context.
     #[error("the prompt does not fit the model's context: {text}")]
@@ -91,21 +114,49 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// Whether the same request may succeed a little later.
-    pub fn retryable(&self) -> bool {
+    /// What is to be done about it. Decided by what kind of failure it is, never by its words.
+    pub fn class(&self) -> FailureClass {
         match self {
-            CallError::ServerError { status, .. } => matches!(status, 200 | 408 | 429 | 500 | 502 | 503 | 504 | 529),
-            CallError::Incomplete { .. } => true,
-            CallError::Timeout { act, .. } => *act == "go on",
+            CallError::ServerError { status, .. } => match status {
+                200 | 408 | 409 | 425 | 429 | 500 | 502 | 503 | 504 | 529 => FailureClass::RetrySame,
+                // The server does not understand the request; another one may.
+                _ => FailureClass::FailOver,
+            },
+            CallError::Incomplete { .. } | CallError::Timeout { act: "go on", .. } => FailureClass::RetrySame,
             CallError::ServerDown { .. }
-            | CallError::BadAddress { .. }
+            | CallError::Timeout { .. }
             | CallError::ModelMissing { .. }
-            | CallError::Overflow { .. }
+            | CallError::OutOfMemory { .. }
+            | CallError::Exhausted { .. }
             | CallError::MalformedCall { .. }
-            | CallError::Unreadable { .. }
-            | CallError::LocalOnly { .. }
             | CallError::TooLong { .. }
-            | CallError::Unsupported { .. } => false,
+            | CallError::Unsupported { .. } => FailureClass::FailOver,
+            CallError::Overflow { .. } => FailureClass::Ask,
+            CallError::BadAddress { .. }
+            | CallError::KeyRefused { .. }
+            | CallError::Unreadable { .. }
+            | CallError::LocalOnly { .. } => FailureClass::FixConfiguration,
+        }
+    }
+
+    /// Whether it says that the server, not the request, is unwell: what a circuit breaker counts.
+    pub fn is_of_the_server(&self) -> bool {
+        match self {
+            CallError::ServerError { status, .. } => *status == 200 || *status == 429 || *status >= 500,
+            CallError::ServerDown { .. }
+            | CallError::Timeout { .. }
+            | CallError::Incomplete { .. }
+            | CallError::OutOfMemory { .. }
+            | CallError::Exhausted { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// How long the server asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            CallError::ServerError { retry_after, .. } | CallError::Exhausted { retry_after, .. } => *retry_after,
+            _ => None,
         }
     }
 
@@ -146,10 +197,25 @@ impl CallError {
                 "Wait a moment and resume the run.",
             )
             .with_details([text.clone()]),
-            CallError::ServerError { status: 401 | 403, text, .. } => Problem::new(
-                Code::ModelServerError,
+            CallError::KeyRefused { text, .. } => Problem::new(
+                Code::KeyRefused,
                 format!("The model server at {at} refused the request."),
-                "Check the server's access rules, or choose another server in the settings.",
+                "Check the key and the server's access rules, or choose another server in the settings.",
+            )
+            .with_details([text.clone()]),
+            CallError::Exhausted { text, retry_after } => Problem::new(
+                Code::AccountExhausted,
+                format!("The account at {at} is used up{}.", because(text)),
+                match retry_after {
+                    Some(wait) => format!("Wait {} s, or choose another server in the settings.", wait.as_secs()),
+                    None => "Add to the account, or choose another server in the settings; then resume.".to_owned(),
+                },
+            )
+            .with_details([text.clone()]),
+            CallError::OutOfMemory { text } => Problem::new(
+                Code::ModelServerError,
+                format!("`{model}` does not fit into the memory of the machine of {at}."),
+                "Close other programs, or choose a smaller model or context; then resume the run.",
             )
             .with_details([text.clone()]),
             CallError::ServerError { text, .. } => Problem::new(

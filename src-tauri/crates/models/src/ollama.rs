@@ -99,6 +99,8 @@ impl Ollama {
             thinking: known.as_ref().map(|known| known.thinking),
             context,
             bytes: entry["size"].as_u64(),
+            digest: entry["digest"].as_str().filter(|digest| !digest.is_empty()).map(str::to_owned),
+            card: None,
             name,
         })
     }

@@ -72,12 +72,11 @@ impl OpenAi {
             let cloud = name.ends_with(":cloud") || name.ends_with("-cloud");
             Some(ModelView {
                 local: local && !cloud,
-                tools: None,
-                thinking: None,
                 // llama.cpp's server, then vLLM.
                 context: number(&entry["meta"]["n_ctx"]).or_else(|| number(&entry["max_model_len"])),
                 bytes: entry["meta"]["size"].as_u64(),
                 name,
+                ..ModelView::default()
             })
         };
         Ok(entries.iter().filter_map(model).collect())

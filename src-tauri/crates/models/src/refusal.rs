@@ -17,6 +17,22 @@ const OVERFLOWS: [&str; 6] = [
     "prompt is too long",
 ];
 
+/// Codes by which servers say that nothing is left on the account.
+const EXHAUSTED: [&str; 6] = [
+    "insufficient_quota",
+    "billing_hard_limit_reached",
+    "billing_error",
+    "usage_limit_reached",
+    "insufficient_balance",
+    "payment_required",
+];
+
+/// Codes by which servers say that the key is missing or wrong.
+const REFUSED: [&str; 4] = ["invalid_api_key", "authentication_error", "permission_error", "PERMISSION_DENIED"];
+
+/// Phrases by which local servers say that a model does not fit into memory; there is no code for it.
+const MEMORY: [&str; 4] = ["insufficient memory", "requires more system memory", "out of memory", "unable to allocate"];
+
 /// What the server said and how it names it.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Said {
@@ -26,8 +42,7 @@ struct Said {
 
 /// An answer with another status than 200.
 pub(crate) fn of_answer(status: u16, headers: &[(String, String)], body: &str) -> CallError {
-    let retry_after = headers.iter().find(|(name, _)| name == "retry-after");
-    let retry_after = retry_after.and_then(|(_, value)| value.trim().parse().ok()).map(Duration::from_secs);
+    let retry_after = retry_after(headers);
     let document = serde_json::from_str::<Value>(body).ok();
     // A server that knows the route and lacks the model says so in a document of the dialect.
     let known = document.as_ref().is_some_and(|value| value.get("error").or_else(|| value.get("message")).is_some());
@@ -38,6 +53,22 @@ pub(crate) fn of_answer(status: u16, headers: &[(String, String)], body: &str) -
         404 => CallError::ModelMissing { text: clip(&said.text) },
         _ => classify(status, said, retry_after),
     }
+}
+
+/// How long the server asks to wait (RFC 9110, section 10.2.3): in seconds, as a date counted from the server's own, or
+/// in milliseconds as some write it.
+fn retry_after(headers: &[(String, String)]) -> Option<Duration> {
+    let header = |wanted: &str| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.trim());
+    if let Some(ms) = header("retry-after-ms").and_then(|value| value.parse::<f64>().ok()) {
+        return Duration::try_from_secs_f64(ms / 1000.0).ok();
+    }
+    let told = header("retry-after")?;
+    if let Ok(seconds) = told.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let until = httpdate::parse_http_date(told).ok()?;
+    let now = header("date").and_then(|date| httpdate::parse_http_date(date).ok())?;
+    Some(until.duration_since(now).unwrap_or_default())
 }
 
 /// The value of `error` inside a stream that began with 200.
@@ -52,6 +83,15 @@ fn classify(status: u16, said: Said, retry_after: Option<Duration>) -> CallError
         || OVERFLOWS.iter().any(|phrase| lower.contains(phrase));
     if matches!(status, 200 | 400 | 413 | 500) && too_long {
         return CallError::Overflow { text: clip(&text) };
+    }
+    if status == 402 || EXHAUSTED.contains(&kind.as_str()) {
+        return CallError::Exhausted { text: clip(&text), retry_after };
+    }
+    if matches!(status, 401 | 403 | 407) || REFUSED.contains(&kind.as_str()) {
+        return CallError::KeyRefused { status, text: clip(&text) };
+    }
+    if matches!(status, 200 | 500) && MEMORY.iter().any(|phrase| lower.contains(phrase)) {
+        return CallError::OutOfMemory { text: clip(&text) };
     }
     if status == 400 && lower.contains("does not support") {
         return CallError::Unsupported { what: clip(&text) };
@@ -87,6 +127,7 @@ fn said(value: &Value) -> Said {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use atelier_protocol::event::FailureClass;
 
     #[test]
     fn a_document_inside_a_string_is_unwrapped() {
@@ -101,9 +142,23 @@ mod tests {
         let error = of_answer(429, &headers, r#"{"error":{"message":"slow down","type":"rate_limit","code":null}}"#);
         let retry_after = Some(Duration::from_secs(7));
         assert_eq!(error, CallError::ServerError { status: 429, text: "slow down".into(), retry_after });
-        assert!(error.retryable());
-        let date = [("retry-after".to_owned(), "Sat, 21 Nov 2026 01:50:59 GMT".to_owned())];
-        assert!(matches!(of_answer(503, &date, "busy"), CallError::ServerError { retry_after: None, .. }));
+        assert_eq!(error.class(), FailureClass::RetrySame);
+        let mut date = vec![("retry-after".to_owned(), "Sat, 21 Nov 2026 01:50:59 GMT".to_owned())];
+        assert_eq!(of_answer(503, &date, "busy").retry_after(), None, "nobody knows the server's clock");
+        date.push(("date".to_owned(), "Sat, 21 Nov 2026 01:50:19 GMT".to_owned()));
+        assert_eq!(of_answer(503, &date, "busy").retry_after(), Some(Duration::from_secs(40)));
+        let odd = [("retry-after".to_owned(), "-3".to_owned())];
+        assert_eq!(of_answer(503, &odd, "busy").retry_after(), None);
+    }
+
+    #[test]
+    fn an_account_without_money_is_told_from_a_busy_server_by_status_or_code() {
+        let quota = r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}"#;
+        assert!(matches!(of_answer(429, &[], quota), CallError::Exhausted { .. }));
+        assert!(matches!(of_answer(402, &[], "{}"), CallError::Exhausted { .. }));
+        assert!(matches!(of_answer(401, &[], "{}"), CallError::KeyRefused { status: 401, .. }));
+        let memory = r#"{"error":"llama runner: insufficient memory (attempted to allocate 24414.06 MB)"}"#;
+        assert!(matches!(of_answer(500, &[], memory), CallError::OutOfMemory { .. }));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test says so by failing
 
 use atelier_models::{CallError, WORKING_CONTEXT, choose};
+use atelier_protocol::event::FailureClass;
 use atelier_protocol::settings::{ModelChoice, ProviderKind, ProviderSettings, Settings};
 use atelier_protocol::view::{ModelView, ProviderView};
 use atelier_protocol::{Code, Problem};
@@ -10,7 +11,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 fn model(name: &str, tools: Option<bool>) -> ModelView {
-    ModelView { name: name.into(), local: true, tools, thinking: None, context: None, bytes: None }
+    ModelView { name: name.into(), local: true, tools, ..ModelView::default() }
 }
 
 fn view(id: &str, models: Vec<ModelView>) -> ProviderView {
@@ -125,7 +126,9 @@ fn every_failure_has_a_message_and_a_way_on() {
         CallError::ModelMissing { text: text() },
         error(500),
         error(503),
-        error(401),
+        CallError::KeyRefused { status: 401, text: text() },
+        CallError::Exhausted { text: text(), retry_after: None },
+        CallError::OutOfMemory { text: text() },
         CallError::Overflow { text: text() },
         CallError::Timeout { act: "answer", seconds: 600 },
         CallError::Incomplete { reason: text() },
@@ -141,8 +144,7 @@ fn every_failure_has_a_message_and_a_way_on() {
         for error in &errors {
             let problem = error.problem(&settings, "qwen3:8b");
             assert!(problem.message.ends_with('.') && problem.hint.ends_with('.'), "{problem:?}");
-            let again = if error.retryable() { " (again)" } else { "" };
-            lines.push(format!("{}{again}: {} {}", problem.code, problem.message, problem.hint));
+            lines.push(format!("{:?}, {}: {} {}", error.class(), problem.code, problem.message, problem.hint));
         }
     }
     let distinct: BTreeSet<String> = lines.into_iter().collect();
@@ -164,8 +166,9 @@ fn every_failure_has_a_message_and_a_way_on() {
     model_server_error: `qwen3:8b` cannot do what this step needs: the server's words. Choose a model that can call tools.
     model_timeout: The model server at http://127.0.0.1:11434 did not answer within 600 s. The model may be too large for this machine, or busy. Resume the run, or choose a smaller model.
     ");
-    assert!(!error(401).retryable() && error(429).retryable() && !error(404).retryable());
-    assert!(CallError::Timeout { act: "go on", seconds: 1 }.retryable());
+    assert_eq!(error(429).class(), FailureClass::RetrySame);
+    assert_eq!(error(418).class(), FailureClass::FailOver);
+    assert_eq!(CallError::Timeout { act: "go on", seconds: 1 }.class(), FailureClass::RetrySame);
     let told = CallError::ServerError { status: 429, text: text(), retry_after: Some(Duration::from_secs(9)) };
-    assert!(matches!(told, CallError::ServerError { retry_after: Some(wait), .. } if wait.as_secs() == 9));
+    assert_eq!(told.retry_after(), Some(Duration::from_secs(9)));
 }

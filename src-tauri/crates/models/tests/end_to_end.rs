@@ -6,6 +6,7 @@ use atelier_egress::{Egress, EgressPolicy};
 use atelier_models::{
     CallError, ChatRequest, Failed, Message, ModelEvent, Provider, ToolSpec, Turn, collect, provider,
 };
+use atelier_protocol::event::FailureClass;
 use atelier_protocol::event::{Stop, ToolCall};
 use atelier_protocol::op::Phase;
 use atelier_protocol::ports::{Clock, HttpLimits};
@@ -287,7 +288,7 @@ async fn refusals_keep_the_servers_words() {
 async fn a_fault_that_strikes_once_leaves_the_second_try_alone() {
     let stage = stage("turns: [{say: [{fault: {kind: refuse, status: 500, times: 1}}, {text: fine}]}]").await;
     let failed = ask(ProviderKind::Ollama, &stage).await.unwrap_err();
-    assert!(failed.error.retryable());
+    assert_eq!(failed.error.class(), FailureClass::RetrySame);
     assert_eq!(ask(ProviderKind::Ollama, &stage).await.unwrap().text, "fine");
 }
 
@@ -298,7 +299,7 @@ async fn every_way_to_break_off_is_an_incomplete_turn_that_keeps_what_came() {
             let script = format!("turns: [{{say: [{{text: 'so far'}}, {{fault: {{kind: {fault}}}}}]}}]");
             let failed = failure(kind, &script).await;
             assert!(matches!(failed.error, CallError::Incomplete { .. }), "{kind:?} {fault}: {failed:?}");
-            assert!(failed.error.retryable());
+            assert_eq!(failed.error.class(), FailureClass::RetrySame);
             assert_eq!(failed.partial_text, "so far", "{kind:?} {fault}");
         }
         for fault in ["empty", "hang_up"] {

@@ -107,6 +107,10 @@ codes! {
     NeedsApproval = "needs_approval" => NeedsAnswer,
     /// A limit on spending is reached.
     BudgetReached = "budget_reached" => Budget,
+    /// Most of what may be used is used.
+    BudgetNear = "budget_near" => Budget,
+    /// Unusual spending paused calls to other machines.
+    CloudPaused = "cloud_paused" => Budget,
     /// The user stopped it.
     Cancelled = "cancelled" => Cancelled,
     /// The approval was rejected by the user or by time-out.
@@ -122,6 +126,12 @@ codes! {
     ModelServerError = "model_server_error" => Environment,
     /// The model server did not answer in time.
     ModelTimeout = "model_timeout" => Environment,
+    /// The account at the model server is used up.
+    AccountExhausted = "account_exhausted" => Environment,
+    /// The model server wants a key, or refused the one it got.
+    KeyRefused = "key_refused" => Environment,
+    /// The server read less than it was sent, or loaded a shorter context than it was asked for.
+    ContextMismatch = "context_mismatch" => Environment,
     /// The prompt does not fit the model's context.
     ContextOverflow = "context_overflow" => Environment,
     /// Nothing can confine a command here.

@@ -9,6 +9,7 @@ use crate::error::Problem;
 pub use crate::fact::*;
 use crate::hash::Hash;
 use crate::ids::{ApprovalId, CallId, ProjectId, RoleId, RunId, Seq, StepId, StoreId};
+pub use crate::routing::*;
 use crate::settings::{ModelChoice, Settings};
 use crate::upcast::newest;
 use serde::{Deserialize, Serialize};
@@ -225,6 +226,23 @@ pub enum Event {
         result: StepResult,
     },
 
+    /// The model for the next calls was chosen.
+    RouteDecided {
+        /// The choice with all it was made from.
+        decision: Box<RouteDecision>,
+    },
+    /// The next call waits.
+    CallHeld {
+        /// What for.
+        hold: Hold,
+        /// Until when at most, milliseconds since 1970 UTC.
+        until_ms: u64,
+    },
+    /// Something was left out of the next prompt so that it fits.
+    PromptCompacted {
+        /// What.
+        compaction: Compaction,
+    },
     /// A model was asked.
     CallStarted {
         /// The call.
@@ -237,6 +255,9 @@ pub enum Event {
         prompt: PromptRecord,
         /// Which attempt at the same turn, from 1.
         attempt: u32,
+        /// What it may use at most, set aside until it has ended.
+        #[serde(default)]
+        reserved: Amount,
     },
     /// The model's complete turn.
     CallFinished {
@@ -252,6 +273,16 @@ pub enum Event {
         usage: Usage,
         /// Why it stopped.
         stop: Stop,
+        /// What it cost in millionths of the currency; `None` is unknown. Models of this machine cost none.
+        #[serde(default)]
+        cost: Option<u64>,
+    },
+    /// The server's context is not what this side believes, so the turn cannot be relied on.
+    ContextMismatched {
+        /// The call.
+        call: CallId,
+        /// What does not agree.
+        mismatch: ContextMismatch,
     },
     /// The call brought no usable turn.
     CallFailed {
@@ -261,6 +292,12 @@ pub enum Event {
         problem: Problem,
         /// Text that had arrived, kept for the reader and never acted on.
         partial: String,
+        /// What is to be done about it; `None` in histories that do not say.
+        #[serde(default)]
+        class: Option<FailureClass>,
+        /// What it used all the same, as far as that is known.
+        #[serde(default)]
+        used: Amount,
     },
 
     /// The policy decided about a tool call.
@@ -375,6 +412,26 @@ pub enum Event {
         /// What.
         problem: Problem,
     },
+
+    /// A model was measured. Home store.
+    CardMeasured {
+        /// What was found.
+        card: Box<ModelCard>,
+    },
+    /// A limit on what may be used was set.
+    BudgetSet {
+        /// Whose.
+        node: BudgetNode,
+        /// The limits.
+        limits: BudgetLimits,
+    },
+    /// More was spent on other machines in a short time than the past explains; none is asked until the user says so.
+    CloudPaused {
+        /// What was seen.
+        reason: String,
+    },
+    /// Other machines may be asked again.
+    CloudResumed {},
 
     /// A message was posted.
     MessagePosted {
@@ -523,6 +580,10 @@ impl Event {
             | Event::RunDiscarded {}
             | Event::ChildStarted { .. }
             | Event::ChildEnded { .. }
+            | Event::CardMeasured { .. }
+            | Event::BudgetSet { .. }
+            | Event::CloudPaused { .. }
+            | Event::CloudResumed {}
             | Event::BarrierClosed { .. }
             | Event::JobQueued { .. }
             | Event::ObjectMade { .. } => Class::Full,
@@ -536,6 +597,10 @@ impl Event {
             | Event::RunResumed { .. }
             | Event::StepStarted { .. }
             | Event::StepFinished { .. }
+            | Event::RouteDecided { .. }
+            | Event::CallHeld { .. }
+            | Event::PromptCompacted { .. }
+            | Event::ContextMismatched { .. }
             | Event::CallStarted { .. }
             | Event::CallFinished { .. }
             | Event::CallFailed { .. }

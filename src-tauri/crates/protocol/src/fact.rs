@@ -5,6 +5,7 @@
 use crate::error::Problem;
 use crate::hash::Hash;
 use crate::ids::{RoleId, RunId, Seq, StepId};
+use crate::routing::{BudgetNode, BudgetUnit};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -117,21 +118,6 @@ pub enum StepResult {
         /// Why.
         problem: Problem,
     },
-}
-
-/// The model chosen for one call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
-pub struct Route {
-    /// The provider's id.
-    pub provider: String,
-    /// The model's name.
-    pub model: String,
-    /// Whether it runs on this machine.
-    pub local: bool,
-    /// Context length asked for, in tokens.
-    pub context: Option<u32>,
-    /// Why this one.
-    pub reason: String,
 }
 
 /// What was sent to a model.
@@ -289,14 +275,20 @@ pub enum Ask {
         /// What is taken where nobody answers.
         default: String,
     },
-    /// May the run use as many tokens again?
+    /// May as much be used again?
     Budget {
-        /// Tokens used so far.
+        /// What was used so far.
         spent: u64,
         /// What it was given so far.
         limit: u64,
         /// What it would be given more.
         more: u64,
+        /// Whose limit it is; `None` is the run's own.
+        #[serde(default)]
+        node: Option<BudgetNode>,
+        /// What `spent`, `limit` and `more` count.
+        #[serde(default)]
+        unit: BudgetUnit,
     },
 }
 

@@ -155,15 +155,15 @@ impl RunView {
                 };
                 self.push(envelope, turn);
             }
-            Event::CallFinished { call, text, thinking, tool_calls, usage, .. } => {
-                self.turn_done(envelope, call, text, thinking, usage);
+            Event::CallFinished { call, text, thinking, tool_calls, usage, cost, .. } => {
+                self.turn_done(envelope, call, text, thinking, usage, *cost);
                 for tool_call in tool_calls {
                     let item =
                         Item::Tool { call: tool_call.clone(), verdict: None, line: None, ok: None, output: None };
                     self.push(envelope, item);
                 }
             }
-            Event::CallFailed { call, problem, partial } => self.turn_failed(envelope, call, problem, partial),
+            Event::CallFailed { call, problem, partial, .. } => self.turn_failed(envelope, call, problem, partial),
             Event::ToolDecided { id, verdict: decided, .. } => {
                 if let Some(Item::Tool { verdict, .. }) = self.tool_mut(envelope, id) {
                     *verdict = Some(decided.clone());
@@ -175,6 +175,15 @@ impl RunView {
                     *ok = Some(*worked);
                     *output = Some(told.clone());
                 }
+            }
+            Event::CallHeld { hold, until_ms } => {
+                self.push(envelope, Item::Held { hold: hold.clone(), until_ms: *until_ms });
+            }
+            Event::PromptCompacted { compaction } => {
+                self.push(envelope, Item::Compacted { compaction: compaction.clone() });
+            }
+            Event::ContextMismatched { call, mismatch } => {
+                self.push(envelope, Item::Mismatched { call: call.clone(), mismatch: mismatch.clone() });
             }
             Event::TurnCorrected { message } => self.push(envelope, Item::Corrected { message: message.clone() }),
             Event::ApprovalRequested { approval, ask, expires_at_ms } => {
@@ -227,6 +236,11 @@ impl RunView {
             | Event::SettingsChanged { .. }
             | Event::EgressRecorded { .. }
             | Event::RunStarted { .. }
+            | Event::RouteDecided { .. }
+            | Event::CardMeasured { .. }
+            | Event::BudgetSet { .. }
+            | Event::CloudPaused { .. }
+            | Event::CloudResumed {}
             | Event::EffectIntended { .. }
             | Event::EffectSettled { .. }
             | Event::MessagePosted { .. }
@@ -358,7 +372,15 @@ impl RunView {
         step.items.iter_mut().rev().find(|item| matches!(item, Item::Tool { call, .. } if call.id == wanted))
     }
 
-    fn turn_done(&mut self, envelope: &Envelope, call: &CallId, said: &str, thought: &str, used: &Usage) {
+    fn turn_done(
+        &mut self,
+        envelope: &Envelope,
+        call: &CallId,
+        said: &str,
+        thought: &str,
+        used: &Usage,
+        paid: Option<u64>,
+    ) {
         self.cost.prompt_tokens = self.cost.prompt_tokens.zip(used.prompt_tokens).map(|(a, b)| a.saturating_add(b));
         self.cost.output_tokens = self.cost.output_tokens.zip(used.output_tokens).map(|(a, b)| a.saturating_add(b));
         let mut local = true;
@@ -372,7 +394,7 @@ impl RunView {
         if local {
             self.cost.local_ms = self.cost.local_ms.saturating_add(used.total_ms);
         } else {
-            self.cost.micros = None; // no price list yet, so the price is unknown
+            self.cost.micros = self.cost.micros.zip(paid).map(|(a, b)| a.saturating_add(b));
         }
     }
 

@@ -161,7 +161,7 @@ impl Dice {
             1 => Ask::Command { key: "k".into(), name: "test".into(), argv: vec!["true".into()], reason: self.text() },
             2 => Ask::Tool { role: RoleId::from("developer"), call: self.tool_call(), rule: self.text() },
             3 => Ask::Question { question: self.text(), default: self.text() },
-            _ => Ask::Budget { spent: self.roll(9), limit: 5, more: 5 },
+            _ => Ask::Budget { spent: self.roll(9), limit: 5, more: 5, node: None, unit: BudgetUnit::Tokens },
         }
     }
     fn tool_call(&mut self) -> ToolCall {
@@ -243,15 +243,10 @@ fn anything(dice: &mut Dice, number: usize) -> Event {
         24 | 25 => Event::CallStarted {
             call: dice.call(),
             role: RoleId::from("developer"),
-            route: Route {
-                provider: "p".into(),
-                model: "m".into(),
-                local: !dice.yes(4),
-                context: None,
-                reason: String::new(),
-            },
+            route: Route { provider: "p".into(), model: "m".into(), local: !dice.yes(4), ..Route::default() },
             prompt: PromptRecord { hash: Hash::of(b"prompt"), parts: Vec::new() },
             attempt: 1,
+            reserved: Amount::default(),
         },
         26 | 27 => Event::CallFinished {
             call: dice.call(),
@@ -266,8 +261,15 @@ fn anything(dice: &mut Dice, number: usize) -> Event {
                 total_ms: dice.roll(5000),
             },
             stop: Stop::Tools,
+            cost: dice.yes(2).then(|| dice.roll(900)),
         },
-        28 => Event::CallFailed { call: dice.call(), problem: dice.problem(), partial: dice.text() },
+        28 => Event::CallFailed {
+            call: dice.call(),
+            problem: dice.problem(),
+            partial: dice.text(),
+            class: None,
+            used: Amount::default(),
+        },
         29 => Event::ToolDecided {
             id: dice.tool(),
             tool: "read_file".into(),
@@ -314,7 +316,7 @@ fn anything(dice: &mut Dice, number: usize) -> Event {
 }
 
 fn rare(dice: &mut Dice) -> Event {
-    match dice.roll(7) {
+    match dice.roll(10) {
         0 => Event::ChecksMissing { looked_for: Vec::new() },
         1 => Event::ReviewRecorded {
             review: Review { by: Reviewer::User, answer: Answer::Approve, notes: dice.text(), tree: dice.tree() },
@@ -323,6 +325,20 @@ fn rare(dice: &mut Dice) -> Event {
         3 => Event::RunAccepted { branch: "main".into(), commit: dice.text(), mode: AcceptMode::Merge },
         4 => Event::RunDiscarded {},
         5 => Event::EffectIntended { key: "k".into(), effect: Effect::EndProcess { name: dice.text() } },
+        6 => Event::CallHeld { hold: Hold::Backoff { attempt: 2 }, until_ms: dice.roll(90_000) },
+        7 => Event::ContextMismatched {
+            call: dice.call(),
+            mismatch: ContextMismatch {
+                kind: MismatchKind::PromptCut,
+                asked: Some(8192),
+                loaded: None,
+                counted: 900,
+                evaluated: dice.some(),
+            },
+        },
+        8 => Event::PromptCompacted {
+            compaction: Compaction { left_out: Vec::new(), before: 9, after: 3, blob: Hash::of(b"left out") },
+        },
         _ => Event::EffectSettled { key: "k".into(), outcome: EffectOutcome::Landed },
     }
 }

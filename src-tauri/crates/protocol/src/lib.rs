@@ -16,6 +16,7 @@ pub mod hash;
 pub mod ids;
 pub mod op;
 pub mod ports;
+mod routing;
 pub mod settings;
 mod state;
 pub mod upcast;

@@ -3,7 +3,7 @@
 //! Ops are imperative. Every door (window, command line, socket) speaks only in these.
 
 use crate::error::Problem;
-use crate::event::{AcceptMode, Answer, AskKind, Envelope, Job, Message, Priority};
+use crate::event::{AcceptMode, Answer, AskKind, Envelope, Job, Message, ModelCard, Priority};
 use crate::hash::Hash;
 use crate::ids::{ApprovalId, RunId, Seq};
 use crate::settings::{ModelChoice, Settings};
@@ -155,6 +155,13 @@ pub enum Op {
     },
     /// The model servers and what they have.
     ListModels,
+    /// Home store: what was measured about models. Answered by [`Reply::Cards`].
+    ListCards,
+    /// Home store: keep what was measured about a model.
+    RecordCard {
+        /// The card.
+        card: Box<ModelCard>,
+    },
     /// The project itself.
     ShowProject,
     /// The settings in force.
@@ -306,6 +313,7 @@ impl Op {
             | Op::Search { .. }
             | Op::SearchAll { .. }
             | Op::ListModels
+            | Op::ListCards
             | Op::ShowProject
             | Op::ShowSettings
             | Op::EnrolProject { .. }
@@ -337,6 +345,7 @@ impl Op {
             | Op::WorkOff
             | Op::TakeLetter { .. }
             | Op::TellObject { .. }
+            | Op::RecordCard { .. }
             | Op::ChangeSettings { .. }
             | Op::RecordEgress { .. } => false,
         }
@@ -387,6 +396,8 @@ pub enum Reply {
     },
     /// Model servers.
     Models(Vec<ProviderView>),
+    /// What was measured about models.
+    Cards(Vec<ModelCard>),
     /// The project.
     Project(ProjectView),
     /// The settings.

@@ -1,6 +1,8 @@
 //! What the user chose: models, privacy, look.
 
+use crate::routing::RoutingPolicy;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use ts_rs::TS;
 
 /// The user's settings, kept in the home store as whole values.
@@ -13,6 +15,8 @@ pub struct Settings {
     pub providers: Vec<ProviderSettings>,
     /// The model that runs use unless told otherwise; `None` lets the first usable one be taken.
     pub model: Option<ModelChoice>,
+    /// How models are chosen, and how fast they may be asked.
+    pub routing: Routing,
     /// How the window looks.
     pub theme: Theme,
     /// How many runs of all projects may be at work at the same time; others wait for their turn.
@@ -32,6 +36,7 @@ impl Default for Settings {
                 base_url: "http://127.0.0.1:11434".into(),
             }],
             model: None,
+            routing: Routing::default(),
             theme: Theme::System,
             active_runs: 8,
             approval_timeout_ms: 24 * 60 * 60 * 1000,
@@ -71,6 +76,64 @@ pub struct ModelChoice {
     pub provider: String,
     /// The model's name as the server knows it.
     pub model: String,
+}
+
+/// How models are chosen, and how fast they may be asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(default, deny_unknown_fields)]
+pub struct Routing {
+    /// The policy; `None` takes models of this machine first and none of another machine by itself.
+    pub policy: Option<RoutingPolicy>,
+    /// Two policies tried side by side.
+    pub experiment: Option<Experiment>,
+    /// Shares of providers that serve the same model, by provider id; without one it is 1. 0 is taken only where nothing
+    /// else is left.
+    pub weights: BTreeMap<String, u32>,
+    /// Limits on how fast models are asked.
+    pub rates: Vec<RateLimit>,
+}
+
+/// Two policies, each for a share of the runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// Its name. Runs are split by it and their id, so that the split stays the same.
+    pub name: String,
+    /// The policy of the first arm.
+    pub a: RoutingPolicy,
+    /// The policy of the second arm.
+    pub b: RoutingPolicy,
+    /// How many of a hundred runs are in the second arm.
+    pub percent_b: u32,
+}
+
+/// A limit on how fast models are asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// Whose calls are counted.
+    pub of: RateScope,
+    /// The provider's or role's id; `None` is each for itself.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// Calls a minute.
+    #[serde(default)]
+    pub calls: Option<u32>,
+    /// Tokens of prompt and answer a minute.
+    #[serde(default)]
+    pub tokens: Option<u32>,
+}
+
+/// Whose calls a rate limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum RateScope {
+    /// Calls to a provider.
+    Provider,
+    /// Calls of a role.
+    Role,
+    /// Calls of a run.
+    Run,
 }
 
 /// Light, dark, or as the system says.

@@ -4,9 +4,9 @@
 
 use crate::error::Problem;
 use crate::event::{
-    Answer, Ask, Base, Check, Checkpoint, Commit, Cost, FileChange, FlowRef, Fork, Guarantee, Job, Lifecycle,
-    Mechanism, Message, Outcome, Output, Parent, Priority, Review, Route, Spec, StepPhase, StepResult, ToolCall, Usage,
-    Verdict,
+    Answer, Ask, Base, Check, Checkpoint, Commit, Compaction, ContextMismatch, Cost, FileChange, FlowRef, Fork,
+    Guarantee, Hold, Job, Lifecycle, Mechanism, Message, ModelCard, Outcome, Output, Parent, Priority, Review, Route,
+    Spec, StepPhase, StepResult, ToolCall, Usage, Verdict,
 };
 use crate::hash::Hash;
 use crate::ids::{ApprovalId, CallId, ProjectId, RoleId, RunId, Seq, StepId};
@@ -158,6 +158,25 @@ pub enum Item {
     Corrected {
         /// What it was told.
         message: String,
+    },
+    /// The next call waits or waited.
+    Held {
+        /// What for.
+        hold: Hold,
+        /// Until when at most, milliseconds since 1970 UTC.
+        until_ms: u64,
+    },
+    /// Something was left out of the next prompt so that it fits.
+    Compacted {
+        /// What.
+        compaction: Compaction,
+    },
+    /// The server's context is not what this side believes.
+    Mismatched {
+        /// The call.
+        call: CallId,
+        /// What does not agree.
+        mismatch: ContextMismatch,
     },
     /// The user was asked.
     Asked {
@@ -622,7 +641,7 @@ pub struct ProviderView {
 }
 
 /// A model of a server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct ModelView {
     /// Its name.
     pub name: String,
@@ -636,6 +655,12 @@ pub struct ModelView {
     pub context: Option<u32>,
     /// Size on disk in bytes.
     pub bytes: Option<u64>,
+    /// Digest of its files, where the server tells.
+    #[serde(default)]
+    pub digest: Option<String>,
+    /// What was measured about it on this machine.
+    #[serde(default)]
+    pub card: Option<ModelCard>,
 }
 
 /// A project in the list of known ones.

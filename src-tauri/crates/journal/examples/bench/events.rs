@@ -1,8 +1,8 @@
 //! Events as a run makes them, each with a payload of about 500 bytes.
 
 use atelier_protocol::event::{
-    AskKind, Base, FlowRef, Grants, NewEvent, Outcome, Output, Priority, PromptPart, PromptRecord, Route, StepPhase,
-    StepResult, Stop, ToolCall, Usage, Verdict,
+    Amount, AskKind, Base, FlowRef, Grants, NewEvent, Outcome, Output, Priority, PromptPart, PromptRecord, Route,
+    StepPhase, StepResult, Stop, ToolCall, Usage, Verdict,
 };
 use atelier_protocol::{CallId, Class, Event, Hash, RoleId, RunId, StepId};
 
@@ -62,12 +62,14 @@ impl Story {
                     local: true,
                     context: Some(16_384),
                     reason: "the only local model that was measured".into(),
+                    ..Route::default()
                 },
                 prompt: PromptRecord {
                     hash: Hash::of(b"prompt"),
                     parts: vec![PromptPart { name: "system".into(), bytes: 4_000, hash: Hash::of(b"part") }],
                 },
                 attempt: 1,
+                reserved: Amount::default(),
             },
             2 => Event::CallFinished {
                 call,
@@ -85,6 +87,7 @@ impl Story {
                     ..Usage::default()
                 },
                 stop: Stop::Tools,
+                cost: None,
             },
             3 => Event::ToolDecided { id, tool: "read_file".into(), verdict: Verdict::Allow { rule: text(380) } },
             _ => Event::ToolReturned {
