@@ -149,22 +149,24 @@ fn every_failure_has_a_message_and_a_way_on() {
     }
     let distinct: BTreeSet<String> = lines.into_iter().collect();
     insta::assert_snapshot!(distinct.into_iter().collect::<Vec<_>>().join("\n"), @r"
-    answer_incomplete (again): The answer of `qwen3:8b` broke off before it was complete. Resume the run to ask again.
-    answer_invalid: `qwen3:8b` called `read_file` with arguments that cannot be read, so nothing was done. Resume the run to ask again, or choose a model that calls tools more reliably.
-    answer_invalid: `qwen3:8b` wrote a single piece of more than 8388608 bytes. Resume the run to ask again, or choose another model.
-    context_overflow: The prompt does not fit the context of `qwen3:8b`. Choose a model with a longer context, or make the goal smaller.
-    local_only: far.example:443 is another machine, and local-only mode is on. Choose a server on this machine, or turn local-only mode off in the settings.
-    model_missing: The server at http://127.0.0.1:11434 does not have the model `qwen3:8b`. Fetch it with `ollama pull qwen3:8b` or choose another model.
-    model_missing: The server at http://127.0.0.1:11434 does not have the model `qwen3:8b`. Load it in the server or choose another model.
-    model_server_down: No model server answers at http://127.0.0.1:11434. Start Ollama (`ollama serve`) or choose another server in the settings.
-    model_server_down: No model server answers at http://127.0.0.1:11434. Start the server or choose another one in the settings.
-    model_server_down: The address http://127.0.0.1:11434 of model server `a` cannot be used: the server's words. Correct the address in the settings.
-    model_server_error (again): The model server at http://127.0.0.1:11434 failed while running `qwen3:8b`: the server's words. Look at the server's own log. A smaller model or context may help; then resume the run.
-    model_server_error (again): The model server at http://127.0.0.1:11434 is busy. Wait a moment and resume the run.
-    model_server_error: The model server at http://127.0.0.1:11434 refused the request. Check the server's access rules, or choose another server in the settings.
-    model_server_error: What the server at http://127.0.0.1:11434 answers cannot be read. Check that the address and the kind of server in the settings fit together.
-    model_server_error: `qwen3:8b` cannot do what this step needs: the server's words. Choose a model that can call tools.
-    model_timeout: The model server at http://127.0.0.1:11434 did not answer within 600 s. The model may be too large for this machine, or busy. Resume the run, or choose a smaller model.
+    Ask, context_overflow: The prompt does not fit the context of `qwen3:8b`. Choose a model with a longer context, or make the goal smaller.
+    FailOver, account_exhausted: The account at http://127.0.0.1:11434 is used up: the server's words. Add to the account, or choose another server in the settings; then resume.
+    FailOver, answer_invalid: `qwen3:8b` called `read_file` with arguments that cannot be read, so nothing was done. Resume the run to ask again, or choose a model that calls tools more reliably.
+    FailOver, answer_invalid: `qwen3:8b` wrote a single piece of more than 8388608 bytes. Resume the run to ask again, or choose another model.
+    FailOver, model_missing: The server at http://127.0.0.1:11434 does not have the model `qwen3:8b`. Fetch it with `ollama pull qwen3:8b` or choose another model.
+    FailOver, model_missing: The server at http://127.0.0.1:11434 does not have the model `qwen3:8b`. Load it in the server or choose another model.
+    FailOver, model_server_down: No model server answers at http://127.0.0.1:11434. Start Ollama (`ollama serve`) or choose another server in the settings.
+    FailOver, model_server_down: No model server answers at http://127.0.0.1:11434. Start the server or choose another one in the settings.
+    FailOver, model_server_error: `qwen3:8b` cannot do what this step needs: the server's words. Choose a model that can call tools.
+    FailOver, model_server_error: `qwen3:8b` does not fit into the memory of the machine of http://127.0.0.1:11434. Close other programs, or choose a smaller model or context; then resume the run.
+    FailOver, model_timeout: The model server at http://127.0.0.1:11434 did not answer within 600 s. The model may be too large for this machine, or busy. Resume the run, or choose a smaller model.
+    FixConfiguration, key_refused: The model server at http://127.0.0.1:11434 refused the request. Check the key and the server's access rules, or choose another server in the settings.
+    FixConfiguration, local_only: far.example:443 is another machine, and local-only mode is on. Choose a server on this machine, or turn local-only mode off in the settings.
+    FixConfiguration, model_server_down: The address http://127.0.0.1:11434 of model server `a` cannot be used: the server's words. Correct the address in the settings.
+    FixConfiguration, model_server_error: What the server at http://127.0.0.1:11434 answers cannot be read. Check that the address and the kind of server in the settings fit together.
+    RetrySame, answer_incomplete: The answer of `qwen3:8b` broke off before it was complete. Resume the run to ask again.
+    RetrySame, model_server_error: The model server at http://127.0.0.1:11434 failed while running `qwen3:8b`: the server's words. Look at the server's own log. A smaller model or context may help; then resume the run.
+    RetrySame, model_server_error: The model server at http://127.0.0.1:11434 is busy. Wait a moment and resume the run.
     ");
     assert_eq!(error(429).class(), FailureClass::RetrySame);
     assert_eq!(error(418).class(), FailureClass::FailOver);
