@@ -189,6 +189,9 @@ fn story(view: &atelier_protocol::view::RunView) -> String {
                 Item::Corrected { .. } => text.push_str("\n  corrected"),
                 Item::Called { .. } => text.push_str("\n  called"),
                 Item::Resumed { .. } => text.push_str("\n  resumed"),
+                Item::Held { hold, .. } => text.push_str(&format!("\n  held {hold:?}")),
+                Item::Compacted { compaction } => text.push_str(&format!("\n  left out {}", compaction.left_out.len())),
+                Item::Mismatched { mismatch, .. } => text.push_str(&format!("\n  mismatch {:?}", mismatch.kind)),
             }
         }
         if matches!(step.result, Some(atelier_protocol::event::StepResult::SentBack { .. })) {
