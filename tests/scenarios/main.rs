@@ -19,6 +19,7 @@ mod flows;
 mod flows_killed;
 mod forking;
 mod git;
+mod leaving;
 mod limits;
 mod main_job;
 mod ownership;

@@ -53,6 +53,8 @@ export class HandPort implements Port {
     this.open = () => tape.project;
     this.answers = {
       show_settings: { reply: 'settings', value: tape.settings },
+      list_permissions: { reply: 'permissions', value: [] },
+      show_egress: { reply: 'egress', value: { rows: [], totals: [] } },
       list_models: { reply: 'models', value: tape.models },
       show_project: { reply: 'project', value: tape.project },
       show_diff: { reply: 'diff', value: tape.diff },

@@ -75,3 +75,32 @@ it('Esc closes and the focus goes back to where it was', async () => {
   await Promise.resolve();
   expect(document.activeElement).toBe(at('settings.open'));
 });
+
+describe('what leaves this machine', () => {
+  const host = 'api.example.org:443';
+  const entry = { id: '1', purpose: 'chat', role: 'developer', run: null, project: 'p', provider: 'far', host, local: false };
+
+  it('is listed with its end, and a permission can be taken back', async () => {
+    const port = new HandPort(tape);
+    port.answers.list_permissions = { reply: 'permissions', value: [{ project: 'p', provider: 'far', host, approval: null }] };
+    port.answers.show_egress = {
+      reply: 'egress',
+      value: {
+        rows: [
+          { at_ms: 1, entry: { ...entry, id: '2', refused: 'it was not permitted', bytes_out: 0 }, end: null },
+          { at_ms: 0, entry: { ...entry, refused: null, bytes_out: 1200 }, end: { id: '1', status: 200, bytes_in: 34, more_out: 0, ms: 70 } },
+        ],
+        totals: [{ host, local: false, requests: 1, refused: 1, bytes_out: 1200, bytes_in: 34 }],
+      },
+    };
+    port.answers.revoke_cloud = { reply: 'permissions', value: [] };
+    await open(port);
+    expect(text(`settings.outgoing.total.${host}`)).toContain('1 sent, 1 refused, 1.2 kB out, 34 B in');
+    const rows = [...document.querySelectorAll('[data-test="settings.outgoing.row"]')].map((row) => row.textContent ?? '');
+    expect(rows[0]).toContain('refused: it was not permitted');
+    expect(rows[1]).toContain('200, 1.2 kB out, 34 B in, 70 ms');
+    await user.click(at('settings.outgoing.revoke.far'));
+    expect(port.ops('revoke_cloud')).toEqual([{ op: 'revoke_cloud', project: 'p', provider: 'far' }]);
+    expect(text('settings.outgoing.none')).toContain('asked before the first time');
+  });
+});

@@ -18,7 +18,7 @@ export type Seq = number;
 
 export type Hash = string;
 
-export type Code = "checks_failed" | "review_rejected" | "nothing_changed" | "wrong_state" | "accept_conflict" | "accept_dirty" | "turn_limit" | "looping" | "empty_goal" | "bad_argument" | "no_folder" | "not_a_repository" | "no_commit" | "unsupported_repository" | "repository_busy" | "role_invalid" | "flow_invalid" | "script_invalid" | "project_file_invalid" | "unknown_run" | "unknown_approval" | "edit_unreadable" | "edit_not_found" | "edit_ambiguous" | "unknown_message" | "guarantee_weaker" | "unknown_job" | "object_invalid" | "object_changed" | "object_cycle" | "fork_point" | "too_deep" | "child_failed" | "stopped" | "query_invalid" | "needs_approval" | "budget_reached" | "budget_near" | "cloud_paused" | "cancelled" | "rejected" | "model_server_down" | "model_missing" | "no_model" | "model_server_error" | "model_timeout" | "account_exhausted" | "key_refused" | "context_mismatch" | "context_overflow" | "not_confined" | "program_missing" | "store_failed" | "disk_full" | "store_damaged" | "store_newer" | "owner_lost" | "io" | "git_failed" | "interrupted" | "indeterminate" | "internal" | "answer_empty" | "answer_invalid" | "answer_incomplete" | "denied" | "local_only" | "outside_project";
+export type Code = "checks_failed" | "review_rejected" | "nothing_changed" | "wrong_state" | "accept_conflict" | "accept_dirty" | "turn_limit" | "looping" | "empty_goal" | "bad_argument" | "no_folder" | "not_a_repository" | "no_commit" | "unsupported_repository" | "repository_busy" | "role_invalid" | "flow_invalid" | "script_invalid" | "project_file_invalid" | "unknown_run" | "unknown_approval" | "edit_unreadable" | "edit_not_found" | "edit_ambiguous" | "unknown_message" | "guarantee_weaker" | "unknown_job" | "object_invalid" | "object_changed" | "object_cycle" | "fork_point" | "too_deep" | "child_failed" | "stopped" | "query_invalid" | "needs_approval" | "budget_reached" | "budget_near" | "cloud_paused" | "cancelled" | "rejected" | "model_server_down" | "model_missing" | "no_model" | "model_server_error" | "model_timeout" | "account_exhausted" | "key_refused" | "context_mismatch" | "context_overflow" | "not_confined" | "program_missing" | "store_failed" | "disk_full" | "store_damaged" | "store_newer" | "owner_lost" | "io" | "git_failed" | "interrupted" | "indeterminate" | "internal" | "answer_empty" | "answer_invalid" | "answer_incomplete" | "denied" | "local_only" | "not_permitted" | "keys_locked" | "outside_project";
 
 export type ExitClass = "done" | "work_not_done" | "usage" | "needs_answer" | "budget" | "cancelled" | "environment" | "bad_answer" | "refused";
 
@@ -677,21 +677,25 @@ root_commit: string | null, } } | { "kind": "settings_changed", "payload": {
  */
 settings: Settings, } } | { "kind": "egress_recorded", "payload": { 
 /**
- * Why it was made.
+ * The request.
  */
-purpose: string, 
+entry: EgressEntry, } } | { "kind": "egress_ended", "payload": { 
 /**
- * The host and port.
+ * How.
  */
-host: string, 
+end: EgressEnd, } } | { "kind": "cloud_permitted", "payload": { 
 /**
- * Whether it was let through.
+ * The permission.
  */
-allowed: boolean, 
+permission: CloudPermission, } } | { "kind": "cloud_revoked", "payload": { 
 /**
- * Bytes sent.
+ * The project.
  */
-bytes_out: number, } } | { "kind": "run_started", "payload": { 
+project: ProjectId, 
+/**
+ * The model server's id.
+ */
+provider: string, } } | { "kind": "run_started", "payload": { 
 /**
  * What the user typed.
  */
@@ -1247,21 +1251,25 @@ root_commit: string | null, } } | { "kind": "settings_changed", "payload": {
  */
 settings: Settings, } } | { "kind": "egress_recorded", "payload": { 
 /**
- * Why it was made.
+ * The request.
  */
-purpose: string, 
+entry: EgressEntry, } } | { "kind": "egress_ended", "payload": { 
 /**
- * The host and port.
+ * How.
  */
-host: string, 
+end: EgressEnd, } } | { "kind": "cloud_permitted", "payload": { 
 /**
- * Whether it was let through.
+ * The permission.
  */
-allowed: boolean, 
+permission: CloudPermission, } } | { "kind": "cloud_revoked", "payload": { 
 /**
- * Bytes sent.
+ * The project.
  */
-bytes_out: number, } } | { "kind": "run_started", "payload": { 
+project: ProjectId, 
+/**
+ * The model server's id.
+ */
+provider: string, } } | { "kind": "run_started", "payload": { 
 /**
  * What the user typed.
  */
@@ -1959,7 +1967,7 @@ bytes: number,
  */
 full: Hash | null, };
 
-export type AskKind = "hand_over" | "command" | "tool" | "question" | "budget";
+export type AskKind = "hand_over" | "command" | "tool" | "question" | "budget" | "cloud";
 
 export type Ask = { "ask": "hand_over", 
 /**
@@ -2037,7 +2045,31 @@ node: BudgetNode | null,
 /**
  * What `spent`, `limit` and `more` count.
  */
-unit: BudgetUnit, };
+unit: BudgetUnit, } | { "ask": "cloud", 
+/**
+ * The model server's id in the settings.
+ */
+provider: string, 
+/**
+ * Its host and port.
+ */
+host: string, 
+/**
+ * The model.
+ */
+model: string, 
+/**
+ * The files and snippets that would leave now.
+ */
+leaving: Array<Leaving>, 
+/**
+ * What is masked in them.
+ */
+masked: Array<Masked>, 
+/**
+ * Exactly what would leave, masked, as a text.
+ */
+text: Hash, };
 
 export type Answer = "approve" | "reject";
 
@@ -2432,6 +2464,170 @@ by: string,
 reason: string, };
 
 export type Lifecycle = "created" | "initialising" | "active" | "idle" | "hibernating" | "waking" | "updating" | "terminating";
+
+export type EgressEntry = { 
+/**
+ * What ties it to its end; unique in the store.
+ */
+id: string, 
+/**
+ * Why it was made, such as `chat` or `models`; for a program of a run, what the program is for.
+ */
+purpose: string, 
+/**
+ * The role on whose behalf it was made.
+ */
+role: RoleId | null, 
+/**
+ * The run it was made for.
+ */
+run: RunId | null, 
+/**
+ * The project whose material it may carry.
+ */
+project: ProjectId | null, 
+/**
+ * The model server's id in the settings.
+ */
+provider: string | null, 
+/**
+ * The host and port.
+ */
+host: string, 
+/**
+ * Whether everything stays on this machine. False also where a server here passes it on to another one.
+ */
+local: boolean, 
+/**
+ * Why it was refused; `None` where it was let through.
+ */
+refused: string | null, 
+/**
+ * Bytes of its body; 0 for a refused request.
+ */
+bytes_out: number, };
+
+export type EgressEnd = { 
+/**
+ * The request.
+ */
+id: string, 
+/**
+ * The HTTP status; `None` where no answer came, and for a tunnel, whose inside is not read.
+ */
+status: number | null, 
+/**
+ * Bytes of the answer's body that arrived.
+ */
+bytes_in: number, 
+/**
+ * Bytes that a tunnel carried out, beyond what was known when it began.
+ */
+more_out: number, 
+/**
+ * From sending until the last byte, or until it was given up, in milliseconds.
+ */
+ms: number, };
+
+export type EgressNote = { "note": "begun", 
+/**
+ * The request.
+ */
+entry: EgressEntry, } | { "note": "ended", 
+/**
+ * How.
+ */
+end: EgressEnd, };
+
+export type EgressRow = { 
+/**
+ * When it was recorded, milliseconds since 1970 UTC.
+ */
+at_ms: number, 
+/**
+ * The request.
+ */
+entry: EgressEntry, 
+/**
+ * How it ended; `None` while it is open, for a refused one, and where its process was killed.
+ */
+end: EgressEnd | null, };
+
+export type EgressTotal = { 
+/**
+ * The host and port.
+ */
+host: string, 
+/**
+ * Whether they stayed on this machine.
+ */
+local: boolean, 
+/**
+ * Requests that were let through.
+ */
+requests: number, 
+/**
+ * Requests that were refused.
+ */
+refused: number, 
+/**
+ * Bytes that went out.
+ */
+bytes_out: number, 
+/**
+ * Bytes that came back.
+ */
+bytes_in: number, };
+
+export type EgressView = { 
+/**
+ * Requests, newest first, as far as they were asked for.
+ */
+rows: Array<EgressRow>, 
+/**
+ * All there ever was, by host.
+ */
+totals: Array<EgressTotal>, };
+
+export type CloudPermission = { 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * The model server's id in the settings.
+ */
+provider: string, 
+/**
+ * Its host and port. A server that moves to another host needs a permission anew.
+ */
+host: string, 
+/**
+ * The question that was answered yes; `None` where the user gave it without being asked.
+ */
+approval: ApprovalId | null, };
+
+export type Sensitive = "private_key" | "api_key" | "password" | "token" | "email" | "phone" | "iban" | "card";
+
+export type Masked = { 
+/**
+ * The kind.
+ */
+kind: Sensitive, 
+/**
+ * How many different ones.
+ */
+count: number, };
+
+export type Leaving = { 
+/**
+ * What it is, such as `src/lib.rs lines 1-80` or `goal and rules`.
+ */
+name: string, 
+/**
+ * Its size in bytes, before masking.
+ */
+bytes: number, };
 
 export type RunState = "created" | "planning" | "running" | "waits_for_approval" | "waits_for_answer" | "waits_for_budget" | "waits_for_slot" | "waits_for_child" | "indeterminate" | "parked" | "interrupted" | "compensating" | "done" | "failed" | "cancelled";
 
@@ -3545,21 +3741,33 @@ object: string,
  */
 at: Seq | null, } | { "op": "list_objects" } | { "op": "record_egress", 
 /**
- * Why it was made.
+ * The lines.
  */
-purpose: string, 
+notes: Array<EgressNote>, } | { "op": "show_egress", 
 /**
- * The host and port.
+ * At most so many requests, newest first; the owner caps it at 10,000.
  */
-host: string, 
+limit: number, 
 /**
- * Whether it was let through.
+ * Only requests of this run.
  */
-allowed: boolean, 
+run: RunId | null, 
 /**
- * Bytes sent.
+ * Also those that stayed on this machine.
  */
-bytes_out: number, };
+local: boolean, } | { "op": "permit_cloud", 
+/**
+ * The permission. One that answers a question counts once: after it was taken back it does not come again.
+ */
+permission: CloudPermission, } | { "op": "revoke_cloud", 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * The model server's id.
+ */
+provider: string, } | { "op": "list_permissions" };
 
 export type Reply = { "reply": "done" } | { "reply": "run", "value": RunId } | { "reply": "runs", "value": Array<RunSummary> } | { "reply": "run_view", "value": RunView } | { "reply": "events", "value": Array<Envelope> } | { "reply": "approvals", "value": Array<ApprovalView> } | { "reply": "diff", "value": DiffView } | { "reply": "blob", "value": string } | { "reply": "index", "value": IndexView } | { "reply": "hits", "value": Array<Hit> } | { "reply": "found", "value": Array<Found> } | { "reply": "exported", "value": { 
 /**
@@ -3581,7 +3789,7 @@ commit: string,
 /**
  * How.
  */
-mode: AcceptMode, } } | { "reply": "models", "value": Array<ProviderView> } | { "reply": "cards", "value": Array<ModelCard> } | { "reply": "project", "value": ProjectView } | { "reply": "settings", "value": Settings } | { "reply": "state", "value": StateView } | { "reply": "store_checked", "value": StoreCheck } | { "reply": "posted", "value": Seq } | { "reply": "messages", "value": Array<MessageView> } | { "reply": "topics", "value": Array<TopicView> } | { "reply": "dead", "value": Array<DeadView> } | { "reply": "replayed", "value": Array<ReplayView> } | { "reply": "jobs", "value": Array<JobView> } | { "reply": "object", "value": ObjectView } | { "reply": "objects", "value": Array<ObjectView> } | { "reply": "enrolled", "value": ProjectId } | { "reply": "projects", "value": Array<KnownProject> };
+mode: AcceptMode, } } | { "reply": "models", "value": Array<ProviderView> } | { "reply": "cards", "value": Array<ModelCard> } | { "reply": "project", "value": ProjectView } | { "reply": "settings", "value": Settings } | { "reply": "state", "value": StateView } | { "reply": "store_checked", "value": StoreCheck } | { "reply": "posted", "value": Seq } | { "reply": "messages", "value": Array<MessageView> } | { "reply": "topics", "value": Array<TopicView> } | { "reply": "dead", "value": Array<DeadView> } | { "reply": "replayed", "value": Array<ReplayView> } | { "reply": "jobs", "value": Array<JobView> } | { "reply": "object", "value": ObjectView } | { "reply": "objects", "value": Array<ObjectView> } | { "reply": "enrolled", "value": ProjectId } | { "reply": "projects", "value": Array<KnownProject> } | { "reply": "egress", "value": EgressView } | { "reply": "permissions", "value": Array<CloudPermission> };
 
 export type ExportFormat = "zip" | "bundle";
 

@@ -69,6 +69,10 @@ export function play(recording: Recording, options: PlayOptions): Port {
       case 'change_settings':
         settings = op.settings;
         return { reply: 'settings', value: settings };
+      case 'list_permissions':
+        return { reply: 'permissions', value: [] };
+      case 'show_egress':
+        return { reply: 'egress', value: { rows: [], totals: [] } };
       case 'list_models':
         return { reply: 'models', value: recording.models };
       case 'show_project':

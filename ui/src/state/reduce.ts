@@ -148,6 +148,9 @@ export function apply(before: RunView, envelope: Envelope): RunView {
     case 'project_opened':
     case 'settings_changed':
     case 'egress_recorded':
+    case 'egress_ended':
+    case 'cloud_permitted':
+    case 'cloud_revoked':
     case 'run_started':
     case 'route_decided':
     case 'card_measured':
@@ -222,6 +225,7 @@ function openState(view: RunView): RunState {
     case 'hand_over':
     case 'command':
     case 'tool':
+    case 'cloud':
       return 'waits_for_approval';
     case undefined:
       return view.children.some((child) => child.outcome === null) ? 'waits_for_child' : workingState(view);

@@ -3,7 +3,7 @@
 // Rule: short, present tense, the user's nouns; a tone never stands without its word.
 
 import type {
-  AcceptMode, ChecksVerdict, Check, FileStatus, ContextMismatch, Hold, Mechanism, Phase, ProjectView, RoleId, RoleView, RunState, RunView, StepId, StepView,
+  AcceptMode, ChecksVerdict, Check, FileStatus, ContextMismatch, Hold, Mechanism, Phase, ProjectView, RoleId, RoleView, RunState, RunView, Sensitive, StepId, StepView,
 } from '../ipc/bindings';
 
 export type Tone = 'plain' | 'muted' | 'accent' | 'ok' | 'warn' | 'bad' | 'info';
@@ -134,6 +134,28 @@ export function verdictWord(checks: ChecksVerdict): { word: string; tone: Tone }
       return { word: 'checks failed on this state', tone: 'bad' };
     case 'none_declared':
       return { word: 'unchecked: no check is declared', tone: 'warn' };
+  }
+}
+
+/** One thing that is masked before anything leaves. */
+export function sensitiveWord(kind: Sensitive): string {
+  switch (kind) {
+    case 'private_key':
+      return 'private key';
+    case 'api_key':
+      return 'key of a service';
+    case 'password':
+      return 'password';
+    case 'token':
+      return 'random text that looks like a key';
+    case 'email':
+      return 'e-mail address';
+    case 'phone':
+      return 'telephone number';
+    case 'iban':
+      return 'bank account';
+    case 'card':
+      return 'payment card';
   }
 }
 

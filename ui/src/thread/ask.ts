@@ -55,6 +55,15 @@ export function askWords(ask: Ask, run: RunView, project: ProjectView): AskWords
         yes: 'Answer',
         no: 'Take the default',
       };
+    case 'cloud':
+      return {
+        title: `Send ${count(ask.leaving.length, 'part')} of this project to ${ask.provider}`,
+        short: `sending to ${ask.provider}`,
+        approve: `Approve lets this project’s material leave this machine for ${ask.host}, masked as shown, now and from now on, until you take it back in the settings.`,
+        reject: 'Reject ends the run; nothing is sent.',
+        yes: 'Let it leave',
+        no: 'Keep it here',
+      };
     case 'budget':
       return {
         title: `Go on with ${amount(ask.more, ask.unit)} more`,

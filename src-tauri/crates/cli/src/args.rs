@@ -98,6 +98,9 @@ pub enum Verb {
     Objects(crate::objects::ObjectsVerb),
     /// List the model servers and their models.
     Models,
+    /// What left this machine, and what may.
+    #[command(subcommand)]
+    Egress(crate::egress::EgressVerb),
     /// The project's store as a whole: hashes, check, copies, and what to do about a damaged one.
     #[command(subcommand)]
     State(StateVerb),
@@ -424,6 +427,7 @@ pub enum Kind {
     Tool,
     Question,
     Budget,
+    Cloud,
 }
 
 impl From<Kind> for AskKind {
@@ -434,6 +438,7 @@ impl From<Kind> for AskKind {
             Kind::Tool => AskKind::Tool,
             Kind::Question => AskKind::Question,
             Kind::Budget => AskKind::Budget,
+            Kind::Cloud => AskKind::Cloud,
         }
     }
 }

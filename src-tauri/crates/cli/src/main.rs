@@ -8,6 +8,7 @@ mod bus;
 mod demo;
 mod doctor;
 mod edit;
+mod egress;
 mod export;
 mod find;
 mod follow;
@@ -75,6 +76,7 @@ async fn perform(args: &Args, out: &out::Out) -> out::End {
         Verb::Jobs(verb) => jobs::jobs(args, verb, out).await,
         Verb::Objects(verb) => objects::objects(args, verb, out).await,
         Verb::Models => doctor::models(args, out).await,
+        Verb::Egress(verb) => egress::egress(args, verb, out).await,
         Verb::State(verb) => state::state(args, verb, out).await,
         Verb::Doctor => doctor::doctor(args, out).await,
         Verb::Demo(demo) => demo::demo(args, demo, out).await,

@@ -1,7 +1,8 @@
 //! A run told to a person, a line or two an event.
 
 use atelier_protocol::event::{
-    Answer, Ask, ChecksVerdict, Cost, Event, FileChange, FileStatus, Mechanism, Outcome, Reviewer, StepResult,
+    Answer, Ask, ChecksVerdict, Cost, Event, FileChange, FileStatus, Mechanism, Outcome, Reviewer, Sensitive,
+    StepResult,
 };
 use atelier_protocol::view::{Disposition, RunState, RunView};
 
@@ -110,6 +111,9 @@ pub fn line(event: &Event) -> Option<String> {
         | Event::ProjectOpened { .. }
         | Event::SettingsChanged { .. }
         | Event::EgressRecorded { .. }
+        | Event::EgressEnded { .. }
+        | Event::CloudPermitted { .. }
+        | Event::CloudRevoked { .. }
         | Event::StepFinished { .. }
         | Event::CallStarted { .. }
         | Event::CallFinished { .. }
@@ -160,6 +164,32 @@ pub fn question(ask: &Ask) -> String {
             let amount = |n: &u64| crate::models::amount(*n, *unit);
             format!("{} of {} are used; go on with {} more?", amount(spent), amount(limit), amount(more))
         }
+        Ask::Cloud { provider, host, model, leaving, masked, text } => {
+            let mut said = format!("send this to `{model}` of {provider} at {host}, on another machine?");
+            for part in leaving {
+                said.push_str(&format!("\n    {} ({} bytes)", part.name, part.bytes));
+            }
+            let masked: Vec<String> = masked.iter().map(|m| format!("{} {}", m.count, sensitive(m.kind))).collect();
+            let masked = if masked.is_empty() { "nothing was found to mask".to_owned() } else { masked.join(", ") };
+            said.push_str(&format!("\n    masked: {masked}"));
+            said.push_str(&format!("\n    all of it, as it would leave: atelier egress text {text}"));
+            said.push_str("\n    a yes counts for this project until you take it back (`atelier egress revoke`)");
+            said
+        }
+    }
+}
+
+/// A kind of what is masked, in words.
+pub fn sensitive(kind: Sensitive) -> &'static str {
+    match kind {
+        Sensitive::PrivateKey => "private keys",
+        Sensitive::ApiKey => "keys of services",
+        Sensitive::Password => "passwords",
+        Sensitive::Token => "random texts that look like keys",
+        Sensitive::Email => "e-mail addresses",
+        Sensitive::Phone => "telephone numbers",
+        Sensitive::Iban => "bank accounts",
+        Sensitive::Card => "payment cards",
     }
 }
 

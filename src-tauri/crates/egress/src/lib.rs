@@ -1,12 +1,18 @@
 //! The only door off the machine.
 //!
 //! [`Egress`] sends HTTP requests for every other room. In local-only mode a request to another machine fails before a
-//! name is looked up or a socket opened; every request to another machine, let through or refused, is told to the ledger.
-//! What is asked and answered is not read here.
+//! name is looked up or a socket opened; else material of a project goes only where the user permitted it. Every request,
+//! let through or refused, is told to the [`Ledger`]. What is asked and answered is not read here.
 
+mod errand;
+mod ledger;
 mod place;
 mod policy;
+mod proxy;
 mod send;
 
-pub use policy::{EgressPolicy, Record};
+pub use errand::{Credential, Errand};
+pub use ledger::{Forgetful, Ledger, Room};
+pub use policy::{EgressPolicy, host_of};
+pub use proxy::{Pass, Proxy, Ticket};
 pub use send::Egress;

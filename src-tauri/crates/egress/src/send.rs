@@ -3,55 +3,129 @@
 //! Redirects are answers like any other and never followed, so a header meant for one host cannot reach another.
 //! No `Origin` is sent. Requests to this machine take no proxy and one connection each, which ends with the response.
 
+use crate::errand::Errand;
+use crate::ledger::{Ids, Ledger, Tally};
 use crate::place::Place;
-use crate::policy::{EgressPolicy, Record};
+use crate::policy::EgressPolicy;
+use atelier_protocol::event::{EgressEntry, EgressNote};
 use atelier_protocol::ports::{Http, HttpError, HttpLimits, HttpRequest, HttpResponse, Method};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
+use reqwest::header::HeaderValue;
 use reqwest::{Client, redirect};
+use secrecy::ExposeSecret;
 use std::collections::HashMap;
 use std::error::Error;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The door. Cheap to share behind an `Arc`.
+/// The purpose of a question about a server itself: what it is, what it has, what it has loaded. It carries nothing of a
+/// project.
+const ABOUT_THE_SERVER: &str = "models";
+
+/// The door. Cheap to clone.
+#[derive(Clone)]
 pub struct Egress {
-    policy: Arc<EgressPolicy>,
-    on_request: Box<dyn Fn(Record) + Send + Sync>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) policy: Arc<EgressPolicy>,
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) ids: Ids,
     /// One client per place and connect limit, because a client has one limit; there are two or three of them.
     clients: Mutex<HashMap<(bool, Duration), Client>>,
 }
 
 impl Egress {
-    /// A door under `policy`. `on_request` is told of every request to another machine before it is sent, and of every
-    /// refusal; it must not block.
-    pub fn new(policy: Arc<EgressPolicy>, on_request: impl Fn(Record) + Send + Sync + 'static) -> Self {
-        Self { policy, on_request: Box::new(on_request), clients: Mutex::default() }
+    /// A door under `policy` that keeps its record in `ledger`.
+    pub fn new(policy: Arc<EgressPolicy>, ledger: Arc<dyn Ledger>) -> Self {
+        Self { shared: Arc::new(Shared { policy, ledger, ids: Ids::new(), clients: Mutex::default() }) }
     }
 
-    /// Decides about a request and records the decision, before anything is opened.
-    fn admit(&self, request: &HttpRequest) -> Result<Place, HttpError> {
+    /// The door for one errand.
+    pub fn on(&self, errand: Errand) -> Arc<dyn Http> {
+        Arc::new(OnErrand { shared: self.shared.clone(), errand })
+    }
+
+    /// The rule it keeps.
+    pub fn policy(&self) -> &Arc<EgressPolicy> {
+        &self.shared.policy
+    }
+}
+
+impl Http for Egress {
+    fn send(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpError>> {
+        async move { self.shared.exchange(request, &Errand::default()).await }.boxed()
+    }
+}
+
+struct OnErrand {
+    shared: Arc<Shared>,
+    errand: Errand,
+}
+
+impl Http for OnErrand {
+    fn send(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpError>> {
+        self.shared.exchange(request, &self.errand).boxed()
+    }
+}
+
+impl Shared {
+    /// Why a request to another machine may not be made; `None` where it may.
+    fn refusal(&self, place: &Place, request: &HttpRequest, errand: &Errand) -> Option<HttpError> {
+        let host = || place.host.clone();
+        if self.policy.local_only() {
+            return Some(HttpError::LocalOnly { host: host() });
+        }
+        if place.is_open() {
+            let reason = "another machine is only spoken to over https".to_owned();
+            return Some(HttpError::BadUrl { url: request.url.clone(), reason });
+        }
+        let permitted = || match (&errand.project, &errand.provider) {
+            (Some(project), Some(provider)) => self.policy.permits(project, provider, &place.host),
+            _ => false,
+        };
+        let about_itself = request.purpose == ABOUT_THE_SERVER;
+        if about_itself || permitted() { None } else { Some(HttpError::NotPermitted { host: host() }) }
+    }
+
+    /// Decides about a request and records the decision, before anything is opened. `None` in place of a tally: nothing
+    /// is kept about questions that a server on this machine is asked about itself.
+    async fn admit(&self, request: &HttpRequest, errand: &Errand) -> Result<(Place, Option<Tally>), HttpError> {
         let bad = |reason: &str| HttpError::BadUrl { url: request.url.clone(), reason: reason.to_owned() };
         let place = Place::of(&request.url).map_err(bad)?;
-        if place.here {
-            return Ok(place);
+        let about_itself = request.purpose == ABOUT_THE_SERVER;
+        if place.here && about_itself {
+            return Ok((place, None));
         }
-        let refusal = if self.policy.local_only() {
-            Some(HttpError::LocalOnly { host: place.host.clone() })
-        } else if place.is_open() {
-            Some(bad("another machine is only spoken to over https"))
-        } else {
-            None
-        };
-        (self.on_request)(Record {
-            purpose: request.purpose,
+        let local = place.here && !errand.passed_on;
+        let refusal = if local { None } else { self.refusal(&place, request, errand) };
+        let entry = EgressEntry {
+            id: self.ids.next(),
+            purpose: request.purpose.to_owned(),
+            role: errand.role.clone(),
+            run: errand.run.clone(),
+            project: errand.project.clone(),
+            provider: errand.provider.clone(),
             host: place.host.clone(),
-            allowed: refusal.is_none(),
+            local,
+            refused: refusal.as_ref().map(ToString::to_string),
             bytes_out: if refusal.is_none() { request.body.len() as u64 } else { 0 },
-        });
-        refusal.map_or(Ok(place), Err)
+        };
+        let not_recorded = |reason| HttpError::NotRecorded { host: place.host.clone(), reason };
+        if let Some(refusal) = refusal {
+            if let Err(reason) = self.ledger.keep(EgressNote::Begun { entry }).await {
+                return Err(not_recorded(reason));
+            }
+            return Err(refusal);
+        }
+        match Tally::begin(&*self.ledger, entry).await {
+            Ok(tally) => Ok((place, Some(tally))),
+            Err(reason) => Err(not_recorded(reason)),
+        }
     }
 
     fn client(&self, here: bool, connect: Duration) -> Result<Client, reqwest::Error> {
@@ -84,8 +158,8 @@ impl Egress {
         Ok(client)
     }
 
-    async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let Place { url, host, here } = self.admit(&request)?;
+    async fn exchange(&self, request: HttpRequest, errand: &Errand) -> Result<HttpResponse, HttpError> {
+        let (Place { url, host, here }, mut tally) = self.admit(&request, errand).await?;
         let limits = request.limits;
         let client = self.client(here, limits.connect).map_err(|error| failure(&error, &host, limits))?;
         let mut building = match request.method {
@@ -95,6 +169,15 @@ impl Egress {
         for (name, value) in &request.headers {
             building = building.header(name, value);
         }
+        if let Some((name, value)) = errand.credential.as_ref().and_then(|credential| credential.header_for(&host)) {
+            // Marked, so that no layer below prints it or keeps it in a table of headers.
+            let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| HttpError::BadUrl {
+                url: host.clone(),
+                reason: "its key holds characters that a header cannot carry".to_owned(),
+            })?;
+            value.set_sensitive(true);
+            building = building.header(name, value);
+        }
         if !request.body.is_empty() {
             building = building.body(request.body);
         }
@@ -102,20 +185,18 @@ impl Egress {
             Ok(sent) => sent.map_err(|error| failure(&error, &host, limits))?,
             Err(_) => return Err(HttpError::Timeout { host, act: "answer", seconds: seconds(limits.head) }),
         };
-        let header = |(name, value): (&reqwest::header::HeaderName, &reqwest::header::HeaderValue)| {
+        let header = |(name, value): (&reqwest::header::HeaderName, &HeaderValue)| {
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         };
+        let status = response.status().as_u16();
+        if let Some(tally) = &mut tally {
+            tally.status(status);
+        }
         Ok(HttpResponse {
-            status: response.status().as_u16(),
+            status,
             headers: response.headers().iter().map(header).collect(),
-            body: Box::pin(body(response.bytes_stream().boxed(), host, limits)),
+            body: Box::pin(body(response.bytes_stream().boxed(), host, limits, tally)),
         })
-    }
-}
-
-impl Http for Egress {
-    fn send(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpResponse, HttpError>> {
-        self.exchange(request).boxed()
     }
 }
 
@@ -124,12 +205,18 @@ fn body(
     chunks: stream::BoxStream<'static, Result<Bytes, reqwest::Error>>,
     host: String,
     limits: HttpLimits,
+    tally: Option<Tally>,
 ) -> impl Stream<Item = Result<Bytes, HttpError>> + Send {
-    stream::unfold(Some((chunks, host)), move |state| async move {
-        let (mut chunks, host) = state?;
+    stream::unfold(Some((chunks, host, tally)), move |state| async move {
+        let (mut chunks, host, mut tally) = state?;
         match tokio::time::timeout(limits.idle, chunks.next()).await {
             Ok(None) => None,
-            Ok(Some(Ok(chunk))) => Some((Ok(chunk), Some((chunks, host)))),
+            Ok(Some(Ok(chunk))) => {
+                if let Some(tally) = &mut tally {
+                    tally.arrived(chunk.len());
+                }
+                Some((Ok(chunk), Some((chunks, host, tally))))
+            }
             Ok(Some(Err(error))) => Some((Err(failure(&error, &host, limits)), None)),
             Err(_) => {
                 let error = HttpError::Timeout { host, act: "go on", seconds: seconds(limits.idle) };

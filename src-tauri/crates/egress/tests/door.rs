@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used)] // a test says so by failing
 
-use atelier_egress::{Egress, EgressPolicy, Record};
+use atelier_egress::{Credential, Egress, EgressPolicy, Errand, Ledger, Room};
+use atelier_protocol::event::{CloudPermission, EgressEntry, EgressNote};
+use atelier_protocol::ids::ProjectId;
 use atelier_protocol::ports::{Http, HttpError, HttpLimits, HttpRequest, HttpResponse, Method};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use secrecy::SecretString;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,12 +18,61 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 const LIMITS: HttpLimits =
     HttpLimits { connect: Duration::from_secs(5), head: Duration::from_secs(5), idle: Duration::from_secs(5) };
 
-fn door(local_only: bool) -> (Egress, Arc<Mutex<Vec<Record>>>) {
-    let ledger = Arc::new(Mutex::new(Vec::new()));
-    let written = ledger.clone();
-    let egress =
-        Egress::new(Arc::new(EgressPolicy::new(local_only)), move |record| written.lock().unwrap().push(record));
-    (egress, ledger)
+/// A ledger in memory. `full` is one that cannot be written.
+#[derive(Default, Clone)]
+struct Kept {
+    notes: Arc<Mutex<Vec<EgressNote>>>,
+    full: bool,
+}
+
+impl Ledger for Kept {
+    fn keep(&self, note: EgressNote) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            if self.full {
+                return Err("the disk is full".to_owned());
+            }
+            self.notes.lock().unwrap().push(note);
+            Ok(())
+        })
+    }
+    fn room(&self) -> BoxFuture<'_, Room> {
+        let notes = self.notes.clone();
+        Box::pin(async move { Box::new(move |more| notes.lock().unwrap().extend(more)) as Room })
+    }
+}
+
+impl Kept {
+    /// The ledger as a story, a line each.
+    fn story(&self) -> Vec<String> {
+        let line = |note: &EgressNote| match note {
+            EgressNote::Begun { entry } => {
+                let EgressEntry { purpose, host, local, refused, bytes_out, .. } = entry;
+                let where_to = if *local { "here" } else { "away" };
+                let what = refused.as_ref().map_or("sent".to_owned(), |why| format!("refused ({why})"));
+                format!("{purpose} {where_to} {host}: {what}, {bytes_out} out")
+            }
+            EgressNote::Ended { end } => format!("ended {:?}, {} in", end.status, end.bytes_in),
+        };
+        self.notes.lock().unwrap().iter().map(line).collect()
+    }
+}
+
+fn door(local_only: bool) -> (Egress, Kept) {
+    let ledger = Kept::default();
+    (Egress::new(Arc::new(EgressPolicy::new(local_only)), Arc::new(ledger.clone())), ledger)
+}
+
+fn project() -> ProjectId {
+    ProjectId::new(1, [7; 10])
+}
+
+/// An errand for the project with the server `far`.
+fn errand() -> Errand {
+    Errand { project: Some(project()), provider: Some("far".into()), ..Errand::default() }
+}
+
+fn permit(host: &str) -> Vec<CloudPermission> {
+    vec![CloudPermission { project: project(), provider: "far".into(), host: host.into(), approval: None }]
 }
 
 fn get(url: impl Into<String>) -> HttpRequest {
@@ -82,7 +135,7 @@ fn error(result: Result<HttpResponse, HttpError>) -> HttpError {
 }
 
 #[tokio::test]
-async fn a_request_to_this_machine_arrives_as_it_was_made_and_needs_no_ledger() {
+async fn a_request_to_this_machine_arrives_as_it_was_made_and_is_counted() {
     let (listener, url) = listen().await;
     let (egress, ledger) = door(true);
     let request = HttpRequest {
@@ -104,7 +157,21 @@ async fn a_request_to_this_machine_arrives_as_it_was_made_and_needs_no_ledger() 
     assert!(seen.starts_with("POST /api/chat HTTP/1.1\r\n"), "{seen}");
     assert!(seen.ends_with("\r\n\r\n{\"a\":1}"), "{seen}");
     assert!(!seen.to_lowercase().contains("origin"), "{seen}");
-    assert_eq!(*ledger.lock().unwrap(), []);
+    let host = url.trim_start_matches("http://");
+    assert_eq!(ledger.story(), [format!("test here {host}: sent, 7 out"), "ended Some(201), 2 in".to_owned()]);
+}
+
+#[tokio::test]
+async fn what_a_server_on_this_machine_is_asked_about_itself_is_not_kept() {
+    let (listener, url) = listen().await;
+    let (egress, ledger) = door(true);
+    let server = async {
+        let (mut stream, _) = accept(&listener).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    };
+    let (sent, ()) = together(egress.send(HttpRequest { purpose: "models", ..get(url) }), server).await;
+    assert_eq!(sent.unwrap().status, 200);
+    assert_eq!(ledger.story(), [""; 0]);
 }
 
 #[tokio::test]
@@ -128,19 +195,17 @@ async fn in_local_only_mode_another_machine_is_refused_and_the_refusal_recorded(
         let refused = error(egress.send(HttpRequest { body: Bytes::from_static(b"secret"), ..get(url) }).await);
         assert!(matches!(refused, HttpError::LocalOnly { .. }), "{refused:?}");
     }
-    let refused = |host: &str| Record { purpose: "test", host: host.into(), allowed: false, bytes_out: 0 };
-    assert_eq!(
-        *ledger.lock().unwrap(),
-        [refused("192.0.2.1:443"), refused("models.invalid:443"), refused("192.0.2.1:11434")]
-    );
+    let refused =
+        |host: &str| format!("test away {host}: refused ({host} is another machine, and local-only mode is on), 0 out");
+    let hosts = ["192.0.2.1:443", "models.invalid:443", "192.0.2.1:11434"];
+    assert_eq!(ledger.story(), hosts.map(refused));
 }
 
 #[tokio::test]
 async fn a_change_of_the_rule_holds_from_the_next_request_on() {
-    let policy = Arc::new(EgressPolicy::new(false));
-    let egress = Egress::new(policy.clone(), |_| {});
-    assert!(!policy.local_only());
-    policy.set_local_only(true);
+    let (egress, _) = door(false);
+    assert!(!egress.policy().local_only());
+    egress.policy().set_local_only(true);
     let refused = error(egress.send(get("https://192.0.2.1/")).await);
     assert_eq!(refused, HttpError::LocalOnly { host: "192.0.2.1:443".into() });
 }
@@ -148,19 +213,109 @@ async fn a_change_of_the_rule_holds_from_the_next_request_on() {
 #[tokio::test]
 async fn another_machine_is_never_spoken_to_in_the_open() {
     let (egress, ledger) = door(false);
-    let refused = error(egress.send(get("http://192.0.2.1:11434/api/chat")).await);
+    egress.policy().set_permissions(permit("192.0.2.1:11434"));
+    let refused = error(egress.on(errand()).send(get("http://192.0.2.1:11434/api/chat")).await);
     assert!(matches!(&refused, HttpError::BadUrl { reason, .. } if reason.contains("https")), "{refused:?}");
-    assert!(!ledger.lock().unwrap()[0].allowed);
+    assert_eq!(ledger.story().len(), 1);
+}
+
+/// Guards: no material leaves without a recorded permission. Turned red by a `refusal` that forgets the host, the
+/// server or the project, and by one that lets an errand without a project pass.
+#[tokio::test]
+async fn material_goes_only_where_project_server_and_host_are_permitted() {
+    let (egress, ledger) = door(false);
+    egress.policy().set_permissions(permit("models.invalid:443"));
+    let another = Errand { project: Some(ProjectId::new(2, [8; 10])), ..errand() };
+    let other_server = Errand { provider: Some("farther".into()), ..errand() };
+    for (errand, url) in [
+        (Errand::default(), "https://models.invalid/v1/chat"),
+        (another, "https://models.invalid/v1/chat"),
+        (other_server, "https://models.invalid/v1/chat"),
+        (errand(), "https://models.invalid:8443/v1/chat"),
+        (errand(), "https://elsewhere.invalid/v1/chat"),
+    ] {
+        let refused = error(egress.on(errand).send(get(url)).await);
+        assert!(matches!(refused, HttpError::NotPermitted { .. }), "{refused:?}");
+    }
+    assert!(ledger.story().iter().all(|line| line.contains("it was not permitted")), "{:?}", ledger.story());
+
+    let permitted = error(egress.on(errand()).send(get("https://models.invalid/v1/chat")).await);
+    assert!(
+        matches!(permitted, HttpError::Connect { .. }),
+        "no name is looked up here, but it was tried: {permitted:?}"
+    );
+    egress.policy().set_permissions(Vec::new());
+    let revoked = error(egress.on(errand()).send(get("https://models.invalid/v1/chat")).await);
+    assert!(matches!(revoked, HttpError::NotPermitted { .. }), "{revoked:?}");
 }
 
 #[tokio::test]
-async fn an_allowed_request_to_another_machine_is_recorded_before_it_is_sent() {
+async fn a_server_here_that_passes_material_on_needs_the_permission_too() {
+    let (listener, url) = listen().await;
+    let host = listener.local_addr().unwrap().to_string();
+    let (egress, ledger) = door(true);
+    let passed_on = || Errand { passed_on: true, ..errand() };
+    let refused = error(egress.on(passed_on()).send(get(url.clone())).await);
+    assert!(matches!(refused, HttpError::LocalOnly { .. }), "{refused:?}");
+    egress.policy().set_local_only(false);
+    let refused = error(egress.on(passed_on()).send(get(url.clone())).await);
+    assert!(matches!(refused, HttpError::NotPermitted { .. }), "{refused:?}");
+    egress.policy().set_permissions(permit(&host));
+    let server = async {
+        let (mut stream, _) = accept(&listener).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    };
+    let (sent, ()) = together(egress.on(passed_on()).send(get(url)), server).await;
+    assert_eq!(sent.unwrap().status, 200);
+    assert_eq!(ledger.story()[2..3], [format!("test away {host}: sent, 0 out")]);
+}
+
+#[tokio::test]
+async fn a_permitted_request_to_another_machine_is_recorded_before_it_is_sent() {
     let (egress, ledger) = door(false);
+    egress.policy().set_permissions(permit("models.invalid:443"));
     let request = HttpRequest { body: Bytes::from_static(b"12345"), ..get("https://models.invalid/v1/chat") };
-    let failed = error(egress.send(request).await);
-    assert!(!matches!(failed, HttpError::LocalOnly { .. } | HttpError::BadUrl { .. }), "{failed:?}");
-    let record = Record { purpose: "test", host: "models.invalid:443".into(), allowed: true, bytes_out: 5 };
-    assert_eq!(*ledger.lock().unwrap(), [record]);
+    let failed = error(egress.on(errand()).send(request).await);
+    assert!(matches!(failed, HttpError::Connect { .. }), "{failed:?}");
+    assert_eq!(ledger.story(), ["test away models.invalid:443: sent, 5 out", "ended None, 0 in"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_recorded_does_not_leave() {
+    let ledger = Kept { full: true, ..Kept::default() };
+    let egress = Egress::new(Arc::new(EgressPolicy::new(false)), Arc::new(ledger));
+    egress.policy().set_permissions(permit("models.invalid:443"));
+    let failed = error(egress.on(errand()).send(get("https://models.invalid/v1/chat")).await);
+    assert!(matches!(failed, HttpError::NotRecorded { .. }), "{failed:?}");
+}
+
+/// Guards: a redirect never carries a key to another host. Turned red by a client that follows redirects together with
+/// a key that is set as a header of the client.
+#[tokio::test]
+async fn a_key_goes_to_its_host_and_is_not_carried_on_by_a_redirect() {
+    let (first, url) = listen().await;
+    let (second, elsewhere) = listen().await;
+    let (egress, _) = door(true);
+    let key = || Credential::new(&url, "authorization", "Bearer ", SecretString::from("sk-planted")).map(Arc::new);
+    let with_key = || egress.on(Errand { credential: key(), ..Errand::default() });
+    let server = async {
+        let (mut stream, request) = accept(&first).await;
+        let answer = format!("HTTP/1.1 307 Temporary Redirect\r\nLocation: {elsewhere}/\r\nContent-Length: 0\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        request
+    };
+    let door = with_key();
+    let (sent, request) = together(door.send(get(url.clone())), server).await;
+    assert_eq!(sent.unwrap().status, 307);
+    assert!(request.contains("authorization: Bearer sk-planted\r\n"), "{request}");
+    // Whoever follows by hand with the same errand does not take the key along either.
+    let server = async {
+        let (mut stream, request) = accept(&second).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+        request
+    };
+    let (_, request) = together(door.send(get(elsewhere.clone())), server).await;
+    assert!(!request.contains("planted"), "{request}");
 }
 
 #[tokio::test]
@@ -313,7 +468,7 @@ async fn tls_with_a_stranger_on_this_machine_fails_without_a_panic() {
 /// Runs another test of this file as a process of its own, under a proxy setting that leads nowhere.
 #[test]
 fn a_proxy_in_the_environment_is_not_taken_for_this_machine() {
-    let test = "a_request_to_this_machine_arrives_as_it_was_made_and_needs_no_ledger";
+    let test = "a_request_to_this_machine_arrives_as_it_was_made_and_is_counted";
     let mut again = std::process::Command::new(std::env::current_exe().unwrap());
     for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
         again.env(name, "http://127.0.0.1:9");

@@ -2,6 +2,7 @@
 //!
 //! A turn is used whole or not at all. What arrived of a broken one is kept for the reader and never acted on.
 
+use crate::cloud::Leave;
 use crate::flow::Kind;
 use crate::prompt;
 use crate::role::{Deliverable, Role, Tool};
@@ -56,6 +57,11 @@ impl Run {
         request.context = chosen.route.context;
         request.keep_alive = Some("10m".to_owned());
         request.id_prefix = call.to_string();
+        request.passed_on = !chosen.route.local;
+        match self.leave_to_send(&request, &chosen).await? {
+            Leave::Given => {}
+            Leave::Asked => return Ok(()),
+        }
 
         let attempt = talk.failures + 1;
         if attempt > 1 {
@@ -88,8 +94,8 @@ impl Run {
         request: ChatRequest,
         chosen: &Chosen,
     ) -> Result<Result<Turn, Box<atelier_models::Failed>>, Halt> {
-        let provider =
-            atelier_models::provider(&chosen.provider, self.desk.http.clone(), self.desk.sources.clock.clone());
+        let http = self.desk.egress.on(self.errand(Some(&self.role()?.id), chosen));
+        let provider = atelier_models::provider(&chosen.provider, http, self.desk.sources.clock.clone());
         let (desk, run, step) = (self.desk.clone(), self.id.clone(), self.current()?.0.step.clone());
         let call = call.clone();
         let draft = move |phase: Phase, text: &str| {
@@ -252,7 +258,7 @@ impl Run {
         {
             return Ok(Chosen { provider: provider.clone(), model: route.model.clone(), route: route.clone() });
         }
-        let views = servers::describe(&settings, &self.desk.http, &self.desk.sources.clock).await;
+        let views = servers::describe(&settings, &self.desk.egress, &self.desk.sources.clock).await;
         let mut chosen = atelier_models::choose(&views, self.machine.model.as_ref(), &settings)?;
         let most = views
             .iter()

@@ -6,17 +6,19 @@ use crate::places::Places;
 use crate::processes::Processes;
 use crate::role::{self, Role};
 use crate::sources::{ROLES, Sources};
+use atelier_egress::Egress;
 use atelier_journal::{AppendError, Journal, Projections};
 use atelier_protocol::Envelope;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{FlowRef, NewEvent, Output};
 use atelier_protocol::ids::{ProjectId, RunId};
-use atelier_protocol::ports::Http;
+use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::settings::Settings;
 use atelier_protocol::view::{FlowView, Found, Hit, HitKind, IndexView};
 use atelier_repo::{RunTree, Told, UserRepo};
 use atelier_sandbox::{Sandbox, Toolchain};
 use atelier_search::{Ask, Index, PastCommit};
+use futures_util::future::BoxFuture;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -47,7 +49,9 @@ pub struct Desk {
     /// The developer's tools, for commands.
     pub toolchain: Toolchain,
     /// The way to model servers.
-    pub http: Arc<dyn Http>,
+    pub egress: Egress,
+    /// Asks the home store.
+    pub home: AskHome,
     /// The settings in force now.
     pub settings: Arc<dyn Fn() -> Settings + Send + Sync>,
     /// The project's durable objects: boards, memories.
@@ -67,6 +71,9 @@ pub struct Desk {
 /// Sees every append of a run just before and just after its commit, and may end the process there. With it a crash
 /// harness proves that any run goes on from any point.
 pub type Witness = Arc<dyn Fn(Moment<'_>) + Send + Sync>;
+
+/// Has an op performed by the home store's owner, and lets this process know at once what follows from it.
+pub type AskHome = Arc<dyn Fn(Op) -> BoxFuture<'static, Result<Reply, Problem>> + Send + Sync>;
 
 /// A moment that a witness sees.
 pub enum Moment<'a> {

@@ -1,9 +1,10 @@
-//! The home store: settings, known projects, requests to other machines.
+//! The home store: settings, known projects, what left this machine and what may.
 
+use crate::outgoing::{self, Permissions};
 use crate::sources::Sources;
 use atelier_journal::{Journal, OpHandler};
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{Event, ModelCard, NewEvent};
+use atelier_protocol::event::{EgressNote, Event, ModelCard, NewEvent};
 use atelier_protocol::ids::{ProjectId, Seq};
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::settings::Settings;
@@ -19,6 +20,9 @@ pub(crate) struct HomeOwner {
     known: Mutex<Known>,
 }
 
+/// The kinds of events that say it.
+const KINDS: &[&str] = &["settings_changed", "project_opened", "cloud_permitted", "cloud_revoked", "card_measured"];
+
 /// What the home store's events say.
 #[derive(Default)]
 struct Known {
@@ -28,6 +32,7 @@ struct Known {
     projects: Vec<Enrolled>,
     /// The last card of each model, by digest.
     cards: BTreeMap<String, ModelCard>,
+    permissions: Permissions,
 }
 
 struct Enrolled {
@@ -47,12 +52,13 @@ impl HomeOwner {
 
     async fn catch_up(&self, known: &mut Known) -> Result<(), Problem> {
         loop {
-            let page = self.journal.read(None, known.seq, 1000).await?;
+            let page = self.journal.read_kinds(KINDS, known.seq, 1000).await?;
             if page.is_empty() {
                 return Ok(());
             }
             for envelope in page {
                 known.seq = envelope.seq;
+                known.permissions.apply(&envelope.event);
                 known.apply(envelope.event);
             }
         }
@@ -64,6 +70,24 @@ impl HomeOwner {
     }
 
     async fn perform(&self, op: Op) -> Result<Reply, Problem> {
+        match op {
+            // The ledger follows from no state and changes none: nobody waits for it.
+            Op::RecordEgress { notes } => {
+                let event = |note| match note {
+                    EgressNote::Begun { entry } => NewEvent::of_store(Event::EgressRecorded { entry }),
+                    EgressNote::Ended { end } => NewEvent::of_store(Event::EgressEnded { end }),
+                };
+                self.journal.append(notes.into_iter().map(event).collect()).await?;
+                Ok(Reply::Done)
+            }
+            Op::ShowEgress { limit, run, local } => {
+                Ok(Reply::Egress(outgoing::ledger(&self.journal, limit as usize, run.as_ref(), local).await?))
+            }
+            op => self.decide(op).await,
+        }
+    }
+
+    async fn decide(&self, op: Op) -> Result<Reply, Problem> {
         let mut known = self.known.lock().await;
         match op {
             Op::ShowSettings => Ok(Reply::Settings(known.settings.clone())),
@@ -90,10 +114,19 @@ impl HomeOwner {
                 self.append(&mut known, Event::CardMeasured { card }).await?;
                 Ok(Reply::Done)
             }
-            Op::RecordEgress { purpose, host, allowed, bytes_out } => {
-                self.append(&mut known, Event::EgressRecorded { purpose, host, allowed, bytes_out }).await?;
-                Ok(Reply::Done)
+            Op::PermitCloud { permission } => {
+                if known.permissions.adds(&permission) {
+                    self.append(&mut known, Event::CloudPermitted { permission }).await?;
+                }
+                Ok(Reply::Permissions(known.permissions.held().to_vec()))
             }
+            Op::RevokeCloud { project, provider } => {
+                if known.permissions.held().iter().any(|p| p.project == project && p.provider == provider) {
+                    self.append(&mut known, Event::CloudRevoked { project, provider }).await?;
+                }
+                Ok(Reply::Permissions(known.permissions.held().to_vec()))
+            }
+            Op::ListPermissions => Ok(Reply::Permissions(known.permissions.held().to_vec())),
             other => Err(Problem::new(
                 Code::BadArgument,
                 format!("`{}` is asked of a project.", name_of(&other)),

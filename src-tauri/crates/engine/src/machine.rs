@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 /// The version of a machine as it is kept in a snapshot. Raised when its shape or its fold changes; a snapshot of
 /// another version is not used.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// A run as its events tell it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -51,6 +51,8 @@ pub struct Machine {
     pub answers: Vec<(String, String)>,
     /// Commands that were asked about, by key.
     pub commands: BTreeMap<String, Answer>,
+    /// Answers about sending material to another machine, by model server and host: the last question and its answer.
+    pub cloud: BTreeMap<String, (ApprovalId, Answer)>,
     /// Steps that are done and declare how they are undone, in order.
     pub done: Vec<Done>,
     /// Processes that were started and not ended, by name.
@@ -260,6 +262,7 @@ impl Machine {
             approved_at_ms: None,
             answers: Vec::new(),
             commands: BTreeMap::new(),
+            cloud: BTreeMap::new(),
             done: Vec::new(),
             processes: BTreeMap::new(),
             children: Vec::new(),
@@ -529,6 +532,9 @@ impl Machine {
             Ask::HandOver { .. } | Ask::Tool { .. } => {}
             Ask::Command { key, .. } => {
                 self.commands.insert(key.clone(), answer);
+            }
+            Ask::Cloud { provider, host, .. } => {
+                self.cloud.insert(crate::cloud::key(provider, host), (approval.clone(), answer));
             }
             Ask::Budget { more, .. } => match answer {
                 Answer::Approve => self.budget.limit = self.budget.limit.map(|limit| limit.saturating_add(*more)),

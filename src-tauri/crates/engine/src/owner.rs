@@ -105,8 +105,8 @@ impl ProjectOwner {
             Op::ShowProject => Ok(Reply::Project(self.project().await?)),
             Op::ShowSettings => Ok(Reply::Settings((self.desk.settings)())),
             Op::ListModels => {
-                let (http, clock) = (&self.desk.http, &self.desk.sources.clock);
-                Ok(Reply::Models(servers::describe(&(self.desk.settings)(), http, clock).await))
+                let (egress, clock) = (&self.desk.egress, &self.desk.sources.clock);
+                Ok(Reply::Models(servers::describe(&(self.desk.settings)(), egress, clock).await))
             }
             Op::ForkRun { run, at } => self.fork(&run, at).await,
             Op::HashState { rebuild } => self.hash_state(rebuild).await,
@@ -136,7 +136,11 @@ impl ProjectOwner {
             | Op::ListProjects
             | Op::RecordEgress { .. }
             | Op::ListCards
-            | Op::RecordCard { .. } => Err(Problem::new(
+            | Op::RecordCard { .. }
+            | Op::ShowEgress { .. }
+            | Op::PermitCloud { .. }
+            | Op::RevokeCloud { .. }
+            | Op::ListPermissions => Err(Problem::new(
                 Code::BadArgument,
                 "That is asked of the workshop, not of a project.",
                 "Send it without a project.",

@@ -92,6 +92,23 @@ pub fn brief(role: &Role, parts: &Brief<'_>) -> String {
     text
 }
 
+/// The parts of the project that stand in a brief, with their sizes in bytes: `src/lib.rs lines 1-80` and the like.
+pub fn snippets(brief: &str) -> Vec<(String, usize)> {
+    let mut found = Vec::new();
+    let mut rest = brief;
+    while let Some(at) = rest.find(":\n```\n") {
+        let head = rest[..at].rsplit('\n').next().unwrap_or_default();
+        let body = &rest[at + ":\n```\n".len()..];
+        let length = body.find("\n```\n").unwrap_or(body.len());
+        let lines = head.rsplit_once(" lines ").and_then(|(_, lines)| lines.split_once('-'));
+        if lines.is_some_and(|(first, last)| first.parse::<u32>().is_ok() && last.parse::<u32>().is_ok()) {
+            found.push((head.to_owned(), length));
+        }
+        rest = &body[length..];
+    }
+    found
+}
+
 /// A spec as a role reads it.
 pub fn spec_text(spec: &Spec) -> String {
     let mut text = format!("Specification: {}\n{}\n", spec.title, spec.summary.trim());
@@ -145,4 +162,17 @@ pub fn record(system: &str, brief: &str, messages: &[atelier_models::Message], t
 /// A cautious estimate of the tokens in `bytes` of prompt: three bytes a token, so that code is not underrated.
 pub fn estimated_tokens(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(3)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::snippets;
+
+    #[test]
+    fn the_snippets_of_a_brief_are_found_again() {
+        let brief =
+            "goal: x\n\na b.rs lines 3-4:\n```\nfn a() {}\n  ```inner```\n```\n\nsrc/c.rs lines 1-1:\n```\nx\n```\n";
+        assert_eq!(snippets(brief), [("a b.rs lines 3-4".to_owned(), 23), ("src/c.rs lines 1-1".to_owned(), 1)]);
+        assert_eq!(snippets("goal: a thing:\n```\nno file\n```\n"), []);
+    }
 }

@@ -3,6 +3,7 @@
 use crate::desk::{Desk, Witness};
 use crate::digest::Runs;
 use crate::home::HomeOwner;
+use crate::ledger::HomeLedger;
 use crate::mend::Idle;
 use crate::objects::Objects;
 use crate::owner::{ProjectOwner, Recovery};
@@ -10,7 +11,7 @@ use crate::places::Places;
 use crate::processes::Processes;
 use crate::project::Project;
 use crate::scheduler::Scheduler;
-use crate::seat::{FrameStream, MakeOwner, Seat};
+use crate::seat::{MakeOwner, Seat};
 use crate::servers;
 use crate::sources::Sources;
 use atelier_egress::{Egress, EgressPolicy};
@@ -19,7 +20,6 @@ use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::Event;
 use atelier_protocol::ids::{ProjectId, Seq, StoreId};
 use atelier_protocol::op::{Frame, Op, Reply};
-use atelier_protocol::ports::Http;
 use atelier_protocol::settings::{ProviderSettings, Settings};
 use atelier_protocol::view::{KnownProject, ProviderView};
 use atelier_repo::UserRepo;
@@ -69,8 +69,8 @@ pub struct Workshop {
 struct Shared {
     options: WorkshopOptions,
     settings: RwLock<Settings>,
-    policy: Arc<EgressPolicy>,
-    http: Arc<dyn Http>,
+    egress: Egress,
+    ledger: Arc<HomeLedger>,
     /// Who of all projects may be at work.
     scheduler: Arc<Scheduler>,
     sandbox: OnceCell<Sandbox>,
@@ -99,40 +99,37 @@ impl Workshop {
             ));
         };
         let policy = Arc::new(EgressPolicy::new(settings.local_only));
-        let ledger = home.clone();
-        let http = Egress::new(policy.clone(), move |record| {
-            let (ledger, op) = (
-                ledger.clone(),
-                Op::RecordEgress {
-                    purpose: record.purpose.to_owned(),
-                    host: record.host,
-                    allowed: record.allowed,
-                    bytes_out: record.bytes_out,
-                },
-            );
-            tokio::spawn(async move {
-                if let Err(problem) = ledger.submit(op).await {
-                    tracing::error!(%problem, "a request to another machine could not be noted");
-                }
-            });
-        });
+        if let Reply::Permissions(permissions) = home.submit(Op::ListPermissions).await? {
+            policy.set_permissions(permissions);
+        }
+        let ledger = Arc::new(HomeLedger::new(home.clone()));
         let shared = Arc::new(Shared {
             sandbox: OnceCell::new_with(options.sandbox.clone()),
             scheduler: Scheduler::new(settings.active_runs as usize),
             toolchain: Toolchain::detect(),
             settings: RwLock::new(settings),
-            policy,
-            http: Arc::new(http),
+            egress: Egress::new(policy, ledger.clone()),
+            ledger,
             servers: RwLock::default(),
             options,
         });
-        tokio::spawn(follow_settings(home.follow(Seq::ZERO), Arc::downgrade(&shared)));
+        tokio::spawn(follow_home(home.clone(), Arc::downgrade(&shared)));
         Ok(Workshop { shared, home, open: Mutex::new(HashMap::new()) })
     }
 
     /// The settings in force, with this process's own model servers where it has some.
     pub fn settings(&self) -> Settings {
         self.shared.settings()
+    }
+
+    /// The settings as they are kept, without what only this process uses.
+    pub async fn saved_settings(&self) -> Result<Settings, Problem> {
+        match self.home.submit(Op::ShowSettings).await? {
+            Reply::Settings(settings) => Ok(settings),
+            _ => {
+                Err(Problem::new(Code::Internal, "The home store did not answer with settings.", "Please report this."))
+            }
+        }
     }
 
     /// Has an op of the home store performed; `ListModels` asks the model servers.
@@ -145,13 +142,13 @@ impl Workshop {
                 self.shared.take(settings); // the followed record says the same; this door need not wait for it
                 Ok(changed)
             }
-            op => self.home.submit(op).await,
+            op => ask_home(&self.home, &self.shared, op).await,
         }
     }
 
     /// Asks every model server what it has.
     pub async fn models(&self) -> Vec<ProviderView> {
-        servers::describe(&self.settings(), &self.shared.http, &self.shared.options.sources.clock).await
+        servers::describe(&self.settings(), &self.shared.egress, &self.shared.options.sources.clock).await
     }
 
     /// Uses these model servers for the project in `root`, in this process only.
@@ -241,14 +238,15 @@ impl Workshop {
         for project in open {
             project.close().await;
         }
+        self.shared.ledger.flush().await;
         self.home.leave().await;
     }
 
     async fn sit_down(&self, id: ProjectId, root: PathBuf) -> Result<Project, Problem> {
-        let shared = self.shared.clone();
+        let (shared, home) = (self.shared.clone(), self.home.clone());
         let (project, folder) = (id.clone(), root.clone());
         let make: MakeOwner = Box::new(move |journal, taken_over| {
-            let (shared, project, root) = (shared.clone(), project.clone(), folder.clone());
+            let (shared, home, project, root) = (shared.clone(), home.clone(), project.clone(), folder.clone());
             Box::pin(async move {
                 let (reader, folder) = (shared.clone(), root.clone());
                 let clock = shared.options.sources.clock.clone();
@@ -262,7 +260,19 @@ impl Workshop {
                     root,
                     sandbox: shared.sandbox().await,
                     toolchain: shared.toolchain.clone(),
-                    http: shared.http.clone(),
+                    egress: shared.egress.clone(),
+                    home: {
+                        let (home, shared) = (home, Arc::downgrade(&shared));
+                        Arc::new(move |op| {
+                            let (home, shared) = (home.clone(), shared.upgrade());
+                            Box::pin(async move {
+                                match shared {
+                                    Some(shared) => ask_home(&home, &shared, op).await,
+                                    None => home.submit(op).await, // the program is about to end
+                                }
+                            })
+                        })
+                    },
                     settings: Arc::new(move || reader.settings_of(&folder)),
                     index: Mutex::new(None),
                     completing: Arc::default(),
@@ -302,7 +312,7 @@ impl Shared {
     }
 
     fn take(&self, settings: Settings) {
-        self.policy.set_local_only(settings.local_only);
+        self.egress.policy().set_local_only(settings.local_only);
         self.scheduler.set_slots(settings.active_runs as usize);
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
     }
@@ -327,14 +337,30 @@ fn config(options: &WorkshopOptions, store: StoreId) -> StoreConfig {
     }
 }
 
-/// Takes over settings that another door changed.
-async fn follow_settings(mut frames: FrameStream, shared: std::sync::Weak<Shared>) {
+/// Has an op of the home store performed. What may leave now holds for this process at once.
+async fn ask_home(home: &Seat, shared: &Shared, op: Op) -> Result<Reply, Problem> {
+    let reply = home.submit(op).await?;
+    if let Reply::Permissions(permissions) = &reply {
+        shared.egress.policy().set_permissions(permissions.clone());
+    }
+    Ok(reply)
+}
+
+/// Takes over what another door changed: settings, and what may leave.
+async fn follow_home(home: Seat, shared: std::sync::Weak<Shared>) {
+    let mut frames = home.follow(Seq::ZERO);
     while let Some(frame) = frames.recv().await {
         let Some(shared) = shared.upgrade() else { return };
-        if let Frame::Event(event) = frame
-            && let Event::SettingsChanged { settings } = event.event
-        {
-            shared.take(settings);
+        let Frame::Event(event) = frame else { continue };
+        match event.event {
+            Event::SettingsChanged { settings } => shared.take(settings),
+            // Asked for as it is now: what was permitted long ago may have been taken back since.
+            Event::CloudPermitted { .. } | Event::CloudRevoked { .. } => {
+                if let Err(problem) = ask_home(&home, &shared, Op::ListPermissions).await {
+                    tracing::warn!(%problem, "what may leave could not be asked; what was known still holds");
+                }
+            }
+            _ => {}
         }
     }
 }

@@ -107,6 +107,8 @@ pub struct ChatRequest {
     pub id_prefix: String,
     /// Time limits, normally [`CHAT_LIMITS`].
     pub limits: HttpLimits,
+    /// Whether the server, although it is on this machine, passes it on to another one.
+    pub passed_on: bool,
 }
 
 impl ChatRequest {
@@ -123,6 +125,7 @@ impl ChatRequest {
             keep_alive: None,
             id_prefix: String::new(),
             limits: CHAT_LIMITS,
+            passed_on: false,
         }
     }
 

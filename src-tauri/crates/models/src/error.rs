@@ -99,6 +99,18 @@ pub enum CallError {
         /// The host.
         host: String,
     },
+    /// The user has not permitted material to leave for the server.
+    #[error("nothing may be sent to {host}: it was not permitted")]
+    NotPermitted {
+        /// The host.
+        host: String,
+    },
+    /// The egress ledger could not be written, so nothing was sent.
+    #[error("the request could not be recorded, so it was not made: {reason}")]
+    NotRecorded {
+        /// The cause.
+        reason: String,
+    },
     /// One line of the stream is longer than is read.
     #[error("one line of the answer is longer than {limit} bytes")]
     TooLong {
@@ -131,10 +143,11 @@ impl CallError {
             | CallError::MalformedCall { .. }
             | CallError::TooLong { .. }
             | CallError::Unsupported { .. } => FailureClass::FailOver,
-            CallError::Overflow { .. } => FailureClass::Ask,
+            CallError::Overflow { .. } | CallError::NotPermitted { .. } => FailureClass::Ask,
             CallError::BadAddress { .. }
             | CallError::KeyRefused { .. }
             | CallError::Unreadable { .. }
+            | CallError::NotRecorded { .. }
             | CallError::LocalOnly { .. } => FailureClass::FixConfiguration,
         }
     }
@@ -261,6 +274,17 @@ impl CallError {
                 format!("{host} is another machine, and local-only mode is on."),
                 "Choose a server on this machine, or turn local-only mode off in the settings.",
             ),
+            CallError::NotPermitted { host } => Problem::new(
+                Code::NotPermitted,
+                format!("Nothing of this project may be sent to {host}: you have not permitted it."),
+                format!("Permit it with `atelier egress allow {}`, or choose a model on this machine.", provider.id),
+            ),
+            CallError::NotRecorded { reason } => Problem::new(
+                Code::StoreFailed,
+                format!("The request to {at} could not be recorded, so it was not made."),
+                "Check free space and permissions of the data folder, then resume.",
+            )
+            .with_details([reason.clone()]),
             CallError::TooLong { limit } => Problem::new(
                 Code::AnswerInvalid,
                 format!("`{model}` wrote a single piece of more than {limit} bytes."),
@@ -280,6 +304,8 @@ impl From<HttpError> for CallError {
     fn from(error: HttpError) -> Self {
         match error {
             HttpError::LocalOnly { host } => CallError::LocalOnly { host },
+            HttpError::NotPermitted { host } => CallError::NotPermitted { host },
+            HttpError::NotRecorded { reason, .. } => CallError::NotRecorded { reason },
             HttpError::BadUrl { reason, .. } => CallError::BadAddress { reason },
             HttpError::Connect { host, reason } => CallError::ServerDown { reason: format!("{host}: {reason}") },
             HttpError::Timeout { act, seconds, .. } => CallError::Timeout { act, seconds },

@@ -2,6 +2,7 @@
 
 use crate::anthropic::Anthropic;
 use crate::chat::{ChatRequest, ModelStream};
+use crate::masked::Masked;
 use crate::ollama::Ollama;
 use crate::openai::OpenAi;
 use atelier_protocol::ports::{Clock, Http};
@@ -20,12 +21,13 @@ pub trait Provider: Send + Sync {
     fn settings(&self) -> &ProviderSettings;
 }
 
-/// The server of a settings entry.
+/// The server of a settings entry. What leaves this machine for it is masked.
 pub fn provider(settings: &ProviderSettings, http: Arc<dyn Http>, clock: Arc<dyn Clock>) -> Arc<dyn Provider> {
     let settings = settings.clone();
-    match settings.kind {
+    let server: Arc<dyn Provider> = match settings.kind {
         ProviderKind::Ollama => Arc::new(Ollama { settings, http, clock }),
         ProviderKind::OpenAi => Arc::new(OpenAi { settings, http, clock }),
         ProviderKind::Anthropic => Arc::new(Anthropic { settings, http, clock }),
-    }
+    };
+    Arc::new(Masked { server })
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a test says so by failing
 
-use atelier_egress::{Egress, EgressPolicy};
+use atelier_egress::{Egress, EgressPolicy, Forgetful};
 use atelier_models::{
     CallError, ChatRequest, Failed, Message, ModelEvent, Provider, ToolSpec, Turn, collect, provider,
 };
@@ -41,7 +41,7 @@ async fn stage(script: &str) -> Stage {
 }
 
 fn server(kind: ProviderKind, base_url: String) -> Arc<dyn Provider> {
-    let egress = Egress::new(Arc::new(EgressPolicy::new(true)), |_| {});
+    let egress = Egress::new(Arc::new(EgressPolicy::new(true)), Arc::new(Forgetful));
     let settings = ProviderSettings { id: "test".into(), kind, base_url };
     provider(&settings, Arc::new(egress), Arc::new(System(Instant::now())))
 }

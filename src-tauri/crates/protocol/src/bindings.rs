@@ -32,6 +32,8 @@ pub fn typescript() -> String {
         event::Requirement, event::Checkpoint, event::Check, event::Mechanism, event::Review, event::Reviewer,
         event::Commit, event::AcceptMode, event::Parent, event::Fork, event::StepPhase, event::Guarantee,
         event::Message, event::Priority, event::Job, event::JobEnd, event::Vote, event::BarrierVerdict, event::Lifecycle,
+        event::EgressEntry, event::EgressEnd, event::EgressNote, event::EgressRow, event::EgressTotal, event::EgressView,
+        event::CloudPermission, event::Sensitive, event::Masked, event::Leaving,
         view::RunState, view::Disposition, view::RunView, view::StepView, view::Item, view::TurnState,
         view::ApprovalView, view::RunSummary, view::DiffView, view::FileDiff, view::Hunk, view::DiffLine, view::Side,
         view::Hit, view::HitKind, view::Found, view::IndexPart, view::IndexView, view::ProjectView, view::RoleView, view::DeclaredCheck, view::FlowView, view::ProviderView,

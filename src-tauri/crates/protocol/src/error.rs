@@ -170,6 +170,10 @@ codes! {
     Denied = "denied" => Refused,
     /// Local-only mode forbids another machine.
     LocalOnly = "local_only" => Refused,
+    /// The user has not permitted material to leave this machine for this server.
+    NotPermitted = "not_permitted" => Refused,
+    /// The keys cannot be read or kept.
+    KeysLocked = "keys_locked" => Environment,
     /// A path leaves the project.
     OutsideProject = "outside_project" => Refused,
 }

@@ -5,6 +5,7 @@
 
 pub use crate::bus::*;
 pub use crate::effect::*;
+pub use crate::egress::*;
 use crate::error::Problem;
 pub use crate::fact::*;
 use crate::hash::Hash;
@@ -109,16 +110,27 @@ pub enum Event {
         /// All settings.
         settings: Settings,
     },
-    /// A request to another machine was allowed or refused. Home store.
+    /// A request was let through, or refused. Home store.
     EgressRecorded {
-        /// Why it was made.
-        purpose: String,
-        /// The host and port.
-        host: String,
-        /// Whether it was let through.
-        allowed: bool,
-        /// Bytes sent.
-        bytes_out: u64,
+        /// The request.
+        entry: EgressEntry,
+    },
+    /// A request that was let through ended. Home store.
+    EgressEnded {
+        /// How.
+        end: EgressEnd,
+    },
+    /// The user permits a project's material to leave for a model server. Home store.
+    CloudPermitted {
+        /// The permission.
+        permission: CloudPermission,
+    },
+    /// The user took a permission back. Home store.
+    CloudRevoked {
+        /// The project.
+        project: ProjectId,
+        /// The model server's id.
+        provider: String,
     },
 
     /// A run began.
@@ -559,6 +571,7 @@ impl Event {
         match self {
             Event::RunStarted { .. } => newest("run_started"),
             Event::StepStarted { .. } => newest("step_started"),
+            Event::EgressRecorded { .. } => newest("egress_recorded"),
             _ => 1,
         }
     }
@@ -570,7 +583,8 @@ impl Event {
             Event::OwnerChanged { .. }
             | Event::ProjectOpened { .. }
             | Event::SettingsChanged { .. }
-            | Event::EgressRecorded { .. }
+            | Event::CloudPermitted { .. }
+            | Event::CloudRevoked { .. }
             | Event::RunStarted { .. }
             | Event::RunFinished { .. }
             | Event::ApprovalRequested { .. }
@@ -592,6 +606,9 @@ impl Event {
                 Guarantee::AtLeastOnce | Guarantee::ExactlyOnce => Class::Full,
             },
             Event::EffectIntended { effect, .. } => effect.class(),
+            // What leaves the machine is on the disk first; what stays is only counted.
+            Event::EgressRecorded { entry } if !entry.local => Class::Full,
+            Event::EgressRecorded { .. } | Event::EgressEnded { .. } => Class::Normal,
             Event::RunInterrupted { .. }
             | Event::RunParked { .. }
             | Event::RunResumed { .. }

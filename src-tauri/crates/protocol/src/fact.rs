@@ -2,6 +2,7 @@
 //!
 //! Everything here is re-exported by [`crate::event`]; the split only keeps the list of events readable.
 
+use crate::egress::{Leaving, Masked};
 use crate::error::Problem;
 use crate::hash::Hash;
 use crate::ids::{RoleId, RunId, Seq, StepId};
@@ -229,6 +230,8 @@ pub enum AskKind {
     Question,
     /// Use more than the run was given.
     Budget,
+    /// Send material of the project to a model on another machine.
+    Cloud,
 }
 
 /// What the user is asked.
@@ -290,6 +293,22 @@ pub enum Ask {
         #[serde(default)]
         unit: BudgetUnit,
     },
+    /// May the project's material leave this machine for this model server? Asked before the first time; the answer is
+    /// remembered until it is taken back.
+    Cloud {
+        /// The model server's id in the settings.
+        provider: String,
+        /// Its host and port.
+        host: String,
+        /// The model.
+        model: String,
+        /// The files and snippets that would leave now.
+        leaving: Vec<Leaving>,
+        /// What is masked in them.
+        masked: Vec<Masked>,
+        /// Exactly what would leave, masked, as a text.
+        text: Hash,
+    },
 }
 
 impl Ask {
@@ -301,6 +320,7 @@ impl Ask {
             Ask::Tool { .. } => AskKind::Tool,
             Ask::Question { .. } => AskKind::Question,
             Ask::Budget { .. } => AskKind::Budget,
+            Ask::Cloud { .. } => AskKind::Cloud,
         }
     }
 }

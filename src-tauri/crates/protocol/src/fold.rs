@@ -235,6 +235,9 @@ impl RunView {
             | Event::ProjectOpened { .. }
             | Event::SettingsChanged { .. }
             | Event::EgressRecorded { .. }
+            | Event::EgressEnded { .. }
+            | Event::CloudPermitted { .. }
+            | Event::CloudRevoked { .. }
             | Event::RunStarted { .. }
             | Event::RouteDecided { .. }
             | Event::CardMeasured { .. }

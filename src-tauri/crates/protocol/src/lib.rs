@@ -6,6 +6,7 @@
 pub mod bindings;
 mod bus;
 mod effect;
+mod egress;
 pub mod error;
 pub mod event;
 mod fact;

@@ -3,9 +3,11 @@
 //! Ops are imperative. Every door (window, command line, socket) speaks only in these.
 
 use crate::error::Problem;
-use crate::event::{AcceptMode, Answer, AskKind, Envelope, Job, Message, ModelCard, Priority};
+use crate::event::{
+    AcceptMode, Answer, AskKind, CloudPermission, EgressNote, EgressView, Envelope, Job, Message, ModelCard, Priority,
+};
 use crate::hash::Hash;
-use crate::ids::{ApprovalId, RunId, Seq};
+use crate::ids::{ApprovalId, ProjectId, RunId, Seq};
 use crate::settings::{ModelChoice, Settings};
 use crate::view::{
     ApprovalView, DeadView, DiffView, Found, Hit, HitKind, IndexView, JobView, KnownProject, MessageView, ObjectView,
@@ -285,17 +287,36 @@ pub enum Op {
     },
     /// The objects. Answered by [`Reply::Objects`].
     ListObjects,
-    /// Home store: note a request to another machine.
+    /// Home store: keep lines of the egress ledger, all or none.
     RecordEgress {
-        /// Why it was made.
-        purpose: String,
-        /// The host and port.
-        host: String,
-        /// Whether it was let through.
-        allowed: bool,
-        /// Bytes sent.
-        bytes_out: u64,
+        /// The lines.
+        notes: Vec<EgressNote>,
     },
+    /// Home store: the egress ledger. Answered by [`Reply::Egress`].
+    ShowEgress {
+        /// At most so many requests, newest first; the owner caps it at 10,000.
+        limit: u32,
+        /// Only requests of this run.
+        #[serde(default)]
+        run: Option<RunId>,
+        /// Also those that stayed on this machine.
+        #[serde(default)]
+        local: bool,
+    },
+    /// Home store: let a project's material leave for a model server. Answered by [`Reply::Permissions`].
+    PermitCloud {
+        /// The permission. One that answers a question counts once: after it was taken back it does not come again.
+        permission: CloudPermission,
+    },
+    /// Home store: take a permission back. Answered by [`Reply::Permissions`].
+    RevokeCloud {
+        /// The project.
+        project: ProjectId,
+        /// The model server's id.
+        provider: String,
+    },
+    /// Home store: what may leave. Answered by [`Reply::Permissions`].
+    ListPermissions,
 }
 
 impl Op {
@@ -326,6 +347,11 @@ impl Op {
             | Op::ListJobs
             | Op::ShowObject { .. }
             | Op::ListObjects
+            | Op::ShowEgress { .. }
+            | Op::ListPermissions
+            // Both are the same when they are done twice.
+            | Op::PermitCloud { .. }
+            | Op::RevokeCloud { .. }
             | Op::ListProjects => true,
             Op::StartRun { .. }
             | Op::ResumeRun { .. }
@@ -426,6 +452,10 @@ pub enum Reply {
     Enrolled(crate::ids::ProjectId),
     /// Folders opened before.
     Projects(Vec<KnownProject>),
+    /// The egress ledger.
+    Egress(EgressView),
+    /// What may leave.
+    Permissions(Vec<CloudPermission>),
 }
 
 /// A kind of export.

@@ -78,6 +78,20 @@ pub enum HttpError {
         /// The host.
         host: String,
     },
+    /// The user has not permitted material to leave for this host; no socket was opened.
+    #[error("nothing may be sent to {host}: it was not permitted")]
+    NotPermitted {
+        /// The host.
+        host: String,
+    },
+    /// The ledger could not be written, so nothing was sent.
+    #[error("the request to {host} could not be recorded, so it was not made: {reason}")]
+    NotRecorded {
+        /// The host.
+        host: String,
+        /// The cause.
+        reason: String,
+    },
     /// The address is not one that can be requested.
     #[error("`{url}` cannot be requested: {reason}")]
     BadUrl {

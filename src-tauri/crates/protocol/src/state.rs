@@ -103,7 +103,7 @@ impl RunState {
         match kind {
             AskKind::Question => WaitsForAnswer,
             AskKind::Budget => WaitsForBudget,
-            AskKind::HandOver | AskKind::Command | AskKind::Tool => WaitsForApproval,
+            AskKind::HandOver | AskKind::Command | AskKind::Tool | AskKind::Cloud => WaitsForApproval,
         }
     }
 

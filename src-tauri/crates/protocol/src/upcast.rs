@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 /// The version of an event kind's shape that this build writes.
 pub fn newest(kind: &str) -> u32 {
     match kind {
-        "run_started" | "step_started" => 2,
+        "run_started" | "step_started" | "egress_recorded" => 2,
         _ => 1,
     }
 }
@@ -20,6 +20,7 @@ pub fn upcast(kind: &str, v: u32, mut payload: Value) -> Value {
         match (kind, v) {
             ("run_started", 1) => run_started_1(fields),
             ("step_started", 1) => step_started_1(fields),
+            ("egress_recorded", 1) => egress_recorded_1(fields),
             _ => {}
         }
     }
@@ -44,6 +45,20 @@ fn step_started_1(fields: &mut Map<String, Value>) {
     fields.entry("undo").or_insert(Value::Null);
 }
 
+/// Only requests to other machines were kept, without their ends.
+fn egress_recorded_1(fields: &mut Map<String, Value>) {
+    let mut entry = std::mem::take(fields);
+    let allowed = entry.remove("allowed").and_then(|allowed| allowed.as_bool()).unwrap_or_default();
+    let refused = if allowed { Value::Null } else { "it was refused".into() };
+    entry.insert("refused".to_owned(), refused);
+    entry.insert("id".to_owned(), "".into());
+    entry.insert("local".to_owned(), false.into());
+    for name in ["role", "run", "project", "provider"] {
+        entry.insert(name.to_owned(), Value::Null);
+    }
+    fields.insert("entry".to_owned(), entry.into());
+}
+
 #[cfg(test)]
 mod tests {
     use super::upcast;
@@ -51,14 +66,15 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_run_and_a_step_of_the_first_version_still_read() {
+    fn events_of_the_first_version_still_read() {
         let hash = "blake3:0000000000000000000000000000000000000000000000000000000000000000";
         let started = json!({
             "goal": "g", "flow": {"id": "feature", "hash": hash}, "base": {"commit": "c", "branch": null},
             "model": null, "grants": {"approve": [], "deny_asks": false}
         });
         let step = json!({"role": null, "title": "t", "brief": ""});
-        for (kind, payload) in [("run_started", started), ("step_started", step)] {
+        let egress = json!({"purpose": "chat", "host": "example.org:443", "allowed": false, "bytes_out": 0});
+        for (kind, payload) in [("run_started", started), ("step_started", step), ("egress_recorded", egress)] {
             let event = json!({"kind": kind, "payload": upcast(kind, 1, payload)});
             let event: Event = serde_json::from_value(event).unwrap();
             assert_eq!(event.version(), 2, "{event:?}");

@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used)] // a test says so by failing
 
-use atelier_egress::{Egress, EgressPolicy};
+use atelier_egress::{Egress, EgressPolicy, Forgetful};
 use atelier_protocol::ports::{Http, HttpLimits, HttpRequest, Method};
 use atelier_stage::{Options, Script, Stage};
 use bytes::Bytes;
@@ -73,7 +73,7 @@ async fn play(recording: &Recording, script: &str) -> Answered {
     let text = if script.contains("models:") { script.to_owned() } else { format!("{MODELS}{script}") };
     let stage = Stage::start(Script::read("shape.yaml", &text).unwrap(), Options::default()).await.unwrap();
     let second = Duration::from_secs(5);
-    let egress = Egress::new(Arc::new(EgressPolicy::new(true)), |_| {});
+    let egress = Egress::new(Arc::new(EgressPolicy::new(true)), Arc::new(Forgetful));
     let request = &recording.value["request"];
     let response = egress
         .send(HttpRequest {

@@ -7,7 +7,9 @@ use serde_json::Value;
 
 /// The words; depends on no room.
 const PROTOCOL: &str = "atelier-protocol";
-/// The rooms; each knows the words only.
+/// What any room may ask: pure, without a library of weight, and knowing the words only.
+const COMMON: &str = "atelier-sensitive";
+/// The rooms; each knows the words and what is common only.
 const LEAVES: &[&str] = &[
     "atelier-journal",
     "atelier-repo",
@@ -76,11 +78,13 @@ fn packages(metadata: &Value) -> Vec<Package<'_>> {
 
 /// Whether `from` may depend on the room `on`.
 fn allowed(from: &str, on: &str) -> bool {
-    if LEAVES.contains(&from) {
+    if from == COMMON {
         on == PROTOCOL
+    } else if LEAVES.contains(&from) {
+        on == PROTOCOL || on == COMMON
     } else if from == ENGINE {
         // The scripted server is for programs and tests: the engine cannot tell it from any other.
-        on == PROTOCOL || (LEAVES.contains(&on) && on != "atelier-stage")
+        on == PROTOCOL || on == COMMON || (LEAVES.contains(&on) && on != "atelier-stage")
     } else {
         PROGRAMS.contains(&from) && !PROGRAMS.contains(&on)
     }
@@ -93,7 +97,7 @@ pub fn direction(metadata: &Value) -> Vec<Finding> {
         let mut find = |message: String| {
             findings.push(Finding { path: package.manifest.clone(), line: 0, rule: "direction", message });
         };
-        let known = [PROTOCOL, ENGINE, "xtask"].contains(&package.name)
+        let known = [PROTOCOL, COMMON, ENGINE, "xtask"].contains(&package.name)
             || LEAVES.contains(&package.name)
             || PROGRAMS.contains(&package.name);
         if !known {

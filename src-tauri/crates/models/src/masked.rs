@@ -1,0 +1,260 @@
+//! What leaves this machine for a model is masked, and what comes back is restored.
+//!
+//! Wraps every server, so that no way to a model goes round it. A server on this machine that keeps what it is told is
+//! passed through as it is. The user's own history is never masked: placeholders exist on the way only.
+
+use crate::address::is_this_machine;
+use crate::chat::{ChatRequest, Message, ModelEvent, ModelStream};
+use crate::error::CallError;
+use crate::provider::Provider;
+use atelier_protocol::event::ToolCall;
+use atelier_protocol::settings::ProviderSettings;
+use atelier_protocol::view::ProviderView;
+use atelier_sensitive::{Mask, Restorer};
+use futures_util::future::BoxFuture;
+use futures_util::{StreamExt, stream};
+use serde_json::Value;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A server whose material is masked where it leaves this machine.
+pub(crate) struct Masked {
+    pub(crate) server: Arc<dyn Provider>,
+}
+
+impl Provider for Masked {
+    fn chat(&self, request: ChatRequest) -> ModelStream {
+        if is_this_machine(&self.server.settings().base_url) && !request.passed_on {
+            return self.server.chat(request);
+        }
+        let (request, mask) = mask(&request);
+        restored(self.server.chat(request), mask)
+    }
+    fn describe(&self) -> BoxFuture<'_, ProviderView> {
+        self.server.describe()
+    }
+    fn settings(&self) -> &ProviderSettings {
+        self.server.settings()
+    }
+}
+
+/// A request as it leaves, with the mask that restores its answer. Tools are ours and hold nothing of the user's.
+pub fn mask(request: &ChatRequest) -> (ChatRequest, Mask) {
+    let mut texts: Vec<&str> = Vec::new();
+    for message in &request.messages {
+        texts.push(message.text());
+        if let Message::Assistant { tool_calls, .. } = message {
+            tool_calls.iter().for_each(|call| strings(&call.arguments, &mut texts));
+        }
+    }
+    let mut mask = Mask::of(texts);
+    let messages = request.messages.iter().map(|message| masked(message, &mut mask)).collect();
+    (ChatRequest { messages, ..request.clone() }, mask)
+}
+
+fn strings<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {
+    match value {
+        Value::String(text) => texts.push(text),
+        Value::Array(items) => items.iter().for_each(|item| strings(item, texts)),
+        Value::Object(fields) => fields.iter().for_each(|(name, item)| {
+            texts.push(name);
+            strings(item, texts);
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn masked(message: &Message, mask: &mut Mask) -> Message {
+    match message {
+        Message::System { text } => Message::System { text: mask.apply(text) },
+        Message::User { text } => Message::User { text: mask.apply(text) },
+        Message::Assistant { text, tool_calls } => Message::Assistant {
+            text: mask.apply(text),
+            tool_calls: tool_calls
+                .iter()
+                .map(|call| ToolCall { arguments: mask.apply_to(&call.arguments), ..call.clone() })
+                .collect(),
+        },
+        Message::Tool { id, name, text } => {
+            Message::Tool { id: id.clone(), name: name.clone(), text: mask.apply(text) }
+        }
+    }
+}
+
+/// The events with the values back in their places.
+fn restored(events: ModelStream, mask: Mask) -> ModelStream {
+    if mask.is_empty() {
+        return events;
+    }
+    let (text, thinking) = (mask.restorer(), mask.restorer());
+    let state = Restoring { events, mask, text, thinking, ready: VecDeque::new() };
+    stream::unfold(state, |mut state| async move {
+        loop {
+            if let Some(item) = state.ready.pop_front() {
+                return Some((item, state));
+            }
+            let item = state.events.next().await;
+            let over = item.is_none();
+            state.take(item);
+            if over && state.ready.is_empty() {
+                return None;
+            }
+        }
+    })
+    .boxed()
+}
+
+struct Restoring {
+    events: ModelStream,
+    mask: Mask,
+    text: Restorer,
+    thinking: Restorer,
+    ready: VecDeque<Result<ModelEvent, CallError>>,
+}
+
+impl Restoring {
+    fn take(&mut self, item: Option<Result<ModelEvent, CallError>>) {
+        match item {
+            Some(Ok(ModelEvent::Text(piece))) => {
+                self.let_go_of_thinking();
+                let piece = self.text.push(&piece);
+                self.say(ModelEvent::Text, piece);
+            }
+            Some(Ok(ModelEvent::Thinking(piece))) => {
+                self.let_go_of_text();
+                let piece = self.thinking.push(&piece);
+                self.say(ModelEvent::Thinking, piece);
+            }
+            // What the model does says nothing about what it said.
+            Some(Ok(ModelEvent::Phase(phase))) => self.ready.push_back(Ok(ModelEvent::Phase(phase))),
+            Some(Ok(ModelEvent::ToolCall(call))) => {
+                self.let_go();
+                let arguments = self.mask.restore_in(&call.arguments);
+                self.ready.push_back(Ok(ModelEvent::ToolCall(ToolCall { arguments, ..call })));
+            }
+            Some(Ok(ModelEvent::Done { usage, stop, rest })) => {
+                self.let_go();
+                let rest = rest.map(|rest| self.mask.restore(&rest));
+                self.ready.push_back(Ok(ModelEvent::Done { usage, stop, rest }));
+            }
+            Some(Err(error)) => {
+                self.let_go();
+                self.ready.push_back(Err(error));
+            }
+            None => self.let_go(),
+        }
+    }
+
+    fn let_go(&mut self) {
+        self.let_go_of_thinking();
+        self.let_go_of_text();
+    }
+
+    fn let_go_of_text(&mut self) {
+        let rest = self.text.finish();
+        self.say(ModelEvent::Text, rest);
+    }
+
+    fn let_go_of_thinking(&mut self) {
+        let rest = self.thinking.finish();
+        self.say(ModelEvent::Thinking, rest);
+    }
+
+    fn say(&mut self, how: impl FnOnce(String) -> ModelEvent, text: String) {
+        if !text.is_empty() {
+            self.ready.push_back(Ok(how(text)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use atelier_protocol::event::{Stop, Usage};
+    use serde_json::json;
+
+    /// A server that says what it was given to say, and keeps what it was told.
+    struct Parrot {
+        settings: ProviderSettings,
+        told: Arc<std::sync::Mutex<Option<ChatRequest>>>,
+        says: Vec<ModelEvent>,
+    }
+
+    impl Provider for Parrot {
+        fn chat(&self, request: ChatRequest) -> ModelStream {
+            *self.told.lock().unwrap() = Some(request);
+            stream::iter(self.says.clone().into_iter().map(Ok)).boxed()
+        }
+        fn describe(&self) -> BoxFuture<'_, ProviderView> {
+            Box::pin(async { crate::fetch::empty_view(&self.settings) })
+        }
+        fn settings(&self) -> &ProviderSettings {
+            &self.settings
+        }
+    }
+
+    /// What the server is told, and what comes back from it.
+    fn through(base_url: &str, passed_on: bool, says: Vec<ModelEvent>) -> (String, Vec<ModelEvent>) {
+        let told = Arc::default();
+        let kind = atelier_protocol::settings::ProviderKind::OpenAi;
+        let settings = ProviderSettings { id: "p".into(), kind, base_url: base_url.into() };
+        let server = Masked { server: Arc::new(Parrot { settings, told: Arc::clone(&told), says }) };
+        let call =
+            ToolCall { id: "t1".into(), name: "write_file".into(), arguments: json!({"text": "to ada@example.org"}) };
+        let messages = vec![
+            Message::system("rules"),
+            Message::user("write to ada@example.org"),
+            Message::assistant("", vec![call.clone()]),
+            Message::tool(&call, "sent to ada@example.org"),
+        ];
+        let request = ChatRequest { passed_on, ..ChatRequest::new("m", messages) };
+        let answer = futures_util::FutureExt::now_or_never(server.chat(request).collect::<Vec<_>>()).unwrap();
+        let told = format!("{:?}", told.lock().unwrap().take().unwrap().messages);
+        (told, answer.into_iter().map(Result::unwrap).collect())
+    }
+
+    /// Guards: nothing personal leaves, and the user never sees a placeholder. Turned red by a `chat` that passes a
+    /// request on as it is, and by restoring piece by piece.
+    #[test]
+    fn a_placeholder_is_restored_in_text_thinking_and_tool_calls_however_it_is_cut() {
+        let done =
+            ModelEvent::Done { usage: Usage::default(), stop: Stop::End, rest: Some("x [MASKED_EMAIL_1]".into()) };
+        let call = |to: &str| {
+            ModelEvent::ToolCall(ToolCall { id: "t2".into(), name: "n".into(), arguments: json!({"to": [to]}) })
+        };
+        let says = vec![
+            ModelEvent::Thinking("for [MASKED".into()),
+            ModelEvent::Thinking("_EMAIL_1]".into()),
+            ModelEvent::Text("hello [".into()),
+            ModelEvent::Text("MASKED_EMAIL_1".into()),
+            ModelEvent::Text("], a[".into()),
+            call("[MASKED_EMAIL_1]"),
+            done,
+        ];
+        let (told, heard) = through("https://api.example.org", false, says);
+        assert!(!told.contains("ada") && told.matches("[MASKED_EMAIL_1]").count() == 3, "{told}");
+        let text = |piece: &str| ModelEvent::Text(piece.to_owned());
+        let thinking = |piece: &str| ModelEvent::Thinking(piece.to_owned());
+        let rest = Some("x ada@example.org".to_owned());
+        assert_eq!(
+            heard,
+            [
+                thinking("for "),
+                thinking("ada@example.org"),
+                text("hello "),
+                text("ada@example.org, a"),
+                text("["),
+                call("ada@example.org"),
+                ModelEvent::Done { usage: Usage::default(), stop: Stop::End, rest },
+            ]
+        );
+    }
+
+    #[test]
+    fn a_server_on_this_machine_is_told_everything_unless_it_passes_it_on() {
+        let (told, _) = through("http://127.0.0.1:11434", false, Vec::new());
+        assert!(told.contains("ada@example.org"));
+        let (told, _) = through("http://127.0.0.1:11434", true, Vec::new());
+        assert!(!told.contains("ada"), "{told}");
+    }
+}
