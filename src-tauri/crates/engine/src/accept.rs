@@ -10,6 +10,7 @@ use crate::run::{defect, machine_of};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{AcceptMode, Effect, EffectOutcome, Event, NewEvent};
 use atelier_protocol::ids::RunId;
+use atelier_protocol::mutant::{self, Mutant};
 use atelier_protocol::op::{ExportFormat, Reply};
 use atelier_protocol::view::{DiffView, Disposition, RunState, RunView};
 use atelier_repo::{Accept, Discard, RunTree, Settled, Tip};
@@ -35,9 +36,14 @@ pub(crate) async fn accept(desk: &Desk, run: &RunId) -> Result<Reply, Problem> {
     let plan = desk.with_repo(move |repo| repo.plan_accept(&id, &tip, at_ms).map_err(|e| e.problem())).await?;
     let effect =
         Effect::Accept { branch: plan.branch.clone(), from: plan.from.clone(), to: plan.to.clone(), mode: plan.mode };
-    let version = append(desk, run, machine.version, vec![intended(ACCEPT, effect)]).await?;
     let performing = plan.clone();
-    let done = desk.with_repo(move |repo| repo.perform_accept(&performing).map_err(|e| e.problem())).await;
+    let perform = desk.with_repo(move |repo| repo.perform_accept(&performing).map_err(|e| e.problem()));
+    let (version, done) = if mutant::is(Mutant::EffectBeforeIntent) {
+        let done = perform.await;
+        (append(desk, run, machine.version, vec![intended(ACCEPT, effect)]).await?, done)
+    } else {
+        (append(desk, run, machine.version, vec![intended(ACCEPT, effect)]).await?, perform.await)
+    };
     match done {
         Ok(()) => {
             append(desk, run, version, accepted(&plan)).await?;
@@ -129,7 +135,10 @@ async fn settled(desk: &Desk, run: &RunId) -> Result<Machine, Problem> {
     if let Some(Effect::Accept { branch, from, to, mode }) = open(ACCEPT) {
         let plan = Accept { run: run.clone(), branch, from, to, mode };
         let asked = plan.clone();
-        let said = desk.with_repo(move |repo| Ok(repo.settle_accept(&asked))).await?;
+        let said = match mutant::is(Mutant::EffectNotAsked) {
+            true => Settled::NotLanded,
+            false => desk.with_repo(move |repo| Ok(repo.settle_accept(&asked))).await?,
+        };
         append(desk, run, machine.version, outcome(ACCEPT, said, accepted(&plan))?).await?;
         return machine_of(desk, run).await;
     }

@@ -10,10 +10,13 @@ use crate::role::{Role, Tool};
 use crate::run::{Done, Halt, Run};
 use crate::tools::{self, Answer};
 use atelier_edit::{Block, Edit};
-use atelier_protocol::event::{Answer as Said, Ask, Effect, Event, Output, ToolCall, Verdict};
+use atelier_protocol::event::{Answer as Said, Ask, Effect, EffectOutcome, Event, Output, ToolCall, Verdict};
 use atelier_protocol::hash::Hash;
+use atelier_protocol::mutant::{self, Mutant};
+use atelier_protocol::{Code, Problem};
 use atelier_repo::Tip;
 use serde_json::Value;
+use std::io::ErrorKind;
 
 /// Search hits that a role is shown.
 const SEARCH_HITS: u32 = 8;
@@ -176,6 +179,9 @@ impl Run {
         let effect = Effect::WriteFile { path, before: hash(&change.before), after: hash(&change.after) };
         let mut intended = before;
         intended.push(Event::EffectIntended { key: key.clone(), effect });
+        if mutant::is(Mutant::OutcomeBeforeEffect) {
+            intended.push(Event::EffectSettled { key: key.clone(), outcome: EffectOutcome::Landed });
+        }
         self.record(intended).await?;
         let told = applied_text(&change);
         let written = match &change.after {
@@ -186,8 +192,12 @@ impl Run {
             Ok(()) => (Answer::done(line, told), Ok(())),
             Err(e) => {
                 let text = format!("the file could not be written: {e}");
-                let problem = atelier_protocol::Problem::new(
-                    atelier_protocol::Code::Io,
+                let code = match e.kind() {
+                    ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Code::DiskFull,
+                    _ => Code::Io,
+                };
+                let problem = Problem::new(
+                    code,
                     format!("`{}` could not be written in the run's tree: {e}", place.display()),
                     "Check free space and permissions of the data folder, then resume.",
                 );
@@ -198,6 +208,9 @@ impl Run {
             Ok(()) => {
                 let output = Output { bytes: answer.text.len() as u64, text: answer.text, full: None };
                 let told = vec![returned(&call, answer.line, answer.ok, output)];
+                if mutant::is(Mutant::OutcomeBeforeEffect) {
+                    return self.record(told).await;
+                }
                 self.settled(&key, Ok(()), told).await
             }
             Err(problem) => self.settled(&key, Err(problem), Vec::new()).await,

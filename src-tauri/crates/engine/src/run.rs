@@ -16,6 +16,7 @@ use atelier_protocol::event::{
     Actor, Amount, Answer, Ask, Effect, EffectOutcome, Event, FailureClass, NewEvent, Outcome, StepResult,
 };
 use atelier_protocol::ids::{ApprovalId, RunId, Seq, StepId};
+use atelier_protocol::mutant::{self, Mutant};
 use atelier_protocol::view::{Item, TurnState};
 use atelier_repo::TreeSpec;
 use std::path::PathBuf;
@@ -372,7 +373,8 @@ impl Run {
             Err(problem) => {
                 let outcome = EffectOutcome::NotLanded { problem: Some(problem.clone()) };
                 self.record(vec![Event::EffectSettled { key, outcome }]).await?;
-                Err(Halt::from(problem))
+                // There was room for that record, so there is for a reason to rest; the user makes room for the effect.
+                Err(if problem.code == Code::DiskFull { Halt::Park(problem) } else { Halt::from(problem) })
             }
         }
     }
@@ -487,7 +489,11 @@ impl Run {
     pub(crate) async fn finish(&mut self, outcome: Outcome) -> Done {
         self.end_processes().await?;
         let mut events = vec![NewEvent::of_run(&self.id, None, Event::RunFinished { outcome: outcome.clone() })];
-        events.extend(self.told_to_parent(outcome).await?);
+        let told = self.told_to_parent(outcome).await?;
+        if mutant::is(Mutant::ChildEndAlone) && !told.is_empty() {
+            self.record_with_others(std::mem::take(&mut events)).await?;
+        }
+        events.extend(told);
         self.record_with_others(events).await
     }
 

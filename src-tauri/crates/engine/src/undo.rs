@@ -10,6 +10,7 @@ use crate::run::{Done, Halt, Run, defect};
 use crate::verify;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Effect, EffectOutcome, Event};
+use atelier_protocol::mutant::{self, Mutant};
 
 /// How long a command that undoes a step may take, in milliseconds.
 const UNDO_MS: u64 = 600_000;
@@ -23,7 +24,16 @@ impl Run {
         let undone = Event::StepUndone { undone: done.step.clone(), how: undo.words() };
         let key = format!("undo:{}", done.step);
         if self.machine.landed(&key) {
-            return self.record_in(Some(&done.step), vec![undone]).await; // done before an interruption
+            // Done before an interruption, which may have come before the restored tree was recorded.
+            let mut told = Vec::new();
+            if undo == Undo::Restore {
+                let checkpoint = self.checkpoint().await?;
+                if self.machine.view.checkpoint.as_ref() != Some(&checkpoint) {
+                    told.push(Event::CheckpointMade { checkpoint });
+                }
+            }
+            told.push(undone);
+            return self.record_in(Some(&done.step), told).await;
         }
         match undo {
             Undo::Restore => self.restore(&key, done, undone).await,
@@ -43,6 +53,14 @@ impl Run {
         let commit = done.before.clone().unwrap_or_else(|| self.machine.view.base.commit.clone());
         let effect = Effect::RestoreTree { commit: commit.clone() };
         self.intend(key, done, effect).await?;
+        if mutant::is(Mutant::UndoneBeforeUndo) {
+            self.landed_undo(key, done, vec![undone]).await?;
+            return self
+                .desk
+                .with_tree(self.tree_run(), move |tree| tree.reset_to(&commit).map_err(|e| e.problem()))
+                .await
+                .map_err(Halt::from);
+        }
         let label = format!("{} undone", done.step);
         let at_ms = self.machine.view.started_at_ms;
         let put_back = self

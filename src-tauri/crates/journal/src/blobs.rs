@@ -6,6 +6,7 @@
 
 use crate::error::BlobError;
 use atelier_protocol::Hash;
+use atelier_protocol::mutant::{self, Mutant};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -60,6 +61,15 @@ impl Blobs {
 
     /// Keeps `bytes`; their hash is their name. Blocks until they are on the disk.
     pub fn put(&self, bytes: &[u8]) -> Result<Hash, BlobError> {
+        if mutant::is(Mutant::BlobAfterEvent) {
+            let (own, late) = (self.clone(), bytes.to_vec());
+            std::thread::spawn(move || (std::thread::sleep(std::time::Duration::from_millis(50)), own.keep(&late)));
+            return Ok(Hash::of(bytes));
+        }
+        self.keep(bytes)
+    }
+
+    fn keep(&self, bytes: &[u8]) -> Result<Hash, BlobError> {
         let _among_others = self.putting.read().unwrap_or_else(PoisonError::into_inner);
         let hash = Hash::of(bytes);
         let path = self.path(&hash)?;

@@ -16,9 +16,10 @@ use crate::reserve::{self, Reserve};
 use crate::store;
 use crate::sync::{Answer, Committed, Ended, Syncer};
 use atelier_protocol::event::NewEvent;
+use atelier_protocol::mutant::{self, Mutant};
 use atelier_protocol::ports::Clock;
 use atelier_protocol::{Class, Event, Hash, RunId, Seq, StoreId};
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, DropBehavior, ErrorCode, Transaction, TransactionBehavior};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -199,6 +200,13 @@ impl Writer {
                     let answer = Answer { reply, receipt: placed.receipt(work.events, &self.store), room };
                     let news = self.feed.committed(&answer.receipt.events, bytes);
                     if class == Class::Full {
+                        let news = match news {
+                            Some(news) if mutant::is(Mutant::ToldBeforeSync) => {
+                                self.feed.tell(news);
+                                None
+                            }
+                            news => news,
+                        };
                         later.push(Committed { answer: Some(answer), news });
                         continue;
                     }
@@ -249,7 +257,10 @@ impl Writer {
     }
 
     fn write_group(&self, appends: &[Queued]) -> rusqlite::Result<Written> {
-        let transaction = begin(&self.connection)?;
+        if mutant::is(Mutant::AckBeforeCommit) && !self.connection.is_autocommit() {
+            self.connection.execute_batch("COMMIT")?; // the group before
+        }
+        let mut transaction = begin(&self.connection)?;
         let theirs = epoch_in(&transaction)?;
         if theirs != self.epoch {
             return Ok(Written::Fenced { theirs });
@@ -268,7 +279,11 @@ impl Writer {
         }
         group.finish()?;
         let Group { head, head_hash, shapes, .. } = group;
-        transaction.commit()?;
+        if mutant::is(Mutant::AckBeforeCommit) {
+            transaction.set_drop_behavior(DropBehavior::Ignore);
+        } else {
+            transaction.commit()?;
+        }
         Ok(Written::Group { outcomes, head, head_hash, shapes })
     }
 }

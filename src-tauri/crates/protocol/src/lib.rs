@@ -15,6 +15,7 @@ mod fold;
 mod fold_tests;
 pub mod hash;
 pub mod ids;
+pub mod mutant;
 pub mod op;
 pub mod ports;
 mod routing;

@@ -1,6 +1,7 @@
 //! Makes what was written survive a power loss, where the caller must be able to rely on it.
 
 use crate::fault::{Fault, io};
+use atelier_protocol::mutant::{self, Mutant};
 use std::fs::{self, File};
 use std::path::Path;
 
@@ -22,6 +23,9 @@ pub(crate) fn sync_dir(path: &Path) -> Result<(), Fault> {
 /// Has libgit2 sync what it writes before it gives it its name: without that a power loss can leave an empty reference
 /// where a branch was.
 pub(crate) fn sync_git() {
+    if mutant::is(Mutant::RefBeforeObjects) {
+        return;
+    }
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         let option = libgit2_sys::GIT_OPT_ENABLE_FSYNC_GITDIR as std::ffi::c_int;

@@ -3,6 +3,7 @@
 //! What somebody branches on has a variant of its own in the family of its operation; a [`Fault`] is only told.
 
 use atelier_protocol::error::{Code, Problem};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The disk or git failed.
@@ -40,6 +41,13 @@ impl Fault {
     /// What could not be done, and what the user can do next.
     pub fn problem(&self) -> Problem {
         match self {
+            Fault::Io { source, .. } if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+                Problem::new(
+                    Code::DiskFull,
+                    format!("The disk is full: {self}."),
+                    "Make room on the disk; then go on where it stopped.",
+                )
+            }
             Fault::Io { .. } => Problem::new(
                 Code::Io,
                 format!("A file could not be read or written: {self}."),

@@ -5,6 +5,7 @@
 
 use crate::durable;
 use crate::fault::{Fault, git};
+use atelier_protocol::mutant::{self, Mutant};
 use git2::{Oid, Repository};
 use std::path::Path;
 
@@ -33,6 +34,9 @@ pub(crate) fn write(repo: &Repository, ids: impl IntoIterator<Item = Oid>, objec
     let folder = objects.join("pack");
     durable::make_dir(&folder)?;
     pack.write(&folder, 0).map_err(doing())?;
+    if mutant::is(Mutant::RefBeforeObjects) {
+        return Ok(());
+    }
     let name = pack.name().map_err(doing())?.unwrap_or_default();
     for ending in ["pack", "idx"] {
         durable::sync_file(&folder.join(format!("pack-{name}.{ending}")))?;

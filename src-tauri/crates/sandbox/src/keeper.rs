@@ -8,6 +8,7 @@
 //! Facts used: prctl(2) PR_SET_CHILD_SUBREAPER and PR_SET_PDEATHSIG; proc(5) `/proc/thread-self/children`.
 #![expect(unsafe_code, reason = "a process between fork and exec can only make system calls; each is stated below")]
 
+use atelier_protocol::mutant::{self, Mutant};
 use libc::{c_int, pid_t};
 use std::io;
 use std::mem::MaybeUninit;
@@ -28,7 +29,9 @@ pub(crate) unsafe fn keep(parent: pid_t) -> io::Result<()> {
         let signals = block_all();
         libc::signal(libc::SIGCHLD, libc::SIG_DFL);
         libc::signal(libc::SIGTERM, libc::SIG_DFL);
-        check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM, 0, 0, 0))?;
+        if !mutant::is(Mutant::OrphanLeft) {
+            check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM, 0, 0, 0))?;
+        }
         if libc::getppid() != parent {
             libc::_exit(0); // it died before the line above
         }
