@@ -1,28 +1,72 @@
 //! What the victim does: a whole small job, or the rest of one that was cut off. It tells its parent what it was told.
 //!
-//! `ack SEQ HASH` is an event that was seen as committed, `run ID`, `accepted COMMIT` and `discarded` are answers to ops;
-//! `end STATE` is the state the run came to rest in, `problem CODE TEXT` an end without one. What stands on a line was
-//! acknowledged and may never be lost.
+//! `ack SEQ CLASS HASH` is an event that was seen as committed, `run ID`, `accepted COMMIT` and `discarded` are answers to
+//! ops; `end STATE` is the state the run came to rest in, `wrong TEXT` something that is not as it must be then, `problem
+//! CODE TEXT` an end without one. What stands on a line was acknowledged and may never be lost.
 
 use crate::world::{goal_by, rests};
 use atelier_engine::Project;
-use atelier_protocol::RunId;
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::Answer;
-use atelier_protocol::ids::Seq;
+use atelier_protocol::event::{Answer, EffectOutcome, Envelope, Event};
+use atelier_protocol::ids::{RunId, Seq};
 use atelier_protocol::op::{Frame, Op, Reply};
 use atelier_protocol::view::{Disposition, RunState, RunView};
 
 /// Names the flow that a job follows; without it the project's.
 pub const FLOW: &str = "VICTIM_FLOW";
 
-/// What the user does with the run's result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// Takes it.
+/// A flow of every kind of step that can be undone, and then one that fails.
+pub const SAGA: &str = "  - {id: make, kind: script, title: Make a page, argv: [sh, -c, mkdir -p docs && echo page > docs/page.md], undo: restore}
+  - {id: check, kind: check, title: Check}
+  - {id: approve, kind: approve, title: Ask}
+  - {id: publish, kind: hand_over, title: Publish, undo: unpublish}
+  - {id: todo, kind: task, title: Note it, task: Tell people about the page, undo: retract}
+  - {id: up, kind: service, title: Serve, argv: [sh, -c, echo listening; exec sleep 600], ready: listening, undo: end}
+  - {id: sign, kind: script, title: Sign, argv: [sh, -c, echo signed > docs/signed.md], undo: {run: [sh, -c, test -f docs/signed.md && rm docs/signed.md]}}
+  - {id: fail, kind: script, title: Fail, argv: [sh, -c, echo no such luck; exit 3]}
+";
+
+/// What is done with a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Job {
+    /// It is started and hands over its work; the user has not decided yet.
+    Work,
+    /// The same, and the user takes it.
     Accept,
-    /// Throws it away.
+    /// The same, and the user throws it away.
     Discard,
+    /// It fails, and what it did is undone.
+    Undo,
+    /// One that is there is forked from its middle, and the user takes the fork.
+    Fork,
+    /// As `Accept`, by a process that stays and goes on by itself when the disk was full.
+    Stay,
+}
+
+impl Job {
+    const ALL: [(Job, &'static str); 6] = [
+        (Job::Work, "work"),
+        (Job::Accept, "accept"),
+        (Job::Discard, "discard"),
+        (Job::Undo, "undo"),
+        (Job::Fork, "fork"),
+        (Job::Stay, "stay"),
+    ];
+
+    /// The word for it on a command line.
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(job, _)| *job == self).map_or("", |(_, word)| word)
+    }
+
+    /// The job of a word.
+    pub fn named(word: &str) -> Option<Job> {
+        Self::ALL.iter().find(|(_, known)| *known == word).map(|(job, _)| *job)
+    }
+
+    /// The state in which its run ends.
+    fn end(self) -> RunState {
+        if self == Job::Undo { RunState::Failed } else { RunState::Done }
+    }
 }
 
 /// Prints one line to whoever started this process.
@@ -31,84 +75,133 @@ pub fn say(line: impl std::fmt::Display) {
     println!("{line}");
 }
 
-/// Tells every event from the first on as it is seen, for as long as the project is open.
-pub fn acknowledge(project: &Project) {
+/// Tells every event from the first on as it is seen, for as long as the project is open, and then `seen` of its number.
+pub fn acknowledge(project: &Project, seen: impl Fn(u64) + Send + 'static) {
     let mut frames = project.follow(Seq::ZERO);
     tokio::spawn(async move {
         while let Some(frame) = frames.recv().await {
             if let Frame::Event(event) = frame {
-                say(format_args!("ack {} {}", event.seq, event.payload_hash));
+                say(format_args!("ack {} {:?} {}", event.seq, event.event.class(), event.payload_hash));
+                seen(event.seq.0);
             }
         }
     });
 }
 
-/// Starts a run and brings it to its end.
-pub async fn start(project: &Project, ending: Ending) -> Result<(), Problem> {
-    let Reply::Run(run) = project.submit(goal_by(true, std::env::var(FLOW).ok())).await? else { return Err(odd()) };
+/// Does a job from its beginning.
+pub async fn start(project: &Project, job: Job) -> Result<(), Problem> {
+    let asked = match job {
+        Job::Fork => fork_of(project).await?,
+        _ => goal_by(true, std::env::var(FLOW).ok()),
+    };
+    let Reply::Run(run) = project.submit(asked).await? else { return Err(odd()) };
     say(format_args!("run {run}"));
-    finish(project, &run, ending).await
+    finish(project, &run, job).await
 }
 
 /// Goes on with what is there, as a user does after a crash; starts anew where nothing was begun.
-pub async fn resume(project: &Project, ending: Ending) -> Result<(), Problem> {
-    let list = Op::ListRuns { states: Vec::new(), limit: None };
-    let Reply::Runs(runs) = project.submit(list).await? else { return Err(odd()) };
+pub async fn resume(project: &Project, job: Job) -> Result<(), Problem> {
     let mut any = false;
-    for listed in runs {
-        let Reply::RunView(view) = project.submit(Op::ShowRun { run: listed.id.clone(), at: None }).await? else {
-            return Err(odd());
-        };
-        if view.parent.is_some() {
-            continue; // its parent goes on with it
+    for view in runs(project).await? {
+        // A child's parent goes on with it; the run that is forked is not what the job is about.
+        if view.parent.is_some() || (job == Job::Fork && view.forked.is_none()) {
+            continue;
         }
         any = true;
         if !view.state.is_final() {
-            project.submit(Op::ResumeRun { run: listed.id.clone() }).await?;
+            project.submit(Op::ResumeRun { run: view.id.clone() }).await?;
         }
-        finish(project, &listed.id, ending).await?;
+        finish(project, &view.id, job).await?;
     }
-    if any { Ok(()) } else { start(project, ending).await }
+    if any { Ok(()) } else { start(project, job).await }
 }
 
-async fn finish(project: &Project, run: &RunId, ending: Ending) -> Result<(), Problem> {
-    let mut view = at_rest(project, run).await?;
-    // Where nothing could confine a command, the user is asked, and says yes.
+async fn runs(project: &Project) -> Result<Vec<RunView>, Problem> {
+    let list = Op::ListRuns { states: Vec::new(), limit: None };
+    let Reply::Runs(listed) = project.submit(list).await? else { return Err(odd()) };
+    let mut views = Vec::new();
+    for run in listed {
+        views.push(view_of(project, &run.id).await?);
+    }
+    Ok(views)
+}
+
+async fn view_of(project: &Project, run: &RunId) -> Result<RunView, Problem> {
+    match project.submit(Op::ShowRun { run: run.clone(), at: None }).await? {
+        Reply::RunView(view) => Ok(*view),
+        _ => Err(odd()),
+    }
+}
+
+/// An op that forks the run that is there right after its first file was written.
+async fn fork_of(project: &Project) -> Result<Op, Problem> {
+    let original = runs(project).await?.into_iter().find(|view| view.forked.is_none()).ok_or_else(odd)?.id;
+    let read = Op::ReadEvents { run: Some(original.clone()), after: Seq::ZERO, limit: 10_000 };
+    let Reply::Events(events) = project.submit(read).await? else { return Err(odd()) };
+    let wrote = |event: &&Envelope| matches!(&event.event, Event::EffectSettled { key, outcome: EffectOutcome::Landed } if key.starts_with("write:"));
+    let at = events.iter().find(wrote).map(|event| event.seq);
+    Ok(Op::ForkRun { run: original, at })
+}
+
+async fn finish(project: &Project, run: &RunId, job: Job) -> Result<(), Problem> {
+    let mut view = at_rest(project, run, job).await?;
+    // Where nothing could confine a command, and before a fork is handed over, the user is asked, and says yes.
     while let Some(asked) = view.pending_approval().filter(|_| view.state.waits_for_user()) {
         let (approval, answer, note) = (asked.id.clone(), Answer::Approve, String::new());
         project.submit(Op::SettleApproval { approval, answer, note }).await?;
         let _ = project.submit(Op::ResumeRun { run: run.clone() }).await; // the answer alone may do
-        view = at_rest(project, run).await?;
+        view = at_rest(project, run, job).await?;
     }
-    if view.state != RunState::Done {
+    if view.state != job.end() {
         say(format_args!("end {:?}", view.state));
         return Err(view.problem.unwrap_or_else(odd));
     }
-    if view.disposition == Disposition::Pending {
-        match ending {
-            Ending::Accept => {
-                let Reply::Accepted { commit, .. } = project.submit(Op::AcceptRun { run: run.clone() }).await? else {
-                    return Err(odd());
-                };
-                say(format_args!("accepted {commit}"));
-            }
-            Ending::Discard => {
-                project.submit(Op::DiscardRun { run: run.clone(), anyway: false }).await?;
-                say("discarded");
-            }
+    match (job, &view.disposition) {
+        (Job::Accept | Job::Fork | Job::Stay, Disposition::Pending) => {
+            let Reply::Accepted { commit, .. } = project.submit(Op::AcceptRun { run: run.clone() }).await? else {
+                return Err(odd());
+            };
+            say(format_args!("accepted {commit}"));
         }
+        (Job::Discard, Disposition::Pending) => {
+            project.submit(Op::DiscardRun { run: run.clone(), anyway: false }).await?;
+            say("discarded");
+        }
+        (Job::Undo, _) => undone(project, &view).await?,
+        _ => {}
     }
     say(format_args!("end {:?}", view.state));
     Ok(())
 }
 
-async fn at_rest(project: &Project, run: &RunId) -> Result<RunView, Problem> {
+/// Tells what a failed run has left of what it did.
+async fn undone(project: &Project, view: &RunView) -> Result<(), Problem> {
+    for step in view.steps.iter().filter(|step| step.undo.is_some() && step.undone.is_none()) {
+        say(format_args!("wrong {} was not undone", step.id));
+    }
+    for file in view.checkpoint.iter().flat_map(|point| &point.files) {
+        say(format_args!("wrong {} is left in the run's tree", file.path));
+    }
+    let shown = project.submit(Op::ShowObject { object: "board/team".to_owned(), at: None }).await?;
+    let Reply::Object(board) = shown else { return Err(odd()) };
+    if board.state["tasks"].as_object().is_none_or(|tasks| !tasks.is_empty()) {
+        say(format_args!("wrong tasks are left: {}", board.state["tasks"]));
+    }
+    Ok(())
+}
+
+async fn at_rest(project: &Project, run: &RunId, job: Job) -> Result<RunView, Problem> {
     let mut frames = project.follow(Seq::ZERO);
     let mut live = false;
     loop {
         match frames.recv().await {
             Some(Frame::CaughtUp(_)) => live = true,
             Some(Frame::Event(event)) if event.run.as_ref() == Some(run) => {}
+            Some(Frame::Lost(problem)) if job == Job::Stay && problem.code == Code::DiskFull => {
+                say(format_args!("full {}", problem.message));
+                (frames, live) = (project.follow(Seq::ZERO), false);
+                continue;
+            }
             Some(Frame::Lost(problem)) => return Err(problem),
             Some(_) => continue,
             None => return Err(odd()),
@@ -116,11 +209,9 @@ async fn at_rest(project: &Project, run: &RunId) -> Result<RunView, Problem> {
         if !live {
             continue;
         }
-        let Reply::RunView(view) = project.submit(Op::ShowRun { run: run.clone(), at: None }).await? else {
-            return Err(odd());
-        };
+        let view = view_of(project, run).await?;
         if rests(&view) {
-            return Ok(*view);
+            return Ok(view);
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod job;
 pub mod steady;
 #[cfg(target_os = "linux")]
 pub mod toll;
+pub mod victim;
 pub mod world;
 
 pub use cli::Cli;

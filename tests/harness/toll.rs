@@ -1,24 +1,32 @@
 //! Campaigns against the promise: nothing acknowledged is lost, no effect happens twice, any run goes on.
 //!
-//! A [`Field`] holds a prepared project and how a job in it ends when nothing happens. A trial plays the job in a fresh
-//! copy, hurts it, lets a new process go on, and [`judge`](Field::judge)s what is there against that end. What is found
-//! wrong is counted in a [`Toll`] with a line that says which trial it was, so that it can be played again.
+//! A [`Field`] holds a prepared project and how the jobs of a [`Course`] end in it when nothing happens. A trial plays a
+//! job in a fresh copy, hurts it, lets a new process go on, and [`judge`](Field::judge)s what is there against that end.
+//! What is found wrong is counted in a [`Toll`] with a line that says which trial it was, so that it can be played again.
 
 pub mod child;
+pub mod course;
 pub mod disk;
+pub mod full;
 pub mod judge;
 pub mod kills;
+pub mod mutants;
 pub mod nth;
 pub mod power;
 pub mod seed;
 
-use crate::job::Ending;
+use crate::job::Job;
 use crate::world::World;
+use atelier_protocol::mutant::Mutant;
 use child::{Preload, Seen};
+use course::Course;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// Longer than any step of a trial takes, also on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(90);
@@ -65,10 +73,10 @@ impl Toll {
         self.lost + self.repeated + self.orphans + self.wrong + self.stuck + self.unnamed == 0
     }
 
-    /// The counts as a bench record holds them.
-    pub fn figures(&self) -> Value {
+    /// The counts as a bench record holds them; `blows` is the word for what hits.
+    pub fn figures(&self, blows: &str) -> Value {
         json!({
-            "trials": self.trials, "hits": self.hits, "lost acknowledgements": self.lost,
+            "trials": self.trials, blows: self.hits, "lost acknowledgements": self.lost,
             "repeated effects": self.repeated, "orphaned children": self.orphans, "wrong trees": self.wrong,
             "stuck": self.stuck, "unnamed errors": self.unnamed,
         })
@@ -110,58 +118,102 @@ pub fn git(project: &Path, arguments: &[&str]) -> String {
     )
 }
 
-/// A prepared project, and how the job in it ends when nothing happens.
+/// A prepared project, and how the jobs of a course end in it when nothing happens.
 pub struct Field {
     /// The scripted model and the scratch folder.
     pub world: World,
     /// The program that plays jobs.
     pub victim: PathBuf,
-    /// How an accepted job ends.
-    pub accepted: End,
-    /// How a discarded job ends: as the project was before.
-    pub before: End,
-    /// Events of an accepted job.
-    pub events: u64,
-    /// Appends of an accepted job.
+    /// What is played.
+    pub course: Course,
+    /// How each job leaves the project.
+    ends: BTreeMap<Job, End>,
+    /// Events that the course's first job makes, by number.
+    pub events: std::ops::RangeInclusive<u64>,
+    /// Appends of that job.
     pub appends: u64,
-    /// Calls of an accepted job that change anything.
+    /// Calls of that job that change anything.
     pub calls: u64,
-    /// The flow that jobs follow; `None` is the project's.
-    pub flow: Option<&'static str>,
-    /// The rule that victims break, see `harness/victim/mutant.rs`. Those who recover break none.
-    pub mutant: Option<&'static str>,
+    /// How long it takes.
+    pub took: Duration,
+    /// The rule that is broken, by victims or by those who go on after them.
+    pub mutant: Option<Mutant>,
 }
 
 impl Field {
-    /// Prepares a project, and plays the job once by a flow.
+    /// Prepares a project, and plays each job of a course once.
     #[expect(clippy::panic, reason = "a harness fails loudly")]
-    pub async fn prepare(flow: Option<&'static str>, victim: &Path) -> Field {
+    pub async fn prepare(course: Course, victim: &Path) -> Field {
         let world = World::with_script("short.yaml").await;
+        course.prepare(&world);
         let (workshop, _) = world.open().await;
         workshop.close().await;
-        let before = End::of(&world.project());
-        let (victim, accepted) = (victim.to_owned(), before.clone());
-        let field = Field { world, victim, accepted, before, events: 0, appends: 0, calls: 0, flow, mutant: None };
-        let place = field.place("whole");
-        let counts = place.folder.join("counts");
-        let told = tokio::task::block_in_place(|| {
-            let preload = Preload { count: Some(counts.clone()), ..Preload::fast(&place.folder) };
-            field.play(&place, "accept", None, &preload, None)
-        });
-        let (Some(0), accepted) = (told.exit, End::of(&place.project)) else { panic!("{}", told.text()) };
-        let events = judge::events(&place.home).unwrap_or_default();
-        let text = std::fs::read_to_string(counts).unwrap_or_default();
-        let appends = told.out.lines().find_map(|line| line.strip_prefix("appends ")?.parse().ok()).unwrap_or(0);
-        Field { accepted, events: events.len() as u64, appends, calls: child::count(&text, "any"), ..field }
+        let ends = BTreeMap::from([(Job::Discard, End::of(&world.project()))]);
+        let (victim, events, took) = (victim.to_owned(), 0..=0, Duration::ZERO);
+        let mut field = Field { world, victim, course, ends, events, appends: 0, calls: 0, took, mutant: None };
+        for (n, job) in course.jobs().iter().enumerate() {
+            let place = tokio::task::block_in_place(|| field.place_for(*job, "whole"));
+            let before = judge::events(&place.home).unwrap_or_default().len() as u64;
+            let counts = place.folder.join("counts");
+            let begun = Instant::now();
+            let told = tokio::task::block_in_place(|| {
+                let preload = Preload { count: Some(counts.clone()), ..Preload::fast(&place.folder) };
+                field.play(&place, job.word(), None, &preload, None)
+            });
+            if told.exit != Some(0) || told.wrong().next().is_some() {
+                panic!("{job:?}: {}", told.text());
+            }
+            let end = End::of(&place.project);
+            match field.ends.get(job) {
+                Some(wanted) if *wanted != end => panic!("{job:?} ends as {end:?}, not as {wanted:?}"),
+                _ => drop(field.ends.insert(*job, end)),
+            }
+            if n == 0 {
+                let events = judge::events(&place.home).unwrap_or_default();
+                let text = std::fs::read_to_string(counts).unwrap_or_default();
+                let appends = told.out.lines().find_map(|line| line.strip_prefix("appends ")?.parse().ok());
+                (field.events, field.appends) = (before + 1..=events.len() as u64, appends.unwrap_or(0));
+                (field.calls, field.took) = (child::count(&text, "any"), begun.elapsed());
+            }
+        }
+        field
     }
 
     /// A fresh copy of the prepared project.
     pub fn place(&self, name: &str) -> Place {
-        let folder = self.world.folder.path().join("trials").join(name);
-        let _ = std::fs::remove_dir_all(&folder);
-        let place = Place { home: folder.join("home"), project: folder.join("greet"), folder };
+        let place = self.empty(name);
         copy(&self.world.project(), &place.project);
         place
+    }
+
+    /// A place in which a job can begin: some go on from a run that is there.
+    pub fn place_for(&self, job: Job, name: &str) -> Place {
+        if job == Job::Fork { self.place_with_run(name) } else { self.place(name) }
+    }
+
+    /// A place with a run in it that handed over its work. It is made once for each name and then copied: what a run leaves
+    /// on the disk names the folders that it was made in.
+    #[expect(clippy::panic, reason = "a harness fails loudly")]
+    pub fn place_with_run(&self, name: &str) -> Place {
+        let kept = self.world.folder.path().join("kept").join(name);
+        if !kept.exists() {
+            let place = self.place(name);
+            let seen =
+                self.play_with(&self.victim, &place, Job::Work.word(), None, &Preload::fast(&place.folder), None);
+            if seen.exit != Some(0) {
+                panic!("{}", seen.text());
+            }
+            copy(&place.folder, &kept);
+        }
+        let place = self.empty(name);
+        copy(&kept, &place.folder);
+        place
+    }
+
+    fn empty(&self, name: &str) -> Place {
+        let folder = self.world.folder.path().join("trials").join(name);
+        let _ = std::fs::remove_dir_all(&folder);
+        Place { home: folder.join("home"), project: folder.join("greet"), folder }
     }
 
     /// Has the victim do a job to its end, or to the moment it is killed at.
@@ -173,28 +225,85 @@ impl Field {
         preload: &Preload,
         kill_after: Option<Duration>,
     ) -> Seen {
-        let mut command = Command::new(&self.victim);
+        let breaks = self.mutant.is_some_and(|mutant| job.starts_with("resume") == mutants::is_of_recovery(mutant));
+        let program = if breaks { self.victim.with_file_name("mutant") } else { self.victim.clone() };
+        self.play_with(&program, place, job, moment, preload, kill_after)
+    }
+
+    /// Has the victim do a job to its end, and shows each line that it says as it is said.
+    pub fn play_and(&self, place: &Place, job: &str, preload: &Preload, see: impl FnMut(&str) + Send) -> Seen {
+        child::run_and(&mut self.command_of(&self.victim, place, job, None, preload), None, see)
+    }
+
+    fn play_with(
+        &self,
+        program: &Path,
+        place: &Place,
+        job: &str,
+        moment: Option<(&str, u64)>,
+        preload: &Preload,
+        kill_after: Option<Duration>,
+    ) -> Seen {
+        child::run(&mut self.command_of(program, place, job, moment, preload), kill_after)
+    }
+
+    fn command_of(
+        &self,
+        program: &Path,
+        place: &Place,
+        job: &str,
+        moment: Option<(&str, u64)>,
+        preload: &Preload,
+    ) -> Command {
+        let mut command = Command::new(program);
         command.args([&place.home, &place.project]).args([&self.world.stage.url(), job]);
         if let Some((when, n)) = moment {
             command.args([when, &n.to_string()]);
         }
-        if let Some(flow) = self.flow {
+        if let Some(flow) = self.course.flow() {
             command.env(crate::job::FLOW, flow);
         }
-        if let Some(mutant) = self.mutant.filter(|_| !job.starts_with("resume")) {
-            command.env("VICTIM_MUTANT", mutant);
+        if let Some(mutant) = self.mutant {
+            command.env("VICTIM_MUTANT", format!("{mutant:?}"));
         }
         preload.of(&mut command);
-        child::run(&mut command, kill_after)
+        command
     }
 
     /// How a job must leave the project.
-    pub fn end_of(&self, ending: Ending) -> &End {
-        match ending {
-            Ending::Accept => &self.accepted,
-            Ending::Discard => &self.before,
-        }
+    pub fn end_of(&self, job: Job) -> &End {
+        // Of those that were not played, each ends as the first does.
+        self.ends.get(&job).or_else(|| self.ends.get(&self.course.jobs()[0])).unwrap_or(&self.ends[&Job::Discard])
     }
+}
+
+/// Makes trials on `workers` threads until `enough`. `done` is told after each, with what was found so far.
+pub fn campaign<T: Sync>(
+    trials: &[T],
+    workers: usize,
+    make: impl Fn(&T, usize) -> Toll + Sync,
+    enough: impl Fn(&Toll) -> bool + Sync,
+    done: impl Fn(&Toll) + Sync,
+) -> Toll {
+    let (next, over, sum) = (AtomicUsize::new(0), AtomicBool::new(false), Mutex::new(Toll::default()));
+    let (make, enough, done) = (&make, &enough, &done);
+    std::thread::scope(|scope| {
+        for worker in 0..workers {
+            let (next, over, sum) = (&next, &over, &sum);
+            scope.spawn(move || {
+                while !over.load(Ordering::SeqCst)
+                    && let Some(trial) = trials.get(next.fetch_add(1, Ordering::SeqCst))
+                {
+                    let toll = make(trial, worker);
+                    let mut sum = sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    sum.add(toll);
+                    done(&sum);
+                    over.fetch_or(enough(&sum), Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    sum.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// A folder in which one trial is made.

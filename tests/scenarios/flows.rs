@@ -15,6 +15,7 @@ use atelier_protocol::ids::Seq;
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::view::{RunState, RunView};
 use atelier_stage::tour;
+use atelier_tests::job::SAGA;
 use atelier_tests::world::{follow, kind, rests, start};
 use atelier_tests::{World, steady};
 use std::collections::BTreeMap;
@@ -245,16 +246,6 @@ async fn activity_without_a_result_is_noticed_once_and_named() {
 }
 
 /// A branch, files, a task and a process, and then something that cannot be done.
-pub(crate) const SAGA: &str = "  - {id: make, kind: script, title: Make a page, argv: [sh, -c, mkdir -p docs && echo page > docs/page.md], undo: restore}
-  - {id: check, kind: check, title: Check}
-  - {id: approve, kind: approve, title: Ask}
-  - {id: publish, kind: hand_over, title: Publish, undo: unpublish}
-  - {id: todo, kind: task, title: Note it, task: Tell people about the page, undo: retract}
-  - {id: up, kind: service, title: Serve, argv: [sh, -c, echo listening; exec sleep 600], ready: listening, undo: end}
-  - {id: sign, kind: script, title: Sign, argv: [sh, -c, echo signed > docs/signed.md], undo: {run: [sh, -c, test -f docs/signed.md && rm docs/signed.md]}}
-  - {id: fail, kind: script, title: Fail, argv: [sh, -c, echo no such luck; exit 3]}
-";
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flow_that_fails_late_leaves_everything_as_it_was_and_says_why() {
     let world = World::with_script("short.yaml").await;

@@ -13,10 +13,9 @@ use atelier_protocol::ids::{RunId, Seq};
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::view::{Disposition, RunState, RunView};
 use atelier_tests::world::{follow, goal, kinds, rests, start};
-use atelier_tests::{Cli, World, steady};
+use atelier_tests::{World, steady};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -234,55 +233,4 @@ async fn a_run_is_seen_as_it_was_after_any_event() {
     let problem = project.submit(Op::ShowRun { run, at: Some(before) }).await.unwrap_err();
     assert_eq!(problem.code, Code::BadArgument);
     workshop.close().await;
-}
-
-/// The process that forks is killed at every append until the fork is at its question; a new process goes on with it.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_fork_whose_process_is_killed_goes_on_in_the_next_one() {
-    let world = World::with_script("short.yaml").await;
-    let (workshop, project) = open(&world, &Seen::default()).await;
-    let run = start(&project, goal(false)).await;
-    let (_, events) = follow(&project, &run, rests).await;
-    workshop.close().await;
-    drop(project);
-    let wrote =
-        |event: &&Envelope| matches!(&event.event, Event::EffectSettled { key, .. } if key.starts_with("write:"));
-    let at = events.iter().find(wrote).unwrap().seq.0.to_string();
-    let cli = Cli::new(&world.home(), &world.project(), &world.stage.url());
-    let mut kills = 0;
-    for when in ["before", "after"] {
-        for n in 1..=6 {
-            let before: Vec<String> = ids(&cli);
-            let killed = forker(&world, run.as_str(), &at, when, n);
-            assert!(killed, "the fork has fewer than {n} appends");
-            kills += 1;
-            let new: Vec<String> = ids(&cli).into_iter().filter(|id| !before.contains(id)).collect();
-            let expected = usize::from((when, n) != ("before", 1));
-            assert_eq!(new.len(), expected, "killed {when} append {n}: whole or not at all");
-            for fork in new {
-                let said = cli.run(&["runs", "resume", &fork]);
-                assert_eq!(said.exit, 3, "killed {when} append {n}: {}", said.text);
-                let tree = tree_of(&world.home(), &fork.parse().unwrap()).unwrap();
-                assert_eq!(Some(tree), tree_of(&world.home(), &run), "killed {when} append {n}");
-            }
-        }
-    }
-    assert_eq!(kills, 12);
-}
-
-fn ids(cli: &Cli) -> Vec<String> {
-    let said = cli.run(&["runs", "list"]);
-    let runs = said.last()["result"]["runs"].as_array().cloned().unwrap_or_default();
-    runs.iter().filter_map(|run| run["id"].as_str().map(str::to_owned)).collect()
-}
-
-/// Whether it was killed.
-fn forker(world: &World, run: &str, at: &str, when: &str, n: u64) -> bool {
-    let status = Command::new(env!("CARGO_BIN_EXE_forker"))
-        .args([world.home().as_os_str(), world.project().as_os_str()])
-        .args([&world.stage.url(), run, at, when, &n.to_string()])
-        .stdin(Stdio::null())
-        .status()
-        .unwrap();
-    status.code().is_none()
 }

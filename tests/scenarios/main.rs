@@ -15,9 +15,9 @@ mod crash;
 #[cfg(target_os = "linux")]
 mod faults;
 mod flows;
-#[cfg(target_os = "linux")]
-mod flows_killed;
 mod forking;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod git;
 mod leaving;
 mod limits;

@@ -5,6 +5,7 @@ use crate::plan;
 use crate::processes::{fail, sending};
 use crate::real;
 use crate::record::{self, absolute, below, bytes, path_of};
+use crate::room;
 use libc::{AT_FDCWD, c_char, c_int, c_uint, c_void, iovec, mode_t, off64_t, size_t, ssize_t};
 
 /// Makes a call, and tells the record of it where it succeeded. Nothing else is recorded in between.
@@ -68,15 +69,20 @@ fn open_at(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int
     if !writes {
         return make();
     }
+    let given = if flags & libc::O_TRUNC != 0 { room::of_path(dir, path) } else { 0 };
     let was_there = record::open().is_some().then(|| record::stat_at(dir, path).is_some());
-    on_path(Class::Open, absolute(dir, path), make, |log, path, fd| {
+    let opened = on_path(Class::Open, absolute(dir, path), make, |log, path, fd| {
         let Some(found) = record::stat(fd) else { return };
         if was_there == Some(false) && flags & libc::O_CREAT != 0 {
             log.put(b'C', found.st_ino, found.st_mode.into(), path, b"");
         } else if flags & libc::O_TRUNC != 0 {
             log.put(b'T', found.st_ino, 0, b"", b"");
         }
-    })
+    });
+    if opened >= 0 {
+        room::give(given);
+    }
+    opened
 }
 
 #[unsafe(no_mangle)]
@@ -146,6 +152,7 @@ fn writing(
     }
     match meet(Class::Write, || path_of(fd)) {
         Verdict::Fail(code) => fail(code) as ssize_t,
+        Verdict::Go if !room::take(fd, room::end_of_write(fd, at, count)) => fail(libc::ENOSPC) as ssize_t,
         Verdict::Go => told(count),
         Verdict::Short => told(count.div_ceil(2)),
         Verdict::GoAndEnd => {
@@ -298,9 +305,14 @@ pub unsafe extern "C" fn renameat2(
     flags: c_uint,
 ) -> c_int {
     let make = || unsafe { real::renameat2(from_dir, from, to_dir, to, flags) };
-    on_path(Class::Rename, absolute(to_dir, to), make, |log, to, _| {
+    let given = room::of_path(to_dir, to);
+    let done = on_path(Class::Rename, absolute(to_dir, to), make, |log, to, _| {
         log.put(b'R', 0, 0, &absolute(from_dir, from).unwrap_or_default(), to);
-    })
+    });
+    if done == 0 {
+        room::give(given);
+    }
+    done
 }
 
 #[unsafe(no_mangle)]
@@ -354,7 +366,12 @@ pub unsafe extern "C" fn symlink(target: *const c_char, path: *const c_char) -> 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unlinkat(dir: c_int, path: *const c_char, flags: c_int) -> c_int {
     let make = || unsafe { real::unlinkat(dir, path, flags) };
-    on_path(Class::Link, absolute(dir, path), make, |log, path, _| log.put(b'U', 0, 0, path, b""))
+    let given = room::of_path(dir, path);
+    let done = on_path(Class::Link, absolute(dir, path), make, |log, path, _| log.put(b'U', 0, 0, path, b""));
+    if done == 0 {
+        room::give(given);
+    }
+    done
 }
 
 #[unsafe(no_mangle)]
@@ -414,6 +431,8 @@ pub unsafe extern "C" fn fchmod(fd: c_int, mode: mode_t) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ftruncate64(fd: c_int, length: off64_t) -> c_int {
     on_file(Class::Truncate, fd, fail, || {
+        let cut = record::plain(fd).map_or(0, |found| (found.st_size - length).max(0));
+        room::give(cut);
         made(
             || unsafe { real::ftruncate64(fd, length) },
             |done| done == 0,
@@ -460,6 +479,9 @@ fn allocated(fd: c_int, at: off64_t, count: off64_t) -> impl FnOnce(&mut record:
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fallocate64(fd: c_int, mode: c_int, at: off64_t, count: off64_t) -> c_int {
     on_file(Class::Allocate, fd, fail, || {
+        if mode == 0 && !room::take(fd, at.saturating_add(count)) {
+            return fail(libc::ENOSPC);
+        }
         made(|| unsafe { real::fallocate64(fd, mode, at, count) }, |done| done == 0, allocated(fd, at, count))
     })
 }
@@ -475,7 +497,12 @@ pub unsafe extern "C" fn posix_fallocate64(fd: c_int, at: off64_t, count: off64_
         Class::Allocate,
         fd,
         |code| code,
-        || made(|| unsafe { real::posix_fallocate64(fd, at, count) }, |done| done == 0, allocated(fd, at, count)),
+        || match room::take(fd, at.saturating_add(count)) {
+            true => {
+                made(|| unsafe { real::posix_fallocate64(fd, at, count) }, |done| done == 0, allocated(fd, at, count))
+            }
+            false => libc::ENOSPC,
+        },
     )
 }
 

@@ -7,6 +7,8 @@
 //! - `ATELIER_FAULT_ROOT=folder` limits calls on files to those below the folder.
 //! - `ATELIER_FAULT_COUNT=file` appends the counts when the process ends, as `class=n` words on one line, and the
 //!   class and path of what was failed.
+//! - `ATELIER_FAULT_ROOM=file` lets files below the folder grow by as many bytes as the file says, see `room`; without the
+//!   file there is enough.
 //! - `ATELIER_FAULT_SYNC=skip` syncs nothing and says that it did: a fast disk for kills, a lying one for power cuts.
 //! - `ATELIER_FAULT_LOG=file` records every change below the folder with its data, see `record`.
 //!
@@ -26,3 +28,4 @@ mod plan;
 mod processes;
 mod real;
 mod record;
+mod room;

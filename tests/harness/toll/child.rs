@@ -2,7 +2,7 @@
 
 use super::LIMIT;
 use serde_json::Value;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -19,6 +19,8 @@ pub struct Preload {
     pub count: Option<PathBuf>,
     /// Where changes are recorded.
     pub log: Option<PathBuf>,
+    /// A file that says how many bytes there is room for.
+    pub room: Option<PathBuf>,
     /// Whether nothing is synced. A killed process does not need it, and it is what takes the time.
     pub skip_sync: bool,
 }
@@ -40,6 +42,9 @@ impl Preload {
         }
         if let Some(log) = &self.log {
             command.env("ATELIER_FAULT_LOG", log);
+        }
+        if let Some(room) = &self.room {
+            command.env("ATELIER_FAULT_ROOM", room);
         }
         if self.skip_sync {
             command.env("ATELIER_FAULT_SYNC", "skip");
@@ -68,6 +73,11 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// What it says is not as it must be.
+    pub fn wrong(&self) -> impl Iterator<Item = &str> {
+        self.out.lines().filter_map(|line| line.strip_prefix("wrong "))
+    }
+
     /// Whether a signal ended it.
     pub fn killed(&self) -> bool {
         self.exit.is_none() && !self.hung
@@ -83,8 +93,13 @@ impl Seen {
 }
 
 /// Runs a process to its end, to `kill_after`, or to the limit of all patience.
-#[expect(clippy::expect_used, reason = "a harness fails loudly")]
 pub fn run(command: &mut Command, kill_after: Option<Duration>) -> Seen {
+    run_and(command, kill_after, |_| ())
+}
+
+/// The same, and shows each line of its standard output as it is said.
+#[expect(clippy::expect_used, reason = "a harness fails loudly")]
+pub fn run_and(command: &mut Command, kill_after: Option<Duration>, see: impl FnMut(&str) + Send) -> Seen {
     let mut child = command
         .env_remove("OLLAMA_HOST")
         .stdin(Stdio::null())
@@ -92,23 +107,26 @@ pub fn run(command: &mut Command, kill_after: Option<Duration>) -> Seen {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");
-    let out = reader(child.stdout.take());
-    let err = reader(child.stderr.take());
-    let mut hung = false;
-    let status = match kill_after {
-        Some(time) => {
-            std::thread::sleep(time);
-            let _ = child.kill();
-            child.wait().ok()
-        }
-        None => wait(&mut child, LIMIT).or_else(|| {
-            hung = true;
-            let _ = child.kill();
-            child.wait().ok()
-        }),
-    };
-    let text = |thread: std::thread::JoinHandle<String>| thread.join().unwrap_or_default();
-    Seen { exit: status.and_then(|status| status.code()), hung, out: text(out), err: text(err) }
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    std::thread::scope(|scope| {
+        let out = scope.spawn(|| read(out, see));
+        let err = scope.spawn(|| read(err, |_| ()));
+        let mut hung = false;
+        let status = match kill_after {
+            Some(time) => {
+                std::thread::sleep(time);
+                let _ = child.kill();
+                child.wait().ok()
+            }
+            None => wait(&mut child, LIMIT).or_else(|| {
+                hung = true;
+                let _ = child.kill();
+                child.wait().ok()
+            }),
+        };
+        let (out, err) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());
+        Seen { exit: status.and_then(|status| status.code()), hung, out, err }
+    })
 }
 
 fn wait(child: &mut Child, limit: Duration) -> Option<std::process::ExitStatus> {
@@ -122,18 +140,39 @@ fn wait(child: &mut Child, limit: Duration) -> Option<std::process::ExitStatus> 
     }
 }
 
-fn reader(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut pipe) = pipe {
-            let _ = pipe.read_to_end(&mut bytes);
+/// All that comes out of a pipe, shown line by line.
+fn read(pipe: Option<impl Read>, mut see: impl FnMut(&str)) -> String {
+    let (mut lines, mut all) = (pipe.map(BufReader::new), String::new());
+    let mut line = Vec::new();
+    while let Some(Ok(1..)) = lines.as_mut().map(|lines| lines.read_until(b'\n', &mut line)) {
+        let text = String::from_utf8_lossy(&line);
+        see(text.trim_end());
+        all.push_str(&text);
+        line.clear();
+    }
+    all
+}
+
+/// A process that should have gone.
+#[derive(Debug)]
+pub struct Left {
+    pid: i32,
+    /// What it is.
+    #[expect(dead_code, reason = "for a finding")]
+    words: String,
+}
+
+impl Left {
+    /// Ends it.
+    pub fn end(&self) {
+        if let Some(pid) = rustix::process::Pid::from_raw(self.pid) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
+    }
 }
 
 /// Processes that have to do with `folder` and are still there after a time in which they could have gone.
-pub fn left_behind(folder: &Path) -> Vec<String> {
+pub fn left_behind(folder: &Path) -> Vec<Left> {
     let until = Instant::now() + Duration::from_secs(5);
     loop {
         let found = working_in(folder);
@@ -144,22 +183,21 @@ pub fn left_behind(folder: &Path) -> Vec<String> {
     }
 }
 
-fn working_in(folder: &Path) -> Vec<String> {
+fn working_in(folder: &Path) -> Vec<Left> {
     let wanted = folder.to_string_lossy().into_owned();
-    let own = std::process::id().to_string();
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let pid = entry.file_name().to_string_lossy().into_owned();
-        if !pid.bytes().all(|byte| byte.is_ascii_digit()) || pid == own {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()).filter(|pid| *pid != own) else {
             continue;
-        }
+        };
         let read = |name: &str| {
             String::from_utf8_lossy(&std::fs::read(entry.path().join(name)).unwrap_or_default()).into_owned()
         };
         let folder = std::fs::read_link(entry.path().join("cwd")).unwrap_or_default();
         let words = read("cmdline");
         if words.contains(&wanted) || read("environ").contains(&wanted) || folder.starts_with(&wanted) {
-            found.push(format!("{pid} {}", words.replace('\0', " ")));
+            found.push(Left { pid, words: words.replace('\0', " ") });
         }
     }
     found

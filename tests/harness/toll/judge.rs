@@ -1,9 +1,9 @@
 //! Judges what is there after a trial, from the store's own file and the repository, not from what a program says.
 
 use super::{End, Field, Place, Toll, child, git};
-use crate::job::Ending;
+use crate::job::Job;
 use atelier_journal::{Chain, Entry, open_read_only};
-use atelier_protocol::event::{EffectOutcome, Envelope, Event};
+use atelier_protocol::event::{Effect, EffectOutcome, Envelope, Event};
 use atelier_protocol::ids::Seq;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,13 +16,28 @@ pub type Acked = BTreeSet<(u64, String)>;
 pub fn acked(out: &str) -> Acked {
     let mut acked = Acked::new();
     for line in out.lines() {
-        if let Some((seq, hash)) = line.strip_prefix("ack ").and_then(|rest| rest.split_once(' ')) {
-            acked.extend(seq.parse().ok().map(|seq| (seq, hash.to_owned())));
+        if let Some(told) = told(line) {
+            acked.insert((told.seq, told.hash.to_owned()));
         } else if let Some(event) = event_of(line) {
             acked.insert((event.seq.0, event.payload_hash.to_string()));
         }
     }
     acked
+}
+
+/// An event that a victim tells of.
+pub struct Told<'a> {
+    /// Its number.
+    pub seq: u64,
+    /// Whether it was told as one that no power cut takes.
+    pub full: bool,
+    hash: &'a str,
+}
+
+/// The event that a line of a victim tells of.
+pub fn told(line: &str) -> Option<Told<'_>> {
+    let mut words = line.strip_prefix("ack ")?.split(' ');
+    Some(Told { seq: words.next()?.parse().ok()?, full: words.next()? == "Full", hash: words.next()? })
 }
 
 /// The event that a line of the program's output tells.
@@ -63,7 +78,7 @@ async fn read(store: &Path) -> Result<Vec<Envelope>, String> {
 
 impl Field {
     /// Judges a place in which the job was brought to its end, and counts what is wrong under the name of the trial.
-    pub fn judge(&self, place: &Place, ending: Ending, acked: &Acked, name: &str, toll: &mut Toll) {
+    pub fn judge(&self, place: &Place, job: Job, acked: &Acked, name: &str, toll: &mut Toll) {
         match events(&place.home) {
             Ok(events) => history(&events, acked, name, toll),
             Err(why) => {
@@ -71,7 +86,7 @@ impl Field {
                 toll.findings.push(format!("{name}: the store is damaged: {why}"));
             }
         }
-        let (end, wanted) = (End::of(&place.project), self.end_of(ending));
+        let (end, wanted) = (End::of(&place.project), self.end_of(job));
         if end.branches > wanted.branches || end.log.len() > wanted.log.len() {
             toll.repeated += 1;
             toll.findings.push(format!("{name}: made twice: {end:?}"));
@@ -81,11 +96,32 @@ impl Field {
             let changes: String = changes.replace('\n', " | ").chars().take(1500).collect();
             toll.findings.push(format!("{name}: ended as {end:?}, not as {wanted:?}: {changes}"));
         }
-        let left = child::left_behind(&place.folder);
-        if !left.is_empty() {
-            toll.orphans += left.len() as u64;
-            toll.findings.push(format!("{name}: left behind {left:?}"));
+    }
+
+    /// Judges whether a fork left the tree of its original as it was; `kept` names the place that it was made from.
+    pub fn judge_original(&self, place: &Place, kept: &str, name: &str, toll: &mut Toll) {
+        let kept = self.world.folder.path().join("kept").join(kept);
+        let (before, after) = (files(&kept.join("home/data/trees")), files(&place.home.join("data/trees")));
+        for (path, bytes) in before.iter().filter(|(path, _)| path.contains("/tree/")) {
+            if after.get(path) != Some(bytes) {
+                toll.wrong += 1;
+                toll.findings.push(format!("{name}: the original's {path} was touched"));
+            }
         }
+    }
+}
+
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    crate::world::user_state(folder)
+}
+
+/// Counts, and ends, what has to do with `folder` and is still there.
+pub fn left_behind(folder: &Path, name: &str, toll: &mut Toll) {
+    let left = child::left_behind(folder);
+    if !left.is_empty() {
+        toll.orphans += left.len() as u64;
+        toll.findings.push(format!("{name}: left behind {left:?}"));
+        left.iter().for_each(child::Left::end);
     }
 }
 
@@ -105,12 +141,19 @@ pub fn history(events: &[Envelope], acked: &Acked, name: &str, toll: &mut Toll) 
         toll.findings.push(format!("{name}: twice: {what}"));
     };
     let mut effects: BTreeMap<(String, &str), bool> = BTreeMap::new();
+    let mut processes: BTreeSet<(String, &str)> = BTreeSet::new();
     let mut once: BTreeMap<String, u32> = BTreeMap::new();
     let mut open_children: BTreeMap<String, bool> = BTreeMap::new();
-    for event in events {
+    // What a fork has of its original was done by that one.
+    for event in events.iter().filter(|event| event.cause.is_none()) {
         let run = event.run.as_ref().map(ToString::to_string).unwrap_or_default();
         match &event.event {
-            Event::EffectIntended { key, .. } => {
+            // A process lives in its owner and ends with it; the next owner starts another.
+            Event::OwnerChanged { .. } => effects.retain(|effect, _| !processes.contains(effect)),
+            Event::EffectIntended { key, effect } => {
+                if matches!(effect, Effect::StartProcess { .. }) {
+                    processes.insert((run.clone(), key));
+                }
                 if effects.insert((run, key), false) == Some(true) {
                     twice(format!("{key} was intended again after it had landed"));
                 }

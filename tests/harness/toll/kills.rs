@@ -1,16 +1,16 @@
-//! Kills: a process is ended by SIGKILL at an append, a call or a time, and a new process goes on.
+//! Kills: a process is ended by SIGKILL at an event, an append, a call or a time, and a new process goes on.
 
 use super::child::{self, Preload};
+use super::course::Course;
 use super::seed::Seed;
-use super::{Field, Toll, judge};
-use crate::job::Ending;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use super::{Field, Toll, campaign, judge};
+use crate::job::Job;
 
 /// Where a process is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blow {
+    /// When the event of this number is told to who follows the store.
+    AtEvent(u64),
     /// Just before the n-th append of a run's events.
     BeforeAppend(u64),
     /// Just after its commit.
@@ -19,15 +19,15 @@ pub enum Blow {
     BeforeCall(u64),
     /// Just after it.
     AfterCall(u64),
-    /// So many microseconds after its start.
+    /// After so many thousandths of the time that the whole job takes.
     After(u64),
 }
 
 /// One trial: a job, a blow to it, and where there is one a blow to the process that recovers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trial {
-    /// How the job ends.
-    pub ending: Ending,
+    /// What is done.
+    pub job: Job,
     /// The blow.
     pub blow: Blow,
     /// The blow to the first process that goes on.
@@ -35,30 +35,27 @@ pub struct Trial {
 }
 
 impl Field {
-    /// Every append of an accepted and of a discarded job, before and after.
-    pub fn at_every_append(&self) -> Vec<Trial> {
-        let mut trials = Vec::new();
-        for ending in [Ending::Accept, Ending::Discard] {
-            for n in 1..=self.appends {
-                trials.extend([Blow::BeforeAppend(n), Blow::AfterAppend(n)].map(|blow| Trial {
-                    ending,
-                    blow,
-                    second: None,
-                }));
-            }
-        }
-        trials
+    /// Every event of the course's first job, when it is told.
+    pub fn at_every_event(&self) -> Vec<Trial> {
+        let job = self.course.jobs()[0];
+        self.events.clone().map(|n| Trial { job, blow: Blow::AtEvent(n), second: None }).collect()
     }
 
-    /// Trials drawn from a seed: at calls, at times, and while recovering.
-    pub fn drawn(&self, count: usize, seed: u64) -> Vec<Trial> {
-        let mut seed = Seed(seed);
+    /// Every append of a job, before and after.
+    pub fn at_every_append(&self, job: Job) -> Vec<Trial> {
+        let both = |n| [Blow::BeforeAppend(n), Blow::AfterAppend(n)];
+        (1..=self.appends).flat_map(both).map(|blow| Trial { job, blow, second: None }).collect()
+    }
+
+    /// Trials drawn from a seed: at appends, at calls, at times, and while recovering.
+    pub fn drawn(&self, count: usize, seed: &mut Seed) -> Vec<Trial> {
+        let jobs = self.course.jobs();
         (0..count)
             .map(|_| {
-                let ending = if seed.below(4) == 0 { Ending::Discard } else { Ending::Accept };
-                let blow = self.draw(&mut seed);
-                let second = (seed.below(3) == 0).then(|| self.draw(&mut seed));
-                Trial { ending, blow, second }
+                let job = if seed.below(4) == 0 { jobs[jobs.len() - 1] } else { jobs[0] };
+                let blow = self.draw(seed);
+                let second = (seed.below(3) == 0).then(|| self.draw(seed));
+                Trial { job, blow, second }
             })
             .collect()
     }
@@ -69,41 +66,35 @@ impl Field {
             1 => Blow::AfterAppend(1 + seed.below(self.appends)),
             2..=4 => Blow::BeforeCall(1 + seed.below(self.calls)),
             5..=7 => Blow::AfterCall(1 + seed.below(self.calls)),
-            _ => Blow::After(seed.below(600_000)),
+            _ => Blow::After(seed.below(1000)),
         }
     }
 
-    /// Makes trials on `workers` threads. `done` is told after each, with what it found.
+    /// Makes trials on `workers` threads. `done` is told after each, with what was found so far.
     pub fn kill(&self, trials: &[Trial], workers: usize, done: impl Fn(&Toll) + Sync) -> Toll {
-        let (next, sum) = (AtomicUsize::new(0), Mutex::new(Toll::default()));
-        std::thread::scope(|scope| {
-            for worker in 0..workers {
-                let (next, sum, done) = (&next, &sum, &done);
-                scope.spawn(move || {
-                    while let Some(trial) = trials.get(next.fetch_add(1, Ordering::SeqCst)) {
-                        let toll = self.kill_one(trial, &format!("kill-{worker}"));
-                        let mut sum = sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                        sum.add(toll);
-                        done(&sum);
-                    }
-                });
-            }
-        });
-        sum.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.kill_until(trials, workers, |_| false, done)
+    }
+
+    /// The same, until it is `enough`.
+    pub fn kill_until(
+        &self,
+        trials: &[Trial],
+        workers: usize,
+        enough: impl Fn(&Toll) -> bool + Sync,
+        done: impl Fn(&Toll) + Sync,
+    ) -> Toll {
+        campaign(trials, workers, |trial, worker| self.kill_one(trial, &format!("kill-{worker}")), enough, done)
     }
 
     fn kill_one(&self, trial: &Trial, name: &str) -> Toll {
         let mut toll = Toll { trials: 1, ..Toll::default() };
-        let label = format!("{trial:?}");
-        let place = self.place(name);
-        let (job, again) = match trial.ending {
-            Ending::Accept => ("accept", "resume-accept"),
-            Ending::Discard => ("discard", "resume-discard"),
-        };
+        let label = format!("{} {trial:?}", self.course.name());
+        let place = self.place_for(trial.job, name);
+        let (job, again) = (trial.job.word().to_owned(), format!("resume-{}", trial.job.word()));
         let mut acked = judge::Acked::new();
-        let mut blows = vec![(job, Some(trial.blow))];
-        blows.extend(trial.second.map(|blow| (again, Some(blow))));
-        blows.push((again, None));
+        let mut blows = vec![(&job, Some(trial.blow))];
+        blows.extend(trial.second.map(|blow| (&again, Some(blow))));
+        blows.push((&again, None));
         for (job, blow) in blows {
             let seen = self.struck(&place, job, blow);
             if blow.is_some() && seen.killed() {
@@ -112,14 +103,17 @@ impl Field {
                 toll.stuck += 1;
                 toll.findings.push(format!("{label}: `{job}`: {}", seen.text()));
             }
-            acked.extend(judge::acked(&seen.out));
-            let left = child::left_behind(&place.folder);
-            if !left.is_empty() {
-                toll.orphans += left.len() as u64;
-                toll.findings.push(format!("{label}: left behind {left:?}"));
+            for wrong in seen.wrong() {
+                toll.wrong += 1;
+                toll.findings.push(format!("{label}: `{job}`: {wrong}"));
             }
+            acked.extend(judge::acked(&seen.out));
+            judge::left_behind(&place.folder, &label, &mut toll);
         }
-        self.judge(&place, trial.ending, &acked, &label, &mut toll);
+        self.judge(&place, trial.job, &acked, &label, &mut toll);
+        if self.course == Course::Forked {
+            self.judge_original(&place, name, &label, &mut toll);
+        }
         toll
     }
 
@@ -128,11 +122,15 @@ impl Field {
         let at_call = |n: u64, what: &str| Preload { fault: Some(format!("any:{n}:{what}:once")), ..fast.clone() };
         match blow {
             None => self.play(place, job, None, &fast, None),
+            Some(Blow::AtEvent(n)) => self.play(place, job, Some(("told", n)), &fast, None),
             Some(Blow::BeforeAppend(n)) => self.play(place, job, Some(("before", n)), &fast, None),
             Some(Blow::AfterAppend(n)) => self.play(place, job, Some(("after", n)), &fast, None),
             Some(Blow::BeforeCall(n)) => self.play(place, job, None, &at_call(n, "KILL"), None),
             Some(Blow::AfterCall(n)) => self.play(place, job, None, &at_call(n, "KILLED"), None),
-            Some(Blow::After(us)) => self.play(place, job, None, &fast, Some(Duration::from_micros(us))),
+            Some(Blow::After(share)) => {
+                let time = self.took.mul_f64(f64::from(u32::try_from(share).unwrap_or(0)) / 1000.0);
+                self.play(place, job, None, &fast, Some(time))
+            }
         }
     }
 }

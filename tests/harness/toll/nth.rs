@@ -5,15 +5,13 @@
 
 use super::child::{self, Preload, Seen, count};
 use super::seed::Seed;
-use super::{End, Field, Place, Toll, judge};
+use super::{End, Field, Place, Toll, campaign, judge};
 use crate::cli::program;
-use crate::job::Ending;
+use crate::job::Job;
 use crate::world::user_state;
 use atelier_stage::tour;
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What is made to fail, and how.
 pub const WAYS: &[(&str, &[&str])] = &[
@@ -56,9 +54,9 @@ pub struct Trial {
 impl Field {
     /// Calls of each class that each command makes when nothing fails.
     pub fn census(&self) -> BTreeMap<(&'static str, &'static str), u64> {
-        let place = self.place("census");
         let mut calls = BTreeMap::new();
         for (phase, name) in [(Phase::Run, "run"), (Phase::Accept, "accept")] {
+            let place = if phase == Phase::Run { self.place("census") } else { self.place_with_run("census") };
             let counts = place.folder.join(name);
             self.command(&place, phase, &Preload { count: Some(counts.clone()), ..Preload::fast(&place.folder) });
             let text = std::fs::read_to_string(counts).unwrap_or_default();
@@ -100,33 +98,18 @@ impl Field {
 
     /// Makes trials on `workers` threads. `done` is told after each.
     pub fn fail(&self, trials: &[Trial], workers: usize, done: impl Fn(&Toll) + Sync) -> Toll {
-        let (next, sum) = (AtomicUsize::new(0), Mutex::new(Toll::default()));
-        std::thread::scope(|scope| {
-            for worker in 0..workers {
-                let (next, sum, done) = (&next, &sum, &done);
-                scope.spawn(move || {
-                    while let Some(trial) = trials.get(next.fetch_add(1, Ordering::SeqCst)) {
-                        let toll = self.fail_one(trial, &format!("nth-{worker}"));
-                        let mut sum = sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                        sum.add(toll);
-                        done(&sum);
-                    }
-                });
-            }
-        });
-        sum.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+        campaign(trials, workers, |trial, worker| self.fail_one(trial, &format!("nth-{worker}")), |_| false, done)
     }
 
     fn fail_one(&self, trial: &Trial, name: &str) -> Toll {
         let mut toll = Toll { trials: 1, ..Toll::default() };
         let Trial { phase, class, n, how } = trial;
-        let place = self.place(name);
+        let place = match phase {
+            Phase::Run => self.place(name),
+            Phase::Accept => self.place_with_run(name),
+        };
         let fast = Preload::fast(&place.folder);
         let mut acked = judge::Acked::new();
-        if *phase == Phase::Accept {
-            let seen = self.command(&place, Phase::Run, &fast);
-            acked.extend(judge::acked(&seen.out));
-        }
         let before = user_state(&place.project);
         let counts = place.folder.join("counts");
         let hurt = Preload { fault: Some(format!("{class}:{n}:{how}")), count: Some(counts.clone()), ..fast.clone() };
@@ -135,7 +118,7 @@ impl Field {
         let report = std::fs::read_to_string(counts).unwrap_or_default();
         let failed = report.lines().find(|line| line.starts_with("failed=")).unwrap_or_default().to_owned();
         toll.hits = u64::from(!failed.is_empty());
-        let label = format!("{phase:?} {class}:{n}:{how} ({failed})");
+        let label = format!("{} {phase:?} {class}:{n}:{how} ({failed})", self.course.name());
         if let Some(why) = unnamed(&seen) {
             toll.unnamed += 1;
             toll.findings.push(format!("{label}: {why}: {}", seen.text()));
@@ -144,12 +127,8 @@ impl Field {
             toll.stuck += 1;
             toll.findings.push(format!("{label}: came to no end: {}", seen.text()));
         }
-        let moved = End::of(&place.project).log != self.before.log;
-        let left = child::left_behind(&place.folder);
-        if !left.is_empty() {
-            toll.orphans += left.len() as u64;
-            toll.findings.push(format!("{label}: left behind {left:?}"));
-        }
+        let moved = End::of(&place.project).log != self.end_of(Job::Discard).log;
+        judge::left_behind(&place.folder, &label, &mut toll);
         let after = user_state(&place.project);
         if *phase == Phase::Run && (moved || differs(&before, &after).is_some()) {
             toll.wrong += 1;
@@ -161,19 +140,25 @@ impl Field {
             toll.findings.push(format!("{label}: first {}; and then {}", seen.text(), again.text()));
         }
         acked.extend(judge::acked(&again.out));
-        self.judge(&place, Ending::Accept, &acked, &label, &mut toll);
+        self.judge(&place, Job::Accept, &acked, &label, &mut toll);
         toll
     }
 
     /// The real program does one command of the job.
-    fn command(&self, place: &Place, phase: Phase, preload: &Preload) -> Seen {
+    pub(super) fn command(&self, place: &Place, phase: Phase, preload: &Preload) -> Seen {
         let mut command = Command::new(program());
         command
             .args(["--json", "--server", &self.world.stage.url(), "--project"])
             .arg(&place.project)
             .env("ATELIER_HOME", &place.home);
         match phase {
-            Phase::Run => command.args(["run", tour::GOAL, "--approve", "hand_over"]),
+            Phase::Run => {
+                command.args(["run", tour::GOAL, "--approve", "hand_over"]);
+                match self.course.flow() {
+                    Some(flow) => command.args(["--approve", "command", "--flow", flow]),
+                    None => &mut command,
+                }
+            }
             Phase::Accept => command.args(["runs", "accept", "last"]),
         };
         preload.of(&mut command);
@@ -203,7 +188,7 @@ fn unnamed(seen: &Seen) -> Option<&'static str> {
 }
 
 /// The first path of the user's that is not as it was. Branches and keep-refs of runs are ours.
-fn differs(before: &BTreeMap<String, Vec<u8>>, after: &BTreeMap<String, Vec<u8>>) -> Option<String> {
+pub(super) fn differs(before: &BTreeMap<String, Vec<u8>>, after: &BTreeMap<String, Vec<u8>>) -> Option<String> {
     let ours = |path: &str| {
         [".git/refs/heads/atelier", ".git/refs/atelier", ".git/logs/refs/heads/atelier"]
             .iter()

@@ -9,7 +9,7 @@ use super::disk::{Disk, Entry, entries};
 use super::seed::Seed;
 use super::{Field, Place, Toll, git, judge};
 use crate::cli::program;
-use crate::job::Ending;
+use crate::job::Job;
 use atelier_protocol::Class;
 use atelier_stage::tour;
 use std::collections::BTreeSet;
@@ -52,11 +52,14 @@ impl Field {
         let _ = std::fs::remove_file(&log);
         let preload =
             Preload { log: Some(log.clone()), skip_sync: lies, root: place.folder.clone(), ..Preload::default() };
-        for arguments in [&["run", tour::GOAL, "--approve", "hand_over"][..], &["runs", "accept", "last"]] {
-            let seen = self.program(&place, arguments, &preload);
-            if seen.exit != Some(0) {
-                panic!("{}", seen.text());
-            }
+        let played = match self.mutant {
+            Some(_) => vec![self.play(&place, Job::Accept.word(), None, &preload, None)],
+            None => [&["run", tour::GOAL, "--approve", "hand_over"][..], &["runs", "accept", "last"]]
+                .map(|arguments| self.program(&place, arguments, &preload))
+                .into(),
+        };
+        if let Some(seen) = played.iter().find(|seen| seen.exit != Some(0)) {
+            panic!("{}", seen.text());
         }
         let entries = entries(&std::fs::read(log).unwrap_or_default());
         let mut after = before.clone();
@@ -76,8 +79,8 @@ impl Field {
         child::run(&mut command, None)
     }
 
-    /// Cuts the power `cuts` times, at points and with losses drawn from a seed. `done` is told after each.
-    pub fn cut(&self, recorded: &Recorded, cuts: usize, seed: u64, done: impl Fn(&Toll)) -> Toll {
+    /// Cuts the power `cuts` times, at points and with losses drawn from a seed, until it is `enough`.
+    pub fn cut(&self, recorded: &Recorded, cuts: usize, seed: u64, enough: impl Fn(&Toll) -> bool) -> Toll {
         let mut seed = Seed(seed);
         // In order, so that the disk is brought on only once.
         let points: BTreeSet<(usize, u64)> =
@@ -93,7 +96,9 @@ impl Field {
             }
             at = point;
             toll.add(self.cut_one(recorded, &disk, &said, point, loss));
-            done(&toll);
+            if enough(&toll) {
+                break;
+            }
         }
         toll
     }
@@ -135,7 +140,7 @@ impl Field {
             toll.findings.push(format!("{label}: {}", again.text()));
             return toll;
         }
-        self.judge(place, Ending::Accept, &acked, &label, &mut toll);
+        self.judge(place, Job::Accept, &acked, &label, &mut toll);
         toll
     }
 }
@@ -143,12 +148,11 @@ impl Field {
 /// What was told and may not be lost: all up to the last event of class full.
 fn sure(said: &str) -> judge::Acked {
     let mut acked = judge::acked(said);
-    let last_full = said
-        .lines()
-        .filter_map(judge::event_of)
-        .filter(|event| event.event.class() == Class::Full)
-        .map(|event| event.seq.0)
-        .max();
+    let full_of = |line| match judge::told(line) {
+        Some(told) => told.full.then_some(told.seq),
+        None => judge::event_of(line).filter(|event| event.event.class() == Class::Full).map(|event| event.seq.0),
+    };
+    let last_full = said.lines().filter_map(full_of).max();
     acked.retain(|(seq, _)| last_full.is_some_and(|last| *seq <= last));
     acked
 }

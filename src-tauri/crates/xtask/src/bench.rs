@@ -29,8 +29,10 @@ cargo xtask bench NAME [RUNS]
            `bench edits --repo DIR --commits N` (several folders: this repository and 200 where none is said);
            --debug takes the debug program, --built takes it as it is; ATELIER_BENCH_SHOW=1 prints each wrong or needlessly refused case
   crash    kills, failed calls and power cuts, and what was lost, repeated, orphaned or wrong after them (Linux)
-             --kills N (before and after every append, then where the seed says; default 3000)  --seed S (default 1)
-             --nth (every n-th call of each class fails)  --each K (only K of each class and way)  --power N (cuts)
+             --kills N (at every event, around every append, then where the seed says; default 3000)  --seed S (default 1)
+             --nth (every n-th call of each class fails)  --each K (only K of each class and way)
+             --power N (cuts)  --full N (disks with room for a part of the job)
+             --mutants (each rule broken in turn: what is not noticed is the finding)
   localise how often the files that a later commit changes are found by its message, beside plain BM25
              --repo DIR (may be given again)  --base REV (for each, default 400 commits back)  --queries N (default 200)
              --program FILE (default: the command line program, built for release)
@@ -59,6 +61,8 @@ pub const FLAGS: &[&str] = &[
     "--nth",
     "--each=",
     "--power=",
+    "--full=",
+    "--mutants",
     "--seed=",
 ];
 

@@ -22,6 +22,7 @@ cargo xtask tidy
 Checks, and prints as `path:line: rule: message`:
   direction   protocol <- leaves <- engine <- programs; no leaf names another leaf
   owner       a heavy dependency belongs to one crate
+  mutants     only the tests' package can break rules on purpose, and not by default
   why         every dependency line in a Cargo.toml says why it is there
   header      every Rust file begins with what it is
   size        no file over 800 lines (those over 500 are listed)
@@ -90,6 +91,7 @@ pub fn check() -> Result<(), Failure> {
     let metadata = workspace::metadata()?;
     let mut findings = crates::direction(&metadata);
     findings.extend(crates::owners(&metadata));
+    findings.extend(crates::mutants(&metadata));
     for file in &files {
         findings.extend(manifests::why(file));
         findings.extend(rust::header(file));

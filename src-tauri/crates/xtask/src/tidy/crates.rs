@@ -47,6 +47,9 @@ const OWNERS: &[(&str, &str)] = &[
     ("fantoccini", "atelier-tests"),
 ];
 
+/// The feature with which rules can be broken on purpose.
+const MUTANTS: &str = "mutants";
+
 /// A package with the names it depends on.
 struct Package<'a> {
     name: &'a str,
@@ -131,6 +134,33 @@ pub fn owners(metadata: &Value) -> Vec<Finding> {
     findings
 }
 
+/// Programs are built without rules that can be broken: `protocol` has the feature, the tests' package turns it on when
+/// it is asked to, and nobody else does.
+pub fn mutants(metadata: &Value) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for package in metadata["packages"].as_array().into_iter().flatten() {
+        let name = package["name"].as_str().unwrap_or_default();
+        let strings = |list: &Value| -> Vec<String> {
+            list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let features = package["features"].as_object().into_iter().flatten();
+        let own = features.filter(|(feature, _)| (name, feature.as_str()) != ("atelier-tests", "mutants"));
+        let asked = package["dependencies"].as_array().into_iter().flatten().map(|on| strings(&on["features"]));
+        let turned_on = own.map(|(_, on)| strings(on)).chain(asked).flatten();
+        if turned_on.filter(|feature| feature.ends_with(MUTANTS)).count() > 0 {
+            let path = package["manifest_path"].as_str().unwrap_or_default();
+            let root = metadata["workspace_root"].as_str().unwrap_or_default();
+            findings.push(Finding {
+                path: path.strip_prefix(root).unwrap_or(path).trim_start_matches('/').to_owned(),
+                line: 0,
+                rule: "mutants",
+                message: format!("`{name}` must not turn on `{MUTANTS}`"),
+            });
+        }
+    }
+    findings
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +219,37 @@ mod tests {
                 "atelier-app/Cargo.toml: direction: `atelier-app` must not depend on `atelier-cli`",
                 "xtask/Cargo.toml: direction: `xtask` must not depend on `atelier-protocol`",
                 "atelier-attic/Cargo.toml: direction: `atelier-attic` has no place in the house; give it one in tidy",
+            ]
+        );
+    }
+
+    #[test]
+    fn who_could_break_rules_in_a_program_is_found() {
+        let package = |name: &str, features: Value, dependency: Value| {
+            json!({
+                "name": name, "manifest_path": format!("/top/{name}/Cargo.toml"), "features": features,
+                "dependencies": [{ "name": "atelier-protocol", "kind": null, "features": dependency }],
+            })
+        };
+        let asks = json!({ "mutants": ["atelier-protocol/mutants"] });
+        let by_default = json!({ "default": ["mutants"], "mutants": ["atelier-protocol/mutants"] });
+        let house = |packages: &[Value]| json!({ "workspace_root": "/top", "packages": packages });
+        let fine = [
+            package("atelier-protocol", json!({ "mutants": [] }), json!([])),
+            package("atelier-tests", asks.clone(), json!([])),
+        ];
+        assert_eq!(texts(mutants(&house(&fine))), [""; 0]);
+        let wrong = [
+            package("atelier-cli", json!({}), json!(["mutants"])),
+            package("atelier-engine", asks, json!([])),
+            package("atelier-tests", by_default, json!([])),
+        ];
+        assert_eq!(
+            texts(mutants(&house(&wrong))),
+            [
+                "atelier-cli/Cargo.toml: mutants: `atelier-cli` must not turn on `mutants`",
+                "atelier-engine/Cargo.toml: mutants: `atelier-engine` must not turn on `mutants`",
+                "atelier-tests/Cargo.toml: mutants: `atelier-tests` must not turn on `mutants`",
             ]
         );
     }

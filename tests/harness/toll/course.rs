@@ -1,0 +1,66 @@
+//! What is played in a campaign: the ways through the house that a crash could cut off.
+
+use crate::job::{Job, SAGA};
+use crate::world::World;
+
+/// A flow and what is done with its runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Course {
+    /// The project's flow; its result is taken, or thrown away.
+    Feature,
+    /// A flow whose result is judged by a child run.
+    Reviewed,
+    /// A flow that fails late, so that all it did is undone.
+    Undone,
+    /// A fork of a finished run, from its middle.
+    Forked,
+}
+
+impl Course {
+    /// All of them.
+    pub const ALL: [Course; 4] = [Course::Feature, Course::Reviewed, Course::Undone, Course::Forked];
+
+    /// Its name on a command line and in a record.
+    pub fn name(self) -> &'static str {
+        match self {
+            Course::Feature => "feature",
+            Course::Reviewed => "reviewed",
+            Course::Undone => "undone",
+            Course::Forked => "forked",
+        }
+    }
+
+    /// The course of that name.
+    pub fn named(name: &str) -> Option<Course> {
+        Self::ALL.into_iter().find(|course| course.name() == name)
+    }
+
+    /// The flow that its runs follow; `None` is the project's.
+    pub fn flow(self) -> Option<&'static str> {
+        match self {
+            Course::Feature | Course::Forked => None,
+            Course::Reviewed => Some("reviewed"),
+            Course::Undone => Some("undone"),
+        }
+    }
+
+    /// What is done with its runs; the first most often.
+    pub fn jobs(self) -> &'static [Job] {
+        match self {
+            Course::Feature | Course::Reviewed => &[Job::Accept, Job::Discard],
+            Course::Undone => &[Job::Undo],
+            Course::Forked => &[Job::Fork],
+        }
+    }
+
+    /// Puts into a project what the course needs.
+    #[expect(clippy::expect_used, reason = "a harness fails loudly")]
+    pub(super) fn prepare(self, world: &World) {
+        if self == Course::Undone {
+            let folder = world.project().join(".atelier/flows");
+            let head = "schema: 1\nid: undone\ntitle: Undone\nrounds: 2\nsteps:\n";
+            std::fs::create_dir_all(&folder).expect("a folder can be made");
+            std::fs::write(folder.join("undone.yaml"), format!("{head}{SAGA}")).expect("a flow can be written");
+        }
+    }
+}
