@@ -1,21 +1,21 @@
 //! The bytes of an answer and when they go out.
 
+use crate::answer::Ending;
+use crate::script::Newline;
 use bytes::Bytes;
 use std::time::Duration;
 
 /// One thing that happens to the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Move {
+    /// The head goes out, where it would otherwise wait for the first bytes.
+    Head,
     /// Bytes go out, as one chunk.
     Send(Bytes),
     /// Nothing goes out for so long.
     Wait(Duration),
-    /// Nothing ever goes out again.
-    Stall,
-    /// The connection is cut.
-    Cut,
-    /// The body ends, and it was a fault that it ends here.
-    End,
+    /// It is over, by a fault.
+    Over(Ending),
 }
 
 impl Move {
@@ -31,6 +31,17 @@ pub(crate) struct Moves {
     pace: Duration,
 }
 
+/// How the bytes are wrapped, whatever they say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Wrapping {
+    /// Chunks of so many bytes, wherever that cuts; 0 is a line or event a chunk.
+    pub(crate) chunk_bytes: usize,
+    pub(crate) newline: Newline,
+    pub(crate) byte_order_mark: bool,
+    /// A fault after so many bytes.
+    pub(crate) over: Option<(usize, Ending)>,
+}
+
 impl Moves {
     pub(crate) fn paced(pace_ms: u64) -> Self {
         Self { list: Vec::new(), pace: Duration::from_millis(pace_ms) }
@@ -44,27 +55,107 @@ impl Moves {
     pub(crate) fn push(&mut self, other: Move) {
         self.list.push(other);
     }
-    /// The same bytes in chunks of `size`, wherever that cuts; 0 leaves them as they are.
-    pub(crate) fn in_chunks_of(self, size: usize) -> Vec<Move> {
-        if size == 0 {
-            return self.list;
-        }
-        let mut moves = Vec::new();
-        let mut run: Vec<u8> = Vec::new();
-        let flush = |run: &mut Vec<u8>, moves: &mut Vec<Move>| {
-            let whole = Bytes::from(std::mem::take(run));
-            let chunks = (0..whole.len()).step_by(size);
-            moves.extend(chunks.map(|from| Move::Send(whole.slice(from..(from + size).min(whole.len())))));
-        };
-        for step in self.list {
-            if let Move::Send(bytes) = step {
-                run.extend_from_slice(&bytes);
-            } else {
-                flush(&mut run, &mut moves);
-                moves.push(step);
+
+    /// The moves as they go out.
+    pub(crate) fn wrapped(mut self, wrapping: Wrapping) -> Vec<Move> {
+        if wrapping.newline == Newline::Crlf {
+            // A line feed within a text is escaped, so that every one that is found ends a line.
+            for step in &mut self.list {
+                if let Move::Send(bytes) = step {
+                    *bytes = String::from_utf8_lossy(bytes).replace('\n', "\r\n").into();
+                }
             }
         }
-        flush(&mut run, &mut moves);
-        moves
+        if wrapping.byte_order_mark {
+            let first = self.list.iter().position(|step| matches!(step, Move::Send(_))).unwrap_or(0);
+            self.list.insert(first, Move::send("\u{feff}"));
+        }
+        let list = in_chunks_of(wrapping.chunk_bytes, self.list);
+        match wrapping.over {
+            Some((at, ending)) => cut(at, ending, list),
+            None => list,
+        }
+    }
+}
+
+/// The same bytes in chunks of `size`; 0 leaves them as they are.
+fn in_chunks_of(size: usize, list: Vec<Move>) -> Vec<Move> {
+    if size == 0 {
+        return list;
+    }
+    let mut moves = Vec::new();
+    let mut run: Vec<u8> = Vec::new();
+    let flush = |run: &mut Vec<u8>, moves: &mut Vec<Move>| {
+        let whole = Bytes::from(std::mem::take(run));
+        let chunks = (0..whole.len()).step_by(size);
+        moves.extend(chunks.map(|from| Move::Send(whole.slice(from..(from + size).min(whole.len())))));
+    };
+    for step in list {
+        if let Move::Send(bytes) = step {
+            run.extend_from_slice(&bytes);
+        } else {
+            flush(&mut run, &mut moves);
+            moves.push(step);
+        }
+    }
+    flush(&mut run, &mut moves);
+    moves
+}
+
+/// The first `at` bytes and the fault; all of them where they are fewer.
+fn cut(at: usize, ending: Ending, list: Vec<Move>) -> Vec<Move> {
+    let mut left = at;
+    let mut moves = Vec::new();
+    for step in list {
+        match step {
+            Move::Send(bytes) if bytes.len() > left => {
+                if left > 0 {
+                    moves.push(Move::Send(bytes.slice(..left)));
+                }
+                moves.push(Move::Over(ending));
+                return moves;
+            }
+            Move::Send(bytes) => {
+                left -= bytes.len();
+                moves.push(Move::Send(bytes));
+            }
+            other => moves.push(other),
+        }
+    }
+    moves
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(moves: &[Move]) -> String {
+        let sent =
+            moves.iter().filter_map(|step| if let Move::Send(bytes) = step { Some(bytes.to_vec()) } else { None });
+        String::from_utf8(sent.collect::<Vec<_>>().concat()).unwrap()
+    }
+
+    #[test]
+    fn a_fault_strikes_at_its_byte_or_not_at_all() {
+        let moves = |over| {
+            let mut moves = Moves::paced(0);
+            moves.send("hello\n");
+            moves.send("world\n");
+            moves.wrapped(Wrapping { chunk_bytes: 4, over, ..Wrapping::default() })
+        };
+        for at in 0..12 {
+            let cut = moves(Some((at, Ending::Reset)));
+            assert_eq!(text(&cut), "hello\nworld\n"[..at]);
+            assert_eq!(cut.last(), Some(&Move::Over(Ending::Reset)));
+        }
+        assert_eq!(moves(Some((12, Ending::Reset))), moves(None));
+    }
+
+    #[test]
+    fn lines_may_end_as_on_windows_and_begin_with_a_mark() {
+        let mut moves = Moves::paced(1);
+        moves.send("{\"a\":\"\\n\"}\n");
+        let wrapping = Wrapping { newline: Newline::Crlf, byte_order_mark: true, ..Wrapping::default() };
+        assert_eq!(text(&moves.wrapped(wrapping)), "\u{feff}{\"a\":\"\\n\"}\r\n");
     }
 }

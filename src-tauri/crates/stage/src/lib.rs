@@ -27,19 +27,29 @@
 mod answer;
 mod anthropic;
 mod body;
+mod document;
+mod fault;
+mod inventory;
+mod line;
 mod matching;
 mod ollama;
 mod openai;
 mod request;
+mod responses;
+mod room;
 mod routes;
 mod script;
+mod sending;
 mod server;
+mod store;
+mod talk;
 pub mod tour;
 mod transcript;
 
+pub use fault::{Fault, FaultKind};
 pub use script::{
-    Arguments, Capability, Dialect, Fault, FaultKind, Part, Script, ScriptModel, StopWord, Tool, ToolShape, Turn, When,
-    Words,
+    Arguments, Capability, Dialect, Newline, Overflow, Part, Price, Repeat, Script, ScriptModel, StopWord, Tool,
+    ToolShape, Turn, When, Words,
 };
 pub use server::{Options, Stage, StageError};
-pub use transcript::{Ended, Exchange, Unmatched};
+pub use transcript::{Bill, Cost, Ended, Exchange, Unmatched};

@@ -1,82 +1,155 @@
-//! Ollama's native wire format: lines of JSON, and the routes about models.
+//! Ollama's native wire format: chats and completions as lines of JSON.
 //!
 //! Shapes as recorded from 0.32: counters are left out when they are zero, arguments are objects, durations are in
 //! nanoseconds. Dates are one fixed day, so that the same script gives the same bytes.
 
 use crate::answer::{Answer, Piece};
 use crate::body::{Move, Moves};
-use crate::script::{Arguments, Capability, Script, ScriptModel, StopWord, ToolShape, full_name};
-use serde_json::{Map, Value, json};
+use crate::document::{Style, write};
+use crate::script::{StopWord, ToolShape};
+use serde_json::{Value, json};
 use std::time::Duration;
 
-const DAY: &str = "2026-01-01T00:00:00Z";
+pub(crate) const DAY: &str = "2026-01-01T00:00:00Z";
+
+const ORDER: &[&str] = &[
+    "id",
+    "index",
+    "name",
+    "function",
+    "model",
+    "created_at",
+    "message",
+    "response",
+    "role",
+    "content",
+    "thinking",
+    "tool_calls",
+    "done",
+    "done_reason",
+    "context",
+    "total_duration",
+    "load_duration",
+    "prompt_eval_count",
+    "prompt_eval_duration",
+    "eval_count",
+    "eval_duration",
+    "logprobs",
+    "token",
+    "logprob",
+    "bytes",
+    "top_logprobs",
+    "_debug_info",
+];
+
+/// A document as this server writes it.
+pub(crate) fn text(document: &Value) -> String {
+    write(document, Style::Go, ORDER)
+}
+
+/// What a request wants to see of an answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Voice {
+    pub(crate) shape: ToolShape,
+    /// The route that completes a prompt, in place of a chat.
+    pub(crate) generate: bool,
+    pub(crate) logprobs: bool,
+}
+
+impl Voice {
+    /// A line with a piece of the answer.
+    fn line(self, model: &str, content: &str, more: Value, done: bool) -> Value {
+        let mut line = json!({"model": model, "created_at": DAY, "done": done});
+        let mut message = json!({"role": "assistant", "content": content});
+        if let (Value::Object(message), Value::Object(more)) = (&mut message, more) {
+            message.extend(more);
+        }
+        if self.generate {
+            line["response"] = content.into();
+        } else {
+            line["message"] = message;
+        }
+        if self.logprobs && !done {
+            let of = |token: &str, logprob: f64| json!({"token": token, "logprob": logprob, "bytes": token.as_bytes()});
+            let mut said = of(content, 0.0);
+            said["top_logprobs"] = json!([of(content, 0.0), {"token": "", "logprob": -41.5}]);
+            line["logprobs"] = json!([said]);
+        }
+        line
+    }
+}
 
 /// The body of a chat, as a stream.
-pub(crate) fn stream(answer: &Answer, model: &str, shape: ToolShape) -> Vec<Move> {
+pub(crate) fn stream(answer: &Answer, model: &str, voice: Voice) -> Vec<Move> {
     let mut moves = Moves::paced(answer.pace_ms);
-    let line = |moves: &mut Moves, message: Value| {
-        moves.send(format!("{}\n", json!({"model": model, "created_at": DAY, "message": message, "done": false})));
+    let line = |moves: &mut Moves, content: &str, more: Value| {
+        moves.send(format!("{}\n", text(&voice.line(model, content, more, false))));
     };
     let mut calls = Vec::new();
     for piece in &answer.pieces {
         match piece {
-            Piece::Text(text) => line(&mut moves, json!({"role": "assistant", "content": text})),
-            Piece::Thinking(text) => line(&mut moves, json!({"role": "assistant", "content": "", "thinking": text})),
-            Piece::Call { name, arguments } => {
-                let call = call(answer, calls.len(), name, arguments, shape);
-                if shape == ToolShape::Own {
-                    line(&mut moves, json!({"role": "assistant", "content": "", "tool_calls": [call]}));
+            Piece::Text(text) => line(&mut moves, text, json!({})),
+            Piece::Thinking(text) => line(&mut moves, "", json!({"thinking": text})),
+            Piece::Call { .. } => {
+                let call = call(answer, calls.len(), piece, voice.shape);
+                if voice.shape == ToolShape::Own {
+                    line(&mut moves, "", json!({"tool_calls": [call]}));
                 }
                 calls.push(call);
             }
             Piece::BrokenCall { name, .. } => {
                 // With a template of its own, a model's broken call vanishes; otherwise the server says so.
-                if shape == ToolShape::Last {
-                    moves.send(format!("{}\n", broken_call(name)));
-                    return moves.in_chunks_of(answer.chunk_bytes);
+                if voice.shape == ToolShape::Last {
+                    moves.send(format!("{}\n", text(&json!({"error": broken_call(name)}))));
+                    return moves.wrapped(answer.wrapping);
                 }
             }
             Piece::Pause(ms) => moves.push(Move::Wait(Duration::from_millis(*ms))),
             Piece::Raw(text) => moves.send(text.clone()),
-            Piece::Error(error) => moves.send(format!("{}\n", json!({"error": error}))),
-            Piece::Cut => moves.push(Move::Cut),
-            Piece::NoEnd => moves.push(Move::End),
-            Piece::Stall => moves.push(Move::Stall),
+            Piece::Error(_, error) => moves.send(format!("{}\n", text(&json!({"error": error})))),
+            Piece::Over(ending) => moves.push(Move::Over(*ending)),
         }
     }
     if !answer.breaks() {
-        let calls = if shape == ToolShape::Last { calls } else { Vec::new() };
-        moves.send(format!("{}\n", end(answer, model, "", "", calls)));
+        let calls = if voice.shape == ToolShape::Last { calls } else { Vec::new() };
+        moves.send(format!("{}\n", text(&end(answer, model, "", "", calls, voice))));
     }
-    moves.in_chunks_of(answer.chunk_bytes)
+    moves.wrapped(answer.wrapping)
 }
 
 /// The body of a chat that is not streamed, or the error in its place.
-pub(crate) fn whole(answer: &Answer, model: &str, shape: ToolShape) -> Result<String, String> {
-    let (mut text, mut thinking, mut calls) = (String::new(), String::new(), Vec::new());
+pub(crate) fn whole(answer: &Answer, model: &str, voice: Voice) -> Result<String, String> {
+    let (mut said, mut thinking, mut calls) = (String::new(), String::new(), Vec::new());
     for piece in &answer.pieces {
         match piece {
-            Piece::Text(piece) | Piece::Raw(piece) => text.push_str(piece),
+            Piece::Text(piece) | Piece::Raw(piece) => said.push_str(piece),
             Piece::Thinking(piece) => thinking.push_str(piece),
-            Piece::Call { name, arguments } => calls.push(call(answer, calls.len(), name, arguments, shape)),
-            Piece::BrokenCall { name, .. } => return Err(broken_call(name)["error"].as_str().unwrap_or("").to_owned()),
-            Piece::Error(error) => return Err(error.clone()),
-            Piece::Pause(_) | Piece::Cut | Piece::NoEnd | Piece::Stall => {}
+            Piece::Call { .. } => calls.push(call(answer, calls.len(), piece, voice.shape)),
+            Piece::BrokenCall { .. } if voice.shape == ToolShape::Own => {}
+            Piece::BrokenCall { name, .. } => return Err(broken_call(name)),
+            Piece::Error(_, error) => return Err(error.clone()),
+            Piece::Pause(_) | Piece::Over(_) => {}
         }
     }
-    Ok(end(answer, model, &text, &thinking, calls).to_string())
+    Ok(text(&end(answer, model, &said, &thinking, calls, voice)))
 }
 
-fn broken_call(name: &str) -> Value {
-    json!({"error": format!("llama-server returned invalid tool call arguments for {name:?}: unexpected end of JSON input")})
+fn broken_call(name: &str) -> String {
+    format!("llama-server returned invalid tool call arguments for {name:?}: unexpected end of JSON input")
 }
 
-fn call(answer: &Answer, index: usize, name: &str, arguments: &Arguments, shape: ToolShape) -> Value {
-    let id = match shape {
+fn call(answer: &Answer, index: usize, piece: &Piece, shape: ToolShape) -> Value {
+    let Piece::Call { name, arguments, id } = piece else { return Value::Null };
+    let made = || match shape {
         ToolShape::Last => letters(answer.print, index, 32),
         ToolShape::Own => format!("call_{}", letters(answer.print, index, 8).to_ascii_lowercase()),
     };
-    json!({"id": id, "function": {"index": index, "name": name, "arguments": arguments}})
+    let mut call = json!({"function": {"index": index, "name": name, "arguments": arguments}});
+    let id = id.clone().unwrap_or_else(made);
+    if !id.is_empty() {
+        call["id"] = id.into();
+    }
+    call
 }
 
 /// An id as the servers make them, from what the request was.
@@ -90,21 +163,24 @@ pub(crate) fn letters(print: u64, index: usize, length: usize) -> String {
     (0..length).map(|_| letter()).collect()
 }
 
-fn end(answer: &Answer, model: &str, text: &str, thinking: &str, calls: Vec<Value>) -> Value {
-    let mut message = json!({"role": "assistant", "content": text});
+fn end(answer: &Answer, model: &str, said: &str, thinking: &str, calls: Vec<Value>, voice: Voice) -> Value {
+    let mut more = json!({});
     if !thinking.is_empty() {
-        message["thinking"] = thinking.into();
+        more["thinking"] = thinking.into();
     }
     if !calls.is_empty() {
-        message["tool_calls"] = calls.into();
+        more["tool_calls"] = calls.into();
     }
-    let reason = match answer.stop {
-        StopWord::End => "stop",
+    let mut line = voice.line(model, said, more, true);
+    line["done_reason"] = match answer.stop {
         StopWord::Length => "length",
-    };
-    let mut line = json!({
-        "model": model, "created_at": DAY, "message": message, "done": true, "done_reason": reason,
-    });
+        StopWord::End | StopWord::Filter | StopWord::Pause => "stop",
+    }
+    .into();
+    if voice.generate {
+        // The numbers of all tokens, which an older client sends back to go on.
+        line["context"] = (0..(answer.prompt_tokens + answer.output_tokens).min(64)).collect();
+    }
     let load = answer.load_ms * 1_000_000;
     let reading = u64::from(answer.prompt_tokens) * 10_000;
     let writing = u64::from(answer.output_tokens) * 100_000;
@@ -124,96 +200,38 @@ fn end(answer: &Answer, model: &str, text: &str, thinking: &str, calls: Vec<Valu
 }
 
 /// The answer to a chat without messages, which only loads or unloads the model.
-pub(crate) fn loaded(model: &str, reason: &str) -> Value {
-    json!({
+pub(crate) fn loaded(model: &str, reason: &str) -> String {
+    text(&json!({
         "model": model, "created_at": DAY, "message": {"role": "assistant", "content": ""},
         "done": true, "done_reason": reason,
-    })
+    }))
+}
+
+/// What the model would be asked, where only that is wanted.
+pub(crate) fn rendered(model: &str, messages: &[crate::request::Said]) -> String {
+    let message = |said: &crate::request::Said| format!("<|im_start|>{}\n{}<|im_end|>\n", said.role, said.text);
+    let prompt = messages.iter().map(message).collect::<String>() + "<|im_start|>assistant\n";
+    text(&json!({
+        "model": model, "created_at": DAY, "message": {"role": "", "content": ""}, "done": false,
+        "_debug_info": {"rendered_template": prompt},
+    }))
 }
 
 /// The words for a prompt that does not fit: llama.cpp's own error document as text.
 pub(crate) fn overflow(tokens: u32, context: u32) -> String {
-    json!({"error": {
-        "code": 400,
-        "message": format!(
-            "request ({tokens} tokens) exceeds the available context size ({context} tokens), try increasing it"
-        ),
-        "type": "exceed_context_size_error",
-        "n_prompt_tokens": tokens,
-        "n_ctx": context,
-    }})
-    .to_string()
+    runner_error(
+        400,
+        &format!("request ({tokens} tokens) exceeds the available context size ({context} tokens), try increasing it"),
+        "exceed_context_size_error",
+        json!({"n_prompt_tokens": tokens, "n_ctx": context}),
+    )
 }
 
-fn details() -> Value {
-    json!({
-        "parent_model": "", "format": "gguf", "family": "llama", "families": ["llama"],
-        "parameter_size": "530K", "quantization_level": "unknown",
-    })
-}
-
-fn digest(model: &ScriptModel) -> String {
-    let print = crate::request::print(&model.name);
-    format!("{print:016x}").repeat(4)
-}
-
-fn capabilities(model: &ScriptModel) -> Vec<&'static str> {
-    let word = |capability: &Capability| match capability {
-        Capability::Completion => "completion",
-        Capability::Tools => "tools",
-        Capability::Thinking => "thinking",
-        Capability::Embedding => "embedding",
-    };
-    model.capabilities.iter().map(word).collect()
-}
-
-fn add_remote(entry: &mut Value, model: &ScriptModel) {
-    if model.remote {
-        entry["remote_model"] = model.name.clone().into();
-        entry["remote_host"] = "https://ollama.com:443".into();
+/// An error document of llama.cpp's.
+pub(crate) fn runner_error(code: u16, message: &str, kind: &str, more: Value) -> String {
+    let mut error = json!({"code": code, "message": message, "type": kind});
+    if let (Value::Object(error), Value::Object(more)) = (&mut error, more) {
+        error.extend(more);
     }
-}
-
-/// `/api/tags`
-pub(crate) fn tags(script: &Script) -> Value {
-    let entry = |model: &ScriptModel| {
-        let name = full_name(&model.name);
-        let mut details = details();
-        details["context_length"] = model.context.into();
-        details["embedding_length"] = 384.into();
-        let mut entry = json!({
-            "name": name, "model": name, "modified_at": DAY, "size": model.bytes, "digest": digest(model),
-            "details": details, "capabilities": capabilities(model),
-        });
-        add_remote(&mut entry, model);
-        entry
-    };
-    json!({"models": script.models.iter().map(entry).collect::<Vec<_>>()})
-}
-
-/// `/api/show`
-pub(crate) fn show(model: &ScriptModel) -> Value {
-    let mut info = Map::new();
-    info.insert("general.architecture".to_owned(), "llama".into());
-    info.insert("general.parameter_count".to_owned(), 529_984.into());
-    info.insert("llama.context_length".to_owned(), model.context.into());
-    info.insert("llama.embedding_length".to_owned(), 384.into());
-    let mut entry = json!({
-        "modelfile": format!("FROM {}\n", full_name(&model.name)), "parameters": "", "template": "{{ .Prompt }}",
-        "details": details(), "model_info": info, "capabilities": capabilities(model), "modified_at": DAY,
-    });
-    add_remote(&mut entry, model);
-    entry
-}
-
-/// `/api/ps`, for the models that are loaded with their context length.
-pub(crate) fn ps(loaded: &[(&ScriptModel, u32)]) -> Value {
-    let entry = |(model, context): &(&ScriptModel, u32)| {
-        let name = full_name(&model.name);
-        json!({
-            "name": name, "model": name, "size": model.bytes, "digest": digest(model), "details": details(),
-            "expires_at": "2026-01-01T00:05:00Z", "size_vram": 0, "context_length": context,
-        })
-    };
-    json!({"models": loaded.iter().map(entry).collect::<Vec<_>>()})
+    write(&json!({"error": error}), Style::Plain, &["code", "message", "type", "n_prompt_tokens"])
 }

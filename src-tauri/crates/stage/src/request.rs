@@ -2,6 +2,7 @@
 //!
 //! Reads all three wire formats, and finds what a real server would refuse before it asks a model.
 
+use crate::ollama::runner_error;
 use serde_json::Value;
 
 /// One message of the conversation.
@@ -31,11 +32,31 @@ pub(crate) struct Asked {
     /// Whether a prompt that is too long may be cut.
     pub(crate) truncate: bool,
     pub(crate) include_usage: bool,
-    pub(crate) unload: bool,
+    /// How long the model stays loaded after the answer.
+    pub(crate) keep: Keep,
+    pub(crate) logprobs: bool,
+    /// Shows the prompt in place of an answer.
+    pub(crate) render: bool,
+    /// The tools as they came, for an answer that repeats them.
+    pub(crate) offered: Value,
+    /// Size of the tools' texts in bytes.
+    pub(crate) tool_bytes: usize,
     /// Size of the prompt, at four bytes a token.
     pub(crate) prompt_tokens: u32,
     /// Identifies the request, so that made ids differ between requests and not between repetitions.
     pub(crate) print: u64,
+}
+
+/// How long a model stays loaded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// For some time.
+    #[default]
+    While,
+    /// Not at all.
+    No,
+    /// For ever.
+    Forever,
 }
 
 /// A request that is refused before a model is asked: status and the server's words.
@@ -45,12 +66,34 @@ pub(crate) struct Refusal {
     pub(crate) error: String,
     /// Whether `error` is llama.cpp's own document, which its server sends as it is and Ollama puts into a string.
     pub(crate) document: bool,
+    /// Where a real server finds it.
+    pub(crate) found: Found,
+}
+
+/// Where a real server finds that it must refuse; its answers differ by a word or a line end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// While it reads the request.
+    Reading,
+    /// When it looks the request over.
+    Asking,
+    /// When the model is asked.
+    Running,
 }
 
 impl Refusal {
     pub(crate) fn new(status: u16, error: impl Into<String>) -> Self {
-        Self { status, error: error.into(), document: false }
+        Self { status, error: error.into(), document: false, found: Found::Asking }
     }
+}
+
+/// A document of llama.cpp's, found when the model is asked.
+pub(crate) fn of_runner(status: u16, document: String) -> Refusal {
+    Refusal { status, error: document, document: true, found: Found::Running }
+}
+
+fn unread<T>(error: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal { found: Found::Reading, ..Refusal::new(400, error) })
 }
 
 fn refuse<T>(status: u16, error: impl Into<String>) -> Result<T, Refusal> {
@@ -60,13 +103,13 @@ fn refuse<T>(status: u16, error: impl Into<String>) -> Result<T, Refusal> {
 /// Parses a body as a real server words it where it cannot.
 pub(crate) fn json(body: &[u8]) -> Result<Value, Refusal> {
     if body.is_empty() {
-        return refuse(400, "missing request body");
+        return unread("missing request body");
     }
     match serde_json::from_slice::<Value>(body) {
         Ok(value @ Value::Object(_)) => Ok(value),
-        Ok(_) => refuse(400, "json: cannot unmarshal into Go value of type api.ChatRequest"),
-        Err(error) if error.is_eof() => refuse(400, "unexpected EOF"),
-        Err(error) => refuse(400, format!("invalid character: {error}")),
+        Ok(_) => unread("json: cannot unmarshal into Go value of type api.ChatRequest"),
+        Err(error) if error.is_eof() => unread("unexpected EOF"),
+        Err(error) => unread(format!("invalid character: {error}")),
     }
 }
 
@@ -74,7 +117,9 @@ pub(crate) fn json(body: &[u8]) -> Result<Value, Refusal> {
 pub(crate) fn of_ollama(body: &Value) -> Result<Asked, Refusal> {
     let mut asked = shared(body, true)?;
     asked.truncate = body["truncate"].as_bool().unwrap_or(true);
-    asked.unload = body["keep_alive"].as_f64() == Some(0.0) || body["keep_alive"].as_str() == Some("0");
+    asked.keep = keep(&body["keep_alive"])?;
+    asked.logprobs = body["logprobs"].as_bool().unwrap_or(false);
+    asked.render = body["_debug_render_only"].as_bool().unwrap_or(false);
     asked.context = match &body["options"]["num_ctx"] {
         Value::Null => None,
         Value::Number(number) => number.as_u64().and_then(|number| u32::try_from(number).ok()),
@@ -102,6 +147,95 @@ pub(crate) fn of_ollama(body: &Value) -> Result<Asked, Refusal> {
     Ok(asked)
 }
 
+/// Reads a body of `/api/generate`: a prompt in place of messages.
+pub(crate) fn of_generate(body: &Value) -> Result<Asked, Refusal> {
+    let mut messages = Vec::new();
+    for (role, key) in [("system", "system"), ("user", "prompt")] {
+        if let Some(text) = body[key].as_str().filter(|text| !text.is_empty()) {
+            messages.push(serde_json::json!({"role": role, "content": text}));
+        }
+    }
+    let mut chat = body.clone();
+    chat["messages"] = messages.into();
+    of_ollama(&chat)
+}
+
+/// `"10m"`, seconds, 0 for not at all, less for ever.
+fn keep(value: &Value) -> Result<Keep, Refusal> {
+    let seconds = match value {
+        Value::Null => return Ok(Keep::While),
+        Value::Number(number) => number.as_f64().unwrap_or(0.0),
+        Value::String(text) => {
+            let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+            match digits.parse::<f64>() {
+                Ok(number) if number == 0.0 || digits.len() < text.len() => number,
+                _ => return refuse(400, format!("time: invalid duration {text:?}")),
+            }
+        }
+        _ => return refuse(400, "json: cannot unmarshal into Go struct field ChatRequest.keep_alive"),
+    };
+    Ok(if seconds == 0.0 {
+        Keep::No
+    } else if seconds < 0.0 {
+        Keep::Forever
+    } else {
+        Keep::While
+    })
+}
+
+/// What a model's server says of a format it cannot keep to.
+pub(crate) fn wrong_format(format: &Value) -> Option<Refusal> {
+    match format {
+        Value::Null => None,
+        Value::String(word) if word.is_empty() || word == "json" => None,
+        Value::Object(schema) => match schema.get("type").and_then(Value::as_str) {
+            None | Some("object" | "array" | "string" | "number" | "integer" | "boolean" | "null") => None,
+            Some(other) => {
+                let message = format!(
+                    "Unable to generate parser for this template. Automatic parser generation failed: JSON schema error at #: unrecognized type {other}"
+                );
+                let error = runner_error(400, &message, "invalid_request_error", serde_json::json!({}));
+                Some(of_runner(400, error))
+            }
+        },
+        other => {
+            let error =
+                format!("invalid format: {:?}; expected \"json\" or a valid JSON Schema object", other.to_string());
+            Some(Refusal { found: Found::Running, ..Refusal::new(500, error) })
+        }
+    }
+}
+
+/// Reads a body of `/v1/responses`. A request that names no model means `default_model`.
+pub(crate) fn of_responses(body: &Value, default_model: &str) -> Result<Asked, Refusal> {
+    let mut messages = Vec::new();
+    if let Some(rules) = body["instructions"].as_str() {
+        messages.push(serde_json::json!({"role": "system", "content": rules}));
+    }
+    match &body["input"] {
+        Value::String(text) => messages.push(serde_json::json!({"role": "user", "content": text})),
+        Value::Array(items) => messages.extend(items.iter().map(|item| match item["type"].as_str() {
+            Some("function_call") => serde_json::json!({
+                "role": "assistant", "content": "",
+                "tool_calls": [{"id": item["call_id"], "function": {"name": item["name"], "arguments": item["arguments"]}}],
+            }),
+            Some("function_call_output") => {
+                serde_json::json!({"role": "tool", "content": item["output"], "tool_call_id": item["call_id"]})
+            }
+            _ if item["role"] == "developer" => serde_json::json!({"role": "system", "content": item["content"]}),
+            _ => serde_json::json!({"role": item["role"], "content": item["content"]}),
+        })),
+        _ => return refuse(400, "'input' is required"),
+    }
+    let mut chat = serde_json::json!({"model": body["model"], "stream": body["stream"], "messages": messages});
+    let wrapped = body["tools"].as_array().into_iter().flatten().map(|tool| serde_json::json!({"function": tool}));
+    chat["tools"] = wrapped.collect();
+    let mut asked = of_openai(&chat, default_model)?;
+    asked.include_usage = true;
+    asked.offered = body["tools"].clone();
+    Ok(asked)
+}
+
 /// Reads a body of `/v1/chat/completions`. A request that names no model means `default_model`.
 pub(crate) fn of_openai(body: &Value, default_model: &str) -> Result<Asked, Refusal> {
     if !body["messages"].is_array() {
@@ -111,7 +245,11 @@ pub(crate) fn of_openai(body: &Value, default_model: &str) -> Result<Asked, Refu
     if asked.model.is_empty() {
         default_model.clone_into(&mut asked.model);
     }
-    asked.include_usage = body["stream_options"]["include_usage"].as_bool().unwrap_or(false);
+    asked.include_usage = !asked.stream || body["stream_options"]["include_usage"].as_bool().unwrap_or(false);
+    if let Some(choice) = body["tool_choice"].as_str().filter(|choice| !matches!(*choice, "auto" | "none" | "required"))
+    {
+        return refuse(400, format!("Invalid tool_choice: {choice}"));
+    }
     for message in body["messages"].as_array().into_iter().flatten() {
         for call in message["tool_calls"].as_array().into_iter().flatten() {
             if !matches!(&call["function"]["arguments"], Value::String(_) | Value::Null) {
@@ -150,9 +288,8 @@ pub(crate) fn of_anthropic(body: &Value, default_model: &str) -> Result<Asked, R
     let tools = body["tools"].as_array().into_iter().flatten();
     asked.tools = tools.filter_map(|tool| tool["name"].as_str().map(str::to_owned)).collect();
     asked.think = body.get("thinking").map(|thinking| thinking["type"] == "enabled");
-    let tool_text = body.get("tools").map_or(0, |tools| tools.to_string().len());
-    asked.prompt_tokens = tokens(messages.iter().map(|said| said.text.len()).sum::<usize>() + tool_text);
     asked.messages = messages;
+    asked.count();
     Ok(asked)
 }
 
@@ -182,18 +319,17 @@ fn shared(body: &Value, streams_unasked: bool) -> Result<Asked, Refusal> {
     name_results(&mut messages, body);
     let tools = body["tools"].as_array().into_iter().flatten();
     let tools = tools.filter_map(|tool| tool["function"]["name"].as_str().map(str::to_owned)).collect();
-    let tool_text = body.get("tools").map_or(0, |tools| tools.to_string().len());
-    let bytes = messages.iter().map(|said| said.text.len()).sum::<usize>() + tool_text;
-    Ok(Asked {
+    let mut asked = Asked {
         model,
         stream: body["stream"].as_bool().unwrap_or(streams_unasked),
         messages,
         tools,
-        truncate: false,
-        prompt_tokens: tokens(bytes),
         print: print(&body["messages"].to_string()),
+        tool_bytes: body.get("tools").map_or(0, |tools| tools.to_string().len()),
         ..Asked::default()
-    })
+    };
+    asked.count();
+    Ok(asked)
 }
 
 /// Tokens of so many bytes: four bytes each, and at least one.
@@ -242,6 +378,11 @@ fn name_results(messages: &mut [Said], body: &Value) {
 }
 
 impl Asked {
+    /// Counts the prompt anew: four bytes a token.
+    pub(crate) fn count(&mut self) {
+        let said = self.messages.iter().map(|said| said.text.len()).sum::<usize>();
+        self.prompt_tokens = tokens(said + self.tool_bytes);
+    }
     /// The system text.
     pub(crate) fn system(&self) -> String {
         let texts: Vec<&str> = self.of_role("system").map(|said| said.text.as_str()).collect();

@@ -2,6 +2,7 @@
 //!
 //! Reading checks everything that can be wrong with a script, so that playing it cannot fail.
 
+use crate::fault::Fault;
 use atelier_protocol::yaml::{self, YamlError};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeSet;
@@ -39,6 +40,27 @@ pub struct Script {
     /// Answers so many chats at a time and lets the others wait without a byte; 0 is no limit.
     #[serde(default)]
     pub slots: usize,
+    /// Lets so many chats wait for a slot and turns the next one away; without it, as many as come.
+    #[serde(default)]
+    pub queue: Option<usize>,
+    /// What becomes of a prompt that is longer than the context.
+    #[serde(default)]
+    pub overflow: Overflow,
+    /// Whether models that run in a cloud are turned away, as a server does whose user switched the cloud off.
+    #[serde(default)]
+    pub cloud_off: bool,
+    /// The key that a request to an OpenAI-style or Anthropic route must carry; without it any does.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// Answers as a version from before capabilities, lengths and remote models were told.
+    #[serde(default)]
+    pub old: bool,
+    /// How lines end in streams.
+    #[serde(default)]
+    pub newline: Newline,
+    /// Puts a byte order mark before each stream.
+    #[serde(default)]
+    pub byte_order_mark: bool,
     /// What is answered. The first turn whose `when` fits is played.
     pub turns: Vec<Turn>,
 }
@@ -65,11 +87,79 @@ pub struct ScriptModel {
     /// Whether the server passes it on to a cloud.
     #[serde(default)]
     pub remote: bool,
+    /// The most context the server gives it, whatever is asked for: memory is short.
+    #[serde(default)]
+    pub allocates: Option<u32>,
+    /// The context length it is loaded with from the start.
+    #[serde(default)]
+    pub loaded: Option<u32>,
+    /// Settings of its file, as `/api/show` tells them.
+    #[serde(default)]
+    pub parameters: Option<String>,
+    /// Length of its vectors.
+    #[serde(default = "default_embedding")]
+    pub embedding: usize,
+    /// Whether it is here. One that is not can be pulled.
+    #[serde(default = "yes")]
+    pub here: bool,
+    /// The layers of a pull, in bytes.
+    #[serde(default = "default_layers")]
+    pub layers: Vec<u64>,
+    /// The connection of its first pull is cut after so many bytes of a layer.
+    #[serde(default)]
+    pub pull_breaks: Option<u64>,
+    /// What a token costs. Without it the bill counts tokens only.
+    #[serde(default)]
+    pub price: Option<Price>,
     /// How long its first use takes longer, in milliseconds.
     #[serde(default)]
     pub load_ms: u64,
 }
 
+/// What tokens cost, in millionths of the currency for a million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// Tokens of the prompt.
+    pub input: u64,
+    /// Tokens of the answer.
+    pub output: u64,
+}
+
+/// What becomes of a prompt that is longer than the context.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overflow {
+    /// As a real server: told not to cut, it refuses; else it drops the oldest messages, or refuses where the last alone
+    /// is too long.
+    #[default]
+    AsAsked,
+    /// Drops the oldest messages without a word, whatever it was told.
+    DropOldest,
+    /// Cuts the middle out of the last message without a word, whatever it was told.
+    CutMiddle,
+}
+
+/// How lines end in streams.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Newline {
+    /// A line feed.
+    #[default]
+    Lf,
+    /// A carriage return and a line feed.
+    Crlf,
+}
+
+fn yes() -> bool {
+    true
+}
+fn default_embedding() -> usize {
+    384
+}
+fn default_layers() -> Vec<u64> {
+    vec![46_220_416, 148]
+}
 fn default_capabilities() -> Vec<Capability> {
     vec![Capability::Completion, Capability::Tools]
 }
@@ -114,6 +204,10 @@ pub enum Dialect {
     Ollama,
     /// As llama.cpp's server: `content: null` first, `reasoning_content`; an error is an event.
     LlamaServer,
+    /// As a server that knows no tool calls: they stand in the text, between tags. Written by Python.
+    Weak,
+    /// As a paid service: comments between the events, usage after them, limits in the headers.
+    Cloud,
 }
 
 /// One answer and the requests it answers.
@@ -207,6 +301,8 @@ pub enum Part {
     Text(String),
     /// Thoughts, sent word by word.
     Thinking(String),
+    /// One piece of this text, so many times over.
+    Repeat(Repeat),
     /// A tool call.
     Tool(Tool),
     /// A pause in milliseconds.
@@ -224,6 +320,22 @@ pub struct Tool {
     /// Its arguments.
     #[serde(default)]
     pub arguments: Arguments,
+    /// Its id, in place of a made one; an empty one is left out.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// Arguments as they are sent where the dialect sends an object: a text, a list, anything.
+    #[serde(default)]
+    pub instead: Option<serde_json::Value>,
+}
+
+/// A long piece of text.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Repeat {
+    /// What is repeated.
+    pub text: String,
+    /// How often.
+    pub times: usize,
 }
 
 /// Arguments of a tool call, an object.
@@ -238,107 +350,10 @@ pub enum StopWord {
     End,
     /// The length limit.
     Length,
-}
-
-/// Something that goes wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fault {
-    /// What.
-    pub kind: FaultKind,
-    /// In the first so many requests that reach it; without it, in every one.
-    #[serde(default)]
-    pub times: Option<u32>,
-    /// `refuse`: the status.
-    #[serde(default)]
-    pub status: Option<u16>,
-    /// `refuse`: the `retry-after` header.
-    #[serde(default)]
-    pub retry_after: Option<String>,
-    /// `refuse` and `error`: the server's words.
-    #[serde(default)]
-    pub error: Option<String>,
-    /// `refuse`: the whole body, in place of the dialect's own error body.
-    #[serde(default)]
-    pub body: Option<String>,
-    /// `malformed_call`: the tool.
-    #[serde(default)]
-    pub tool: Option<String>,
-    /// `malformed_call`: the arguments as they are sent.
-    #[serde(default)]
-    pub arguments: Option<String>,
-    /// `raw`: bytes that are put into the body as they are.
-    #[serde(default)]
-    pub raw: Option<String>,
-}
-
-/// A kind of fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FaultKind {
-    /// A status other than 200, in place of the answer.
-    Refuse,
-    /// The connection is closed before any byte of the answer.
-    HangUp,
-    /// The connection is cut in the middle of the body.
-    Disconnect,
-    /// The body ends cleanly without the dialect's last word.
-    NoEnd,
-    /// Nothing more comes, and the connection stays open.
-    Stall,
-    /// A 200 with no body at all.
-    Empty,
-    /// An error inside the stream, and its end.
-    Error,
-    /// A tool call whose arguments are no JSON.
-    MalformedCall,
-    /// Bytes that are not of the dialect.
-    Raw,
-}
-
-impl FaultKind {
-    /// As it stands in a script.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            FaultKind::Refuse => "refuse",
-            FaultKind::HangUp => "hang_up",
-            FaultKind::Disconnect => "disconnect",
-            FaultKind::NoEnd => "no_end",
-            FaultKind::Stall => "stall",
-            FaultKind::Empty => "empty",
-            FaultKind::Error => "error",
-            FaultKind::MalformedCall => "malformed_call",
-            FaultKind::Raw => "raw",
-        }
-    }
-}
-
-impl Fault {
-    /// What is wrong with it. A key that its kind does not read would be a fault that is never seen.
-    fn wrong(&self) -> Option<String> {
-        use FaultKind::{Error, MalformedCall, Raw, Refuse};
-        let kind = self.kind;
-        let given = [
-            ("status", self.status.is_some(), kind == Refuse),
-            ("retry_after", self.retry_after.is_some(), kind == Refuse),
-            ("body", self.body.is_some(), kind == Refuse),
-            ("error", self.error.is_some(), matches!(kind, Refuse | Error)),
-            ("tool", self.tool.is_some(), kind == MalformedCall),
-            ("arguments", self.arguments.is_some(), kind == MalformedCall),
-            ("raw", self.raw.is_some(), kind == Raw),
-        ];
-        if let Some((key, ..)) = given.iter().find(|(_, given, read)| *given && !*read) {
-            return Some(format!("a fault of kind `{}` has no `{key}`", kind.word()));
-        }
-        match kind {
-            Refuse if !self.status.is_none_or(|status| (300..600).contains(&status)) => {
-                Some("the `status` of a refusal is between 300 and 599".to_owned())
-            }
-            MalformedCall if self.tool.is_none() => Some("`malformed_call` needs `tool`".to_owned()),
-            Raw if self.raw.is_none() => Some("`raw` needs `raw`, the bytes".to_owned()),
-            _ => None,
-        }
-    }
+    /// The service's filter, or the model's own refusal.
+    Filter,
+    /// The service wants to be asked to go on.
+    Pause,
 }
 
 impl Script {
@@ -373,11 +388,6 @@ impl Script {
             }
         }
         Ok(script)
-    }
-
-    /// The model that a request names.
-    pub(crate) fn model(&self, name: &str) -> Option<&ScriptModel> {
-        self.models.iter().find(|model| full_name(&model.name) == full_name(name))
     }
 }
 

@@ -1,8 +1,9 @@
 //! Listens on loopback and hands every request to the script.
 
+use crate::line::Line;
 use crate::routes::Play;
 use crate::script::Script;
-use crate::transcript::{Exchange, Transcript, Unmatched};
+use crate::transcript::{Bill, Exchange, Transcript, Unmatched};
 use atelier_protocol::{Code, Problem};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -100,6 +101,10 @@ impl Stage {
     pub fn chats(&self) -> Vec<Exchange> {
         self.transcript().into_iter().filter(Exchange::is_chat).collect()
     }
+    /// What all answers so far cost, by the stage's own count.
+    pub fn bill(&self) -> Bill {
+        Bill::of(&self.transcript())
+    }
     /// The chats that no turn answers. A test of a script asserts that there is none.
     pub fn unmatched(&self) -> Vec<Unmatched> {
         self.transcript.unmatched()
@@ -142,13 +147,14 @@ async fn serve(stream: TcpStream, play: Arc<Play>) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "small pieces may be held back");
     }
+    let (line, reset) = Line::new(stream);
     let service = service_fn(move |request| {
-        let play = play.clone();
-        async move { play.answer(request).await }
+        let (play, reset) = (play.clone(), reset.clone());
+        async move { play.answer(request, reset).await }
     });
     // An error here is a client that hung up or a fault of the script; both are in the transcript.
     if let Err(error) =
-        http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await
+        http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(line), service).await
     {
         tracing::debug!(%error, "a connection of the stage was cut");
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use std::fs::File;
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// One request and its end.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -23,8 +23,12 @@ pub struct Exchange {
     pub turn: Option<String>,
     /// The status that was answered; 0 where none was.
     pub status: u16,
+    /// What it cost, where a model answered.
+    pub cost: Option<Cost>,
     /// When it came, in milliseconds since the stage started.
     pub began_ms: u64,
+    /// The same in milliseconds since 1970 UTC, for who started the client.
+    pub at_ms: u64,
     /// When it ended.
     pub ended_ms: Option<u64>,
     /// How it ended.
@@ -34,7 +38,45 @@ pub struct Exchange {
 impl Exchange {
     /// Whether it asked for a chat.
     pub fn is_chat(&self) -> bool {
-        matches!(self.path.as_str(), "/api/chat" | "/v1/chat/completions" | "/v1/messages")
+        matches!(self.path.as_str(), "/api/chat" | "/v1/chat/completions" | "/v1/messages" | "/v1/responses")
+    }
+}
+
+/// What an answer cost, counted by the stage alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cost {
+    /// The model.
+    pub model: String,
+    /// Tokens of the prompt, as far as the model was shown it.
+    pub input: u32,
+    /// Tokens of the answer, as far as it was made.
+    pub output: u32,
+    /// The price in millionths of the currency; none where the model has no price.
+    pub micros: Option<u64>,
+    /// Whether the client was told these counts; not, where the answer broke off or its dialect leaves them out.
+    pub told: bool,
+}
+
+/// Everything that was answered, with its price.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Bill {
+    /// The answers in the order of their requests: the exchange's number and what it cost.
+    pub lines: Vec<(usize, Cost)>,
+}
+
+impl Bill {
+    pub(crate) fn of(exchanges: &[Exchange]) -> Self {
+        let lines = exchanges.iter().filter_map(|exchange| Some((exchange.number, exchange.cost.clone()?)));
+        Self { lines: lines.collect() }
+    }
+    /// Tokens of prompts and of answers whose counts the client was told.
+    pub fn told(&self) -> (u64, u64) {
+        let told = || self.lines.iter().map(|(_, cost)| cost).filter(|cost| cost.told);
+        (told().map(|cost| u64::from(cost.input)).sum(), told().map(|cost| u64::from(cost.output)).sum())
+    }
+    /// The sum in millionths of the currency; nothing is added for a model without a price.
+    pub fn micros(&self) -> u64 {
+        self.lines.iter().filter_map(|(_, cost)| cost.micros).sum()
     }
 }
 
@@ -113,6 +155,7 @@ impl OpenExchange {
         body: serde_json::Value,
     ) -> Self {
         let began_ms = transcript.now_ms();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut exchanges = locked(&transcript.exchanges);
         let number = exchanges.len() + 1;
         exchanges.push(Exchange {
@@ -123,7 +166,9 @@ impl OpenExchange {
             body,
             turn: None,
             status: 0,
+            cost: None,
             began_ms,
+            at_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
             ended_ms: None,
             ended: Ended::Open,
         });
@@ -132,6 +177,10 @@ impl OpenExchange {
     /// Names the turn that is played.
     pub(crate) fn plays(&self, turn: String) {
         self.change(|exchange| exchange.turn = Some(turn));
+    }
+    /// Notes what the answer costs. The counts are told when the whole answer is sent.
+    pub(crate) fn costs(&self, cost: Cost) {
+        self.change(|exchange| exchange.cost = Some(cost));
     }
     /// Notes that no turn answers.
     pub(crate) fn is_unmatched(&self, what: String) {
@@ -152,6 +201,9 @@ impl OpenExchange {
         let now_ms = self.transcript.now_ms();
         let line = self.change(|exchange| {
             exchange.ended = ended;
+            if let Some(cost) = exchange.cost.as_mut().filter(|_| ended != Ended::Answered) {
+                cost.told = false;
+            }
             exchange.ended_ms = Some(now_ms);
             serde_json::to_string(exchange).unwrap_or_default()
         });

@@ -236,10 +236,11 @@ async fn faults_strike_as_often_as_they_say() {
 
 #[tokio::test]
 async fn stopping_frees_the_port() {
-    let stage = stage("turns: [{say: [{fault: {kind: stall}}]}]").await;
+    let stage = stage("turns: [{say: [{text: hi}, {fault: {kind: stall}}]}]").await;
     let port = stage.url().rsplit_once(':').unwrap().1.parse().unwrap();
     let body = json!({"model": "m", "messages": [{"role": "user", "content": "x"}]});
     let mut open = send(&stage, "/api/chat", &[], &body).await.unwrap();
+    open.body.next().await.unwrap().unwrap();
     stage.stop().await;
     assert!(matches!(open.body.next().await, Some(Err(HttpError::Broken { .. }))));
     let again = start("turns: []", Options { port, transcript: None }).await;
@@ -280,10 +281,10 @@ fn a_wrong_script_is_refused_with_its_line() {
     demo.yaml:2: `models` is empty; a server without a model answers nothing
     demo.yaml:4: model `m:latest` is there twice
     demo.yaml:4:12: unknown field `rol`, expected one of model, role, step, turn, tool_results, last_tool, tool_result_contains, system_contains, user_contains, last_user_contains, contains, not_contains, offers
-    demo.yaml:5:9: unknown variant `txt`, expected one of text, thinking, tool, pause_ms, fault
+    demo.yaml:5:9: unknown variant `txt`, expected one of text, thinking, repeat, tool, pause_ms, fault
     demo.yaml:4:39: expected mapping start
     demo.yaml:3: turn 0 has no `when`, so the turns after it can never be played
-    demo.yaml:4:26: unknown variant `explode`, expected one of refuse, hang_up, disconnect, no_end, stall, empty, error, malformed_call, raw
+    demo.yaml:4:26: unknown variant `explode`, expected one of refuse, hang_up, reset, disconnect, no_end, short, stall, stall_after_head, empty, error, malformed_call, raw
     demo.yaml:4: turn 0: a fault of kind `stall` has no `status`
     demo.yaml:4: turn 0: `malformed_call` needs `tool`
     demo.yaml:4: turn 0: the `status` of a refusal is between 300 and 599
