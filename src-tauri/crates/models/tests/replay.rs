@@ -1,6 +1,6 @@
 //! Every recorded exchange with a real server, played to the client: as it came, byte by byte, and cut anywhere.
 
-#![allow(clippy::unwrap_used)] // a test says so by failing
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a test says so by failing
 
 use atelier_models::{CallError, ChatRequest, Failed, Message, ModelEvent, ToolSpec, Turn, collect, provider};
 use atelier_protocol::event::Stop;
@@ -288,6 +288,43 @@ fn a_call_cut_by_the_length_limit_is_never_a_call() {
     }
     let silent = turn(find("ollama/gotemplate_tools_cut")).unwrap();
     assert_eq!((silent.stop, silent.tool_calls.len()), (Stop::Length, 0));
+}
+
+/// Recordings that answer questions about a server, see [`Inventory`].
+const DESCRIBED: [&str; 7] = [
+    "llama-server/script1_models",
+    "ollama/show",
+    "ollama/show_missing",
+    "ollama/show_thinker",
+    "ollama/tags",
+    "ollama/v1_models",
+    "ollama/version",
+];
+
+/// Of a route that no provider asks, a recording only holds the scripted server to what real ones are.
+#[test]
+fn every_recording_is_replayed_or_of_a_route_that_no_provider_asks() {
+    let (mut replayed, mut rest) = (Vec::new(), Vec::new());
+    for server in ["llama-cpp-python", "llama-server", "ollama"] {
+        for entry in std::fs::read_dir(Path::new(FOLDER).join(server)).unwrap() {
+            let path = entry.unwrap().path();
+            let value: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            let name = format!("{server}/{}", path.file_stem().unwrap().to_string_lossy());
+            let known = RECORDINGS.iter().any(|recording| recording.name == name) || DESCRIBED.contains(&name.as_str());
+            let request = &value["request"];
+            let line = format!("{name} {} {}", request["method"].as_str().unwrap(), request["path"].as_str().unwrap());
+            if known { &mut replayed } else { &mut rest }.push(line);
+        }
+    }
+    replayed.sort();
+    rest.sort();
+    println!("replayed by the client, {}:\n{}\n", replayed.len(), replayed.join("\n"));
+    println!("of the scripted server alone, {}:\n{}", rest.len(), rest.join("\n"));
+    assert_eq!(replayed.len() + rest.len(), 191);
+    let chats: Vec<&String> =
+        rest.iter().filter(|line| line.ends_with("POST /api/chat") || line.ends_with("completions")).collect();
+    assert_eq!(chats, Vec::<&String>::new(), "every recorded chat is replayed");
+    insta::assert_snapshot!(rest.join("\n"));
 }
 
 /// Answers the questions about a server with what was recorded of one.
