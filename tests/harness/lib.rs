@@ -4,7 +4,10 @@
 //! Nothing here touches the real home folder, a real model server or the network.
 
 pub mod cli;
+pub mod gguf;
 pub mod job;
+pub mod playbook;
+pub mod real;
 pub mod steady;
 #[cfg(target_os = "linux")]
 pub mod toll;

@@ -11,6 +11,7 @@ pub mod record;
 mod search;
 mod size;
 mod table;
+mod turn;
 mod window;
 
 use crate::args::Args;
@@ -38,6 +39,9 @@ cargo xtask bench NAME [RUNS]
              --program FILE (default: the command line program, built for release)
   search   indexing, queries and saves on a folder of 60,000 files made from cargo's downloaded sources
              --repo DIR (that folder instead, copied first)  --files N  --saves N  --edits N
+  turn     our own headless turn on the scripted model: process start to first request, peak memory of the tree, size of
+           the first request; beside published agents, where they are on the PATH (Linux, default 5 runs)
+             --program FILE (default: the command line program, built for release)
   table    puts the figures of target/bench/*.json into src-tauri/ARCHITECTURE.md
 
 Each writes target/bench/NAME.json: commit, machine, baseline, figures. `window` and `memory` build release programs
@@ -99,9 +103,10 @@ pub fn main(args: &Args) -> Result<(), Failure> {
         "crash" => crash::main(args),
         "localise" => localise::main(args),
         "search" => search::main(args),
+        "turn" => turn::main(args, runs(5)?),
         "table" => table::main(),
         _ => Err(Failure::Usage(
-            "say what to measure: window, memory, build, journal, size, crash, edits, localise or search; or table"
+            "say what to measure: window, memory, build, journal, size, crash, edits, localise, search or turn; or table"
                 .to_owned(),
         )),
     }

@@ -7,8 +7,10 @@
 mod args;
 mod bench;
 mod bindings;
+mod loopback;
 mod node;
 mod packages;
+mod real_engine;
 mod run;
 mod setup;
 mod start;

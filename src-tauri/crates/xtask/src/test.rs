@@ -4,7 +4,7 @@ use crate::args::Args;
 use crate::bench::record;
 use crate::run::{self, Failure};
 use crate::setup::{self, Purpose};
-use crate::{node, tidy, workspace};
+use crate::{loopback, node, real_engine, tidy, workspace};
 use serde_json::Value;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -13,8 +13,9 @@ pub const HELP: &str = "\
 cargo xtask test [--offline] [--keep-going] [--yes]
 
 Sets the machine up (see `cargo xtask setup`), then runs, in this order: formatting, the rules of the house, the
-page's types, lints, tests and build, clippy, all Rust tests, licences (where cargo-deny is installed), and the tests of
-the window on a virtual display. Ends with a table.
+page's types, lints, tests and build, clippy, all Rust tests, the tests against a real engine (a Python wheel that is put
+into target/real-engine), the main job with no network but loopback, licences (where cargo-deny is installed), and the
+tests of the window on a virtual display. Ends with a table.
 
   --offline     install and download nothing
   --keep-going  run the remaining parts after one failed
@@ -93,6 +94,8 @@ impl Bench {
             ("page: build", Box::new(|| self.npm("build"))),
             ("clippy", Box::new(|| self.clippy())),
             ("rust tests", Box::new(|| self.rust_tests())),
+            ("real engine", Box::new(|| self.real_engine())),
+            ("loopback only", Box::new(|| self.loopback_only())),
             ("sandbox", Box::new(|| self.sandbox())),
             ("licences", Box::new(|| self.licences())),
             ("window tests", Box::new(|| self.window_tests())),
@@ -115,7 +118,8 @@ impl Bench {
         let mut cargo = self.cargo(name);
         cargo.args(["--workspace", "--locked"]);
         if self.offline {
-            cargo.arg("--offline");
+            // By the environment, because a part may say it once more.
+            cargo.env("CARGO_NET_OFFLINE", "true");
         }
         cargo
     }
@@ -134,18 +138,39 @@ impl Bench {
         passed(run::check(self.whole("clippy").args(["--all-targets", "--", "-D", "warnings"])))
     }
 
-    /// All Rust tests but those of the window: library and program tests, test files, examples and documentation.
+    /// All Rust tests but those with a part of their own: library and program tests, test files, examples and documentation.
     fn rust_tests(&self) -> Result<Outcome, Failure> {
         // Tests may run the programs.
         run::check(self.whole("build").arg("--bins"))?;
         let mut cargo = self.whole("test");
         // One red suite says nothing about the others.
         cargo.args(["--no-fail-fast", "--lib", "--bins", "--examples"]);
-        for name in test_files(&self.metadata).iter().filter(|name| *name != WINDOW) {
+        for name in test_files(&self.metadata).iter().filter(|name| ![WINDOW, REAL].contains(&name.as_str())) {
             cargo.args(["--test", name]);
         }
         run::check(self.with_programs(&mut cargo)?)?;
         passed(run::check(self.whole("test").arg("--doc")))
+    }
+
+    /// What holds with the scripted server holds with a real one.
+    fn real_engine(&self) -> Result<Outcome, Failure> {
+        let python = match real_engine::python(self.offline) {
+            Ok(python) => python,
+            Err(reason) => return Ok(Outcome::LeftOut(reason)),
+        };
+        let mut tests = self.whole("test");
+        tests.args(["--test", REAL]).env("ATELIER_ENGINE_PYTHON", python);
+        passed(run::check(self.with_programs(&mut tests)?))
+    }
+
+    /// The main job needs no network.
+    fn loopback_only(&self) -> Result<Outcome, Failure> {
+        let mut tests = self.whole("test");
+        tests.args(["--test", "scenarios", "main_job"]).env("CARGO_NET_OFFLINE", "true");
+        match loopback::only(self.with_programs(&mut tests)?) {
+            Ok(mut inside) => passed(run::check(&mut inside)),
+            Err(reason) => Ok(Outcome::LeftOut(reason)),
+        }
     }
 
     /// Prints what confined the checks in the tests; fails where nothing does although the kernel could.
@@ -187,6 +212,8 @@ impl Bench {
 
 /// The test file that needs a display.
 const WINDOW: &str = "window";
+/// The test file that needs a real engine.
+const REAL: &str = "real";
 
 fn passed(result: Result<(), Failure>) -> Result<Outcome, Failure> {
     result.map(|()| Outcome::Passed)

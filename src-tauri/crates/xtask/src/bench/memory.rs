@@ -37,7 +37,7 @@ pub fn main(runs: usize, inside: bool) -> Result<(), Failure> {
 }
 
 /// MiB of a process and everything below it, by program name.
-fn tree(pid: u32) -> Result<BTreeMap<String, f64>, Failure> {
+pub fn tree(pid: u32) -> Result<BTreeMap<String, f64>, Failure> {
     let cannot = |error: std::io::Error| Failure::Environment(format!("/proc cannot be read: {error}"));
     let mut stats = Vec::new();
     for entry in std::fs::read_dir("/proc").map_err(cannot)?.flatten() {
