@@ -193,7 +193,6 @@ impl Playbook {
     }
 
     /// The model file.
-    #[expect(clippy::cast_precision_loss, reason = "counts of turns and dimensions are small")]
     pub fn model(&self) -> Vec<u8> {
         let named: Vec<&str> = self.roles.iter().map(|(role, _)| *role).filter(|role| !role.is_empty()).collect();
         let mut vocabulary = Vocabulary::common(&named);

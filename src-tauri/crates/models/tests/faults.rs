@@ -3,7 +3,7 @@
 //! Guards: a turn is used whole or not at all, and its text is the server's to the letter. Turns red, for example, when
 //! a reader takes the end of the body for the end of the turn, or when lines are split at a carriage return.
 
-#![allow(clippy::unwrap_used)] // a test says so by failing
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test says so by failing
 
 use atelier_egress::{Egress, EgressPolicy};
 use atelier_models::{CallError, ChatRequest, Failed, Message, ToolSpec, Turn, collect, provider};

@@ -217,7 +217,6 @@ impl Play {
     }
 
     /// A place to answer in, after those who came before; none where too many wait.
-    #[expect(clippy::option_option, reason = "no slots at all are another thing than no slot")]
     async fn slot(&self) -> Option<Option<OwnedSemaphorePermit>> {
         let Some(slots) = self.slots.clone() else { return Some(None) };
         if let Ok(free) = slots.clone().try_acquire_owned() {

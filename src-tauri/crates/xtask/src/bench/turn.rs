@@ -136,7 +136,6 @@ fn once(command: &mut Command, transcript: &Path) -> Result<Measured, Failure> {
 }
 
 /// When the first question to a model came, in milliseconds since 1970, and the size of its body.
-#[expect(clippy::cast_precision_loss, reason = "sizes of requests")]
 fn first_request(transcript: &str) -> Option<(f64, f64)> {
     let asked = transcript.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(|exchange| {
         let path = exchange["path"].as_str().unwrap_or_default();
@@ -178,7 +177,6 @@ fn opencode(url: &str, place: &Path) -> Result<Command, Failure> {
     Ok(command)
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "one of several, and the others can fail")]
 fn aider(url: &str, place: &Path) -> Result<Command, Failure> {
     let mut command = Command::new("aider");
     command.args(["--model", "openai/hello", "--openai-api-base", &format!("{url}/v1"), "--openai-api-key", "none"]);
