@@ -4,7 +4,7 @@
 //! arguments of tool calls as objects on this route, or does not close the connection of a stream it drops.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "tests fail loudly and say why they skip")]
 
-use atelier_egress::{Egress, EgressPolicy};
+use atelier_egress::{Egress, EgressPolicy, Forgetful};
 use atelier_models::{CallError, ChatRequest, Message, ModelEvent, Provider, Turn, collect, provider};
 use atelier_protocol::event::Stop;
 use atelier_protocol::ports::{Http, HttpLimits, HttpRequest, Method};
@@ -26,7 +26,7 @@ fn engine() -> Option<PathBuf> {
 }
 
 fn http() -> Arc<dyn Http> {
-    Arc::new(Egress::new(Arc::new(EgressPolicy::new(true)), |_| {}))
+    Arc::new(Egress::new(Arc::new(EgressPolicy::new(true)), Arc::new(Forgetful)))
 }
 
 fn client(engine: &RealEngine) -> Arc<dyn Provider> {

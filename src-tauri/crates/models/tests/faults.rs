@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test says so by failing
 
-use atelier_egress::{Egress, EgressPolicy};
+use atelier_egress::{Egress, EgressPolicy, Forgetful};
 use atelier_models::{CallError, ChatRequest, Failed, Message, ToolSpec, Turn, collect, provider};
 use atelier_protocol::ports::{Clock, HttpLimits};
 use atelier_protocol::settings::{ProviderKind, ProviderSettings};
@@ -47,7 +47,7 @@ fn script(profile: &str, more: &str, say: &str) -> Script {
 
 async fn ask_within(kind: ProviderKind, script: Script, idle: Duration) -> Result<Turn, Failed> {
     let stage = Stage::start(script, Options::default()).await.unwrap();
-    let egress = Egress::new(Arc::new(EgressPolicy::new(true)), |_| {});
+    let egress = Egress::new(Arc::new(EgressPolicy::new(true)), Arc::new(Forgetful));
     let settings = ProviderSettings { id: "test".into(), kind, base_url: stage.url() };
     let tool =
         ToolSpec { name: "read_file".into(), description: "reads".into(), parameters: json!({"type": "object"}) };
@@ -197,7 +197,7 @@ async fn a_weak_server_writes_its_calls_into_the_text() {
 async fn an_old_server_has_fewer_answers_and_is_no_crash() {
     let script = script("ollama", "old: true\n", "{text: Hello.}");
     let stage = Stage::start(script, Options::default()).await.unwrap();
-    let egress = Egress::new(Arc::new(EgressPolicy::new(true)), |_| {});
+    let egress = Egress::new(Arc::new(EgressPolicy::new(true)), Arc::new(Forgetful));
     let settings = ProviderSettings { id: "old".into(), kind: ProviderKind::Ollama, base_url: stage.url() };
     let view = provider(&settings, Arc::new(egress), Arc::new(Still)).describe().await;
     let told: Vec<_> = view.models.iter().map(|model| (model.name.as_str(), model.tools, model.context)).collect();

@@ -15,7 +15,7 @@ mod said;
 #[path = "recorded/shape.rs"]
 mod shape;
 
-use atelier_egress::{Egress, EgressPolicy};
+use atelier_egress::{Egress, EgressPolicy, Forgetful};
 use atelier_protocol::ports::{Http, HttpLimits, HttpRequest, Method};
 use atelier_stage::{Options, Script, Stage};
 use bytes::Bytes;
@@ -195,7 +195,7 @@ impl Recording {
 async fn play(recording: &Recording) -> Answered {
     let stage = Stage::start(recording.script(), Options::default()).await.unwrap();
     let second = Duration::from_secs(5);
-    let egress = Egress::new(Arc::new(EgressPolicy::new(true)), |_| {});
+    let egress = Egress::new(Arc::new(EgressPolicy::new(true)), Arc::new(Forgetful));
     let request = &recording.value["request"];
     let method = match request["method"].as_str() {
         Some("GET") => Method::Get,

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a test says so by failing
 
-use atelier_egress::{Egress, EgressPolicy};
+use atelier_egress::{Egress, EgressPolicy, Forgetful};
 use atelier_protocol::ports::{Http, HttpError, HttpLimits, HttpRequest, HttpResponse, Method};
 use atelier_stage::{Ended, Options, Script, Stage};
 use bytes::Bytes;
@@ -27,7 +27,7 @@ async fn send(stage: &Stage, path: &str, headers: &[(&str, &str)], body: &Value)
         purpose: "test",
         limits: HttpLimits { connect: second, head: second, idle: second },
     };
-    Egress::new(Arc::new(EgressPolicy::new(true)), |_| {}).send(request).await
+    Egress::new(Arc::new(EgressPolicy::new(true)), Arc::new(Forgetful)).send(request).await
 }
 
 async fn ask(stage: &Stage, path: &str, body: &Value) -> (u16, String) {
