@@ -117,7 +117,7 @@ mod tests {
             json!({"events": 40, "killed at events": 40, "trials": 90, "kills": 100, "lost acknowledgements": 0});
         let told = "kills forked: killed at 40 of 40 events, 90 trials, 100 kills, 0 lost acknowledgements";
         assert_eq!(line("kills", "forked", &kills), told);
-        let mutants = json!({"OrphanLeft": {"noticed": true}, "AckBeforeCommit": {"noticed": false}});
+        let mutants = json!({"AckBeforeCommit": {"noticed": false}, "OrphanLeft": {"noticed": true}});
         assert_eq!(line("mutants", "feature", &mutants), "mutants feature: AckBeforeCommit GREEN, OrphanLeft red");
     }
 }
