@@ -18,7 +18,7 @@ export type Seq = number;
 
 export type Hash = string;
 
-export type Code = "checks_failed" | "review_rejected" | "nothing_changed" | "wrong_state" | "accept_conflict" | "accept_dirty" | "turn_limit" | "looping" | "empty_goal" | "bad_argument" | "no_folder" | "not_a_repository" | "no_commit" | "unsupported_repository" | "repository_busy" | "role_invalid" | "flow_invalid" | "script_invalid" | "project_file_invalid" | "unknown_run" | "unknown_approval" | "edit_unreadable" | "edit_not_found" | "edit_ambiguous" | "unknown_message" | "guarantee_weaker" | "unknown_job" | "object_invalid" | "object_changed" | "object_cycle" | "fork_point" | "too_deep" | "child_failed" | "stopped" | "query_invalid" | "needs_approval" | "budget_reached" | "budget_near" | "cloud_paused" | "cancelled" | "rejected" | "model_server_down" | "model_missing" | "no_model" | "model_server_error" | "model_timeout" | "account_exhausted" | "key_refused" | "context_mismatch" | "context_overflow" | "not_confined" | "program_missing" | "store_failed" | "disk_full" | "store_damaged" | "store_newer" | "owner_lost" | "io" | "git_failed" | "interrupted" | "indeterminate" | "internal" | "answer_empty" | "answer_invalid" | "answer_incomplete" | "denied" | "local_only" | "not_permitted" | "keys_locked" | "outside_project";
+export type Code = "checks_failed" | "review_rejected" | "nothing_changed" | "wrong_state" | "accept_conflict" | "accept_dirty" | "turn_limit" | "looping" | "empty_goal" | "bad_argument" | "no_folder" | "not_a_repository" | "no_commit" | "unsupported_repository" | "repository_busy" | "role_invalid" | "flow_invalid" | "script_invalid" | "project_file_invalid" | "unknown_run" | "unknown_approval" | "edit_unreadable" | "edit_not_found" | "edit_ambiguous" | "unknown_message" | "guarantee_weaker" | "unknown_job" | "object_invalid" | "object_changed" | "object_cycle" | "fork_point" | "too_deep" | "child_failed" | "stopped" | "query_invalid" | "document_unknown" | "document_encrypted" | "document_damaged" | "document_too_large" | "needs_approval" | "budget_reached" | "budget_near" | "cloud_paused" | "cancelled" | "rejected" | "model_server_down" | "model_missing" | "no_model" | "model_server_error" | "model_timeout" | "account_exhausted" | "key_refused" | "context_mismatch" | "context_overflow" | "not_confined" | "program_missing" | "store_failed" | "disk_full" | "store_damaged" | "store_newer" | "owner_lost" | "io" | "git_failed" | "interrupted" | "indeterminate" | "internal" | "answer_empty" | "answer_invalid" | "answer_incomplete" | "denied" | "local_only" | "not_permitted" | "keys_locked" | "outside_project";
 
 export type ExitClass = "done" | "work_not_done" | "usage" | "needs_answer" | "budget" | "cancelled" | "environment" | "bad_answer" | "refused";
 
@@ -3131,7 +3131,11 @@ head: string | null,
 /**
  * Parts that are not complete yet.
  */
-missing: Array<IndexPart>, };
+missing: Array<IndexPart>, 
+/**
+ * How it learns of changes.
+ */
+watch: WatchView, };
 
 export type ProjectView = { 
 /**
@@ -3491,6 +3495,134 @@ state: unknown,
  */
 answer: unknown, };
 
+export type WatchView = { "how": "off" } | { "how": "watching", 
+/**
+ * Folders that are watched.
+ */
+folders: number, } | { "how": "polling", 
+/**
+ * How long lies between two rounds, in milliseconds.
+ */
+every_ms: number, 
+/**
+ * Why.
+ */
+reason: string, } | { "how": "gone" };
+
+export type ContextView = { 
+/**
+ * What may be spent, in tokens.
+ */
+budget: number, 
+/**
+ * What is spent, estimated.
+ */
+tokens: number, 
+/**
+ * Spans, the most important first.
+ */
+spans: Array<ContextSpan>, 
+/**
+ * The map.
+ */
+map: Array<MapFile>, 
+/**
+ * What would be next.
+ */
+left_out: Array<LeftOut>, 
+/**
+ * Files that were changed after they were indexed and were read for this.
+ */
+scanned: number, 
+/**
+ * What it had to do without, because it is not in the index yet.
+ */
+missing: Array<IndexPart>, };
+
+export type ContextSpan = { 
+/**
+ * Path in the project.
+ */
+path: string, 
+/**
+ * First and last line, 1-based and inclusive.
+ */
+lines: [number, number], 
+/**
+ * Hash of the whole file that the lines were cut from.
+ */
+hash: Hash, 
+/**
+ * The lines.
+ */
+text: string, 
+/**
+ * The definition that they are, or begin with.
+ */
+symbol: string | null, 
+/**
+ * What they cost, estimated.
+ */
+tokens: number, } & ({ "why": "match" } | { "why": "test", 
+/**
+ * That file.
+ */
+of: string, } | { "why": "caller", 
+/**
+ * The definition's name.
+ */
+of: string, } | { "why": "together", 
+/**
+ * That file.
+ */
+with: string, 
+/**
+ * In how many of a hundred of its changes.
+ */
+percent: number, });
+
+export type SpanWhy = { "why": "match" } | { "why": "test", 
+/**
+ * That file.
+ */
+of: string, } | { "why": "caller", 
+/**
+ * The definition's name.
+ */
+of: string, } | { "why": "together", 
+/**
+ * That file.
+ */
+with: string, 
+/**
+ * In how many of a hundred of its changes.
+ */
+percent: number, };
+
+export type MapFile = { 
+/**
+ * Path in the project.
+ */
+path: string, 
+/**
+ * Its definitions: name and first line.
+ */
+symbols: Array<[string, number]>, };
+
+export type LeftOut = { 
+/**
+ * Path in the project.
+ */
+path: string, 
+/**
+ * Its lines.
+ */
+lines: [number, number], 
+/**
+ * Why not.
+ */
+reason: string, };
+
 export type Op = { "op": "start_run", 
 /**
  * What the user typed.
@@ -3595,7 +3727,15 @@ run: RunId, } | { "op": "read_blob",
 /**
  * Its hash.
  */
-hash: Hash, } | { "op": "refresh_index" } | { "op": "show_index" } | { "op": "search", 
+hash: Hash, } | { "op": "refresh_index" } | { "op": "show_index" } | { "op": "watch_index" } | { "op": "show_context", 
+/**
+ * The goal, in words.
+ */
+goal: string, 
+/**
+ * Tokens that it may cost; at most 200,000.
+ */
+budget: number, } | { "op": "search", 
 /**
  * The words.
  */
@@ -3769,7 +3909,7 @@ project: ProjectId,
  */
 provider: string, } | { "op": "list_permissions" };
 
-export type Reply = { "reply": "done" } | { "reply": "run", "value": RunId } | { "reply": "runs", "value": Array<RunSummary> } | { "reply": "run_view", "value": RunView } | { "reply": "events", "value": Array<Envelope> } | { "reply": "approvals", "value": Array<ApprovalView> } | { "reply": "diff", "value": DiffView } | { "reply": "blob", "value": string } | { "reply": "index", "value": IndexView } | { "reply": "hits", "value": Array<Hit> } | { "reply": "found", "value": Array<Found> } | { "reply": "exported", "value": { 
+export type Reply = { "reply": "done" } | { "reply": "run", "value": RunId } | { "reply": "runs", "value": Array<RunSummary> } | { "reply": "run_view", "value": RunView } | { "reply": "events", "value": Array<Envelope> } | { "reply": "approvals", "value": Array<ApprovalView> } | { "reply": "diff", "value": DiffView } | { "reply": "blob", "value": string } | { "reply": "index", "value": IndexView } | { "reply": "context", "value": ContextView } | { "reply": "hits", "value": Array<Hit> } | { "reply": "found", "value": Array<Found> } | { "reply": "exported", "value": { 
 /**
  * Its path.
  */

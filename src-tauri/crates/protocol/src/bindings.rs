@@ -13,7 +13,7 @@ macro_rules! declarations {
 
 /// The whole text of the bindings file.
 pub fn typescript() -> String {
-    use crate::{error, event, hash, ids, op, settings, view};
+    use crate::{context, error, event, hash, ids, op, settings, view};
     let config = Config::new().with_large_int("number");
     let declarations = declarations!(&config;
         ids::RunId, ids::ProjectId, ids::ApprovalId, ids::CallId, ids::RoleId, ids::StepId, ids::StoreId, ids::Seq,
@@ -39,7 +39,8 @@ pub fn typescript() -> String {
         view::Hit, view::HitKind, view::Found, view::IndexPart, view::IndexView, view::ProjectView, view::RoleView, view::DeclaredCheck, view::FlowView, view::ProviderView,
         view::ModelView, view::KnownProject, view::ChildView, view::Stall, view::StateView, view::ProjectionView,
         view::StoreCheck, view::MessageView, view::TopicView, view::DeadView, view::ReplayView, view::JobState, view::JobView,
-        view::ObjectView,
+        view::ObjectView, view::WatchView, context::ContextView, context::ContextSpan, context::SpanWhy, context::MapFile,
+        context::LeftOut,
         op::Op, op::Reply, op::ExportFormat, op::Frame, op::Draft, op::Phase,
     );
     let mut text = String::from(

@@ -102,6 +102,14 @@ codes! {
     Stopped = "stopped" => Refused,
     /// A query that cannot be parsed.
     QueryInvalid = "query_invalid" => Usage,
+    /// A file of a kind that cannot be read as a document.
+    DocumentUnknown = "document_unknown" => Usage,
+    /// A document that is locked with a password.
+    DocumentEncrypted = "document_encrypted" => Usage,
+    /// A document that is damaged, or not what it says.
+    DocumentDamaged = "document_damaged" => Usage,
+    /// A document that is larger, or unpacks to more, than is read.
+    DocumentTooLarge = "document_too_large" => Usage,
 
     /// A recorded question waits for the user.
     NeedsApproval = "needs_approval" => NeedsAnswer,

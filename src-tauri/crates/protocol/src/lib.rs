@@ -5,6 +5,8 @@
 
 pub mod bindings;
 mod bus;
+pub mod context;
+pub mod document;
 mod effect;
 mod egress;
 pub mod error;

@@ -2,6 +2,7 @@
 //!
 //! Ops are imperative. Every door (window, command line, socket) speaks only in these.
 
+use crate::context::ContextView;
 use crate::error::Problem;
 use crate::event::{
     AcceptMode, Answer, AskKind, CloudPermission, EgressNote, EgressView, Envelope, Job, Message, ModelCard, Priority,
@@ -128,6 +129,15 @@ pub enum Op {
     RefreshIndex,
     /// What is in the search index; nothing is brought up to date. Answered by [`Reply::Index`].
     ShowIndex,
+    /// Have the index follow the folder as long as the owner lives. Answered by [`Reply::Index`].
+    WatchIndex,
+    /// What of the project would be put before a model for a goal. Answered by [`Reply::Context`].
+    ShowContext {
+        /// The goal, in words.
+        goal: String,
+        /// Tokens that it may cost; at most 200,000.
+        budget: u32,
+    },
     /// Search the project. Answered by [`Reply::Hits`].
     Search {
         /// The words.
@@ -331,6 +341,8 @@ impl Op {
             | Op::ReadBlob { .. }
             | Op::RefreshIndex
             | Op::ShowIndex
+            | Op::WatchIndex
+            | Op::ShowContext { .. }
             | Op::Search { .. }
             | Op::SearchAll { .. }
             | Op::ListModels
@@ -400,6 +412,8 @@ pub enum Reply {
     Blob(String),
     /// The state of the index.
     Index(IndexView),
+    /// What would be put before a model.
+    Context(Box<ContextView>),
     /// Search hits, best first.
     Hits(Vec<Hit>),
     /// Answers to searches.

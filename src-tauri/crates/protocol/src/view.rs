@@ -538,6 +538,29 @@ pub struct Found {
     pub missing: Vec<IndexPart>,
 }
 
+/// How changes of the folder come to the index.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "how", rename_all = "snake_case")]
+pub enum WatchView {
+    /// Nobody watches: each search looks around first.
+    #[default]
+    Off,
+    /// The system tells of them.
+    Watching {
+        /// Folders that are watched.
+        folders: u32,
+    },
+    /// They are looked for from time to time, because the system has no watches left.
+    Polling {
+        /// How long lies between two rounds, in milliseconds.
+        every_ms: u64,
+        /// Why.
+        reason: String,
+    },
+    /// The folder is not there; it is waited for.
+    Gone,
+}
+
 /// The state of a project's index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct IndexView {
@@ -563,6 +586,9 @@ pub struct IndexView {
     /// Parts that are not complete yet.
     #[serde(default)]
     pub missing: Vec<IndexPart>,
+    /// How it learns of changes.
+    #[serde(default)]
+    pub watch: WatchView,
 }
 
 /// A project.
