@@ -246,6 +246,11 @@ impl UserRepo {
     }
 
     /// The git directory of this work tree, not shared with linked ones.
+    /// The files that are written when HEAD becomes another commit or branch.
+    pub fn head_files(&self) -> Vec<PathBuf> {
+        vec![self.git_dir.join("HEAD"), self.git_dir.join("logs").join("HEAD")]
+    }
+
     pub(crate) fn git_dir(&self) -> &Path {
         &self.git_dir
     }
