@@ -11,7 +11,7 @@ use crate::opening::{self, Opened};
 use crate::past::{Past, PastCommit};
 use crate::store::{Backlog, Fields};
 use crate::writing::{Changes, Writing};
-use atelier_protocol::view::{IndexPart, IndexView};
+use atelier_protocol::view::{IndexPart, IndexView, WatchView};
 use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -283,5 +283,16 @@ fn view(writing: &Writing, changes: Changes, ms: u64) -> IndexView {
         skipped.truncate(NAMED);
         skipped.push(("...".to_owned(), format!("{more} more files are left out")));
     }
-    IndexView { files, updated, removed, skipped, ms, pending: 0, commits: 0, head: None, missing: Vec::new() }
+    IndexView {
+        files,
+        updated,
+        removed,
+        skipped,
+        ms,
+        pending: 0,
+        commits: 0,
+        head: None,
+        missing: Vec::new(),
+        watch: WatchView::Off,
+    }
 }

@@ -5,6 +5,7 @@
 //! and can be made again. It is not a watcher (somebody calls [`Index::refresh`] or [`Index::changed`]) and knows nothing
 //! of git: commits are handed in as plain data ([`Index::remember`]).
 
+mod context;
 mod error;
 mod folder;
 mod index;
@@ -23,7 +24,9 @@ mod symbols;
 mod terms;
 mod writing;
 
+pub use context::Want;
 pub use error::IndexError;
 pub use index::Index;
 pub use past::{MOST_COMMITS, MOST_PATHS, PastCommit};
 pub use search::Ask;
+pub use symbols::outline;

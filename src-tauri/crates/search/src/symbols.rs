@@ -30,6 +30,11 @@ pub(crate) struct Symbol {
     pub lines: [u32; 2],
 }
 
+/// The definitions in a text by its file's name: name, first and last line (1-based, inclusive).
+pub fn outline(path: &str, text: &str) -> Vec<(String, [u32; 2])> {
+    symbols(path, text).into_iter().map(|symbol| (symbol.name, symbol.lines)).collect()
+}
+
 /// Whether the language of a file is known.
 pub(crate) fn has_grammar(path: &str) -> bool {
     languages::of(path).is_some()

@@ -77,6 +77,7 @@ fn files_that_are_no_text_are_left_out_and_named() {
         commits: 0,
         head: None,
         missing: [],
+        watch: Off,
     }
     "#);
     assert_eq!(bench.paths("word"), ["a.rs"]);

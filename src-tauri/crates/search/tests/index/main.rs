@@ -4,6 +4,7 @@
 
 mod asking;
 mod bench;
+mod context;
 mod freshness;
 mod keeping;
 mod killed;
