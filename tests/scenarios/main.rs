@@ -12,6 +12,7 @@ mod bad_input;
 mod bus;
 #[cfg(target_os = "linux")]
 mod crash;
+mod documents;
 #[cfg(target_os = "linux")]
 mod faults;
 mod flows;

@@ -74,11 +74,25 @@ pub enum Verb {
     /// Bring the project's search index up to date.
     Index {
         /// Only say what is in it.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "watch")]
         status: bool,
+        /// Stay, follow the folder, and tell what changes in the index, until Ctrl-C.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Show exactly what of the project would be put before a model for a goal, and why.
+    Context {
+        /// The goal, in words.
+        goal: String,
+        /// Tokens that it may cost.
+        #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=200_000))]
+        budget: u32,
     },
     /// Search the project: its files, or what earlier commits say.
     Search(SearchArgs),
+    /// Read files of other formats as Markdown with anchors: PDF, office files, e-mail, tables and more.
+    #[command(subcommand)]
+    Documents(DocumentsVerb),
     /// Apply a model's edits to files.
     #[command(subcommand)]
     Edit(EditVerb),
@@ -188,6 +202,22 @@ impl From<Cut> for HitKind {
             Cut::Commit => HitKind::Commit,
         }
     }
+}
+
+#[derive(Subcommand, Debug)]
+pub enum DocumentsVerb {
+    /// A file as Markdown; a comment before each part says which page, sheet, slide or lines it is of.
+    Read {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Answer one SELECT (SQLite's SQL) over the tables of a file.
+    Query {
+        /// The file: a spreadsheet, CSV, JSON, SQLite file, or another with tables.
+        file: PathBuf,
+        /// The query, such as `select kind, count(*) from "Sensors" group by kind`.
+        sql: String,
+    },
 }
 
 #[derive(Subcommand, Debug)]

@@ -9,9 +9,10 @@ use crate::session;
 use atelier_engine::Project;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::op::{Op, Reply};
-use atelier_protocol::view::{Found, HitKind, IndexPart, IndexView};
+use atelier_protocol::view::{Found, HitKind, IndexPart, IndexView, WatchView};
 use serde_json::{Value, json};
 use std::io::BufRead;
+use std::time::Duration;
 
 /// Questions that are asked at once.
 const AT_ONCE: usize = 100;
@@ -35,8 +36,73 @@ pub async fn index(args: &Args, status: bool, out: &Out) -> End {
     for (path, why) in &index.skipped {
         out.say(format!("  left out {path}: {why}"));
     }
+    if status {
+        out.say(followed(&index.watch));
+    }
     say_missing(&index.missing, out);
     Ok(Finished::done(json!({"index": index})))
+}
+
+/// How often it is looked what became of the index.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Follows the folder until Ctrl-C.
+pub async fn watch(args: &Args, out: &Out) -> End {
+    let (workshop, project) = session::project(args).await?;
+    let ended = watched(&project, out).await;
+    workshop.close().await;
+    ended
+}
+
+async fn watched(project: &Project, out: &Out) -> End {
+    let Reply::Index(mut known) = project.submit(Op::WatchIndex).await? else { return Err(unexpected()) };
+    out.line("progress", &known);
+    out.say(format!("{} files in the index; {}", known.files, followed(&known.watch)));
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            _ = tokio::signal::ctrl_c() => return Ok(Finished::done(json!({"index": known}))),
+        }
+        let now = shown(project).await?;
+        if now.pending == 0 && now != known {
+            out.line("progress", &now);
+            if now.watch != known.watch {
+                out.say(followed(&now.watch));
+            }
+            if (now.files, now.updated, now.removed) != (known.files, known.updated, known.removed) {
+                out.say(format!("{} files, {} new or changed, {} removed", now.files, now.updated, now.removed));
+            }
+            say_missing(&now.missing, out);
+            known = now;
+        }
+    }
+}
+
+fn followed(watch: &WatchView) -> String {
+    match watch {
+        WatchView::Off => "changes are not followed; each search looks around first".to_owned(),
+        WatchView::Watching { folders } => format!("following {folders} folders"),
+        WatchView::Polling { every_ms, reason } => format!("looking around every {every_ms} ms: {reason}"),
+        WatchView::Gone => "the folder is not there; waiting for it".to_owned(),
+    }
+}
+
+/// What would be put before a model.
+pub async fn context(args: &Args, goal: &str, budget: u32, out: &Out) -> End {
+    let op = Op::ShowContext { goal: goal.to_owned(), budget };
+    let Reply::Context(context) = session::ask(args, op).await? else { return Err(unexpected()) };
+    for span in &context.spans {
+        let [first, last] = span.lines;
+        out.say(format!("{}:{first}-{last}  {} tokens, {}, {}", span.path, span.tokens, span.why, span.hash));
+    }
+    out.say(context.text());
+    for left in &context.left_out {
+        let [first, last] = left.lines;
+        out.say(format!("left out {}:{first}-{last}: {}", left.path, left.reason));
+    }
+    out.say(format!("about {} of {} tokens", context.tokens, context.budget));
+    say_missing(&context.missing, out);
+    Ok(Finished::done(json!({ "text": context.text(), "context": context })))
 }
 
 async fn shown(project: &Project) -> Result<IndexView, Problem> {

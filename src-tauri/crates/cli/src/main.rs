@@ -7,6 +7,7 @@ mod args;
 mod bus;
 mod demo;
 mod doctor;
+mod documents;
 mod edit;
 mod egress;
 mod export;
@@ -29,6 +30,9 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(done) = atelier_engine::reader::serve_if_asked(std::env::args_os().skip(1)) {
+        return done;
+    }
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("ATELIER_LOG").unwrap_or_else(|_| "error".into()))
         .with_writer(std::io::stderr)
@@ -67,8 +71,11 @@ async fn perform(args: &Args, out: &out::Out) -> out::End {
         Verb::Runs(verb) => runs::runs(args, verb, out).await,
         Verb::Approvals(verb) => approvals::approvals(args, verb, out).await,
         Verb::Answer { text, id } => approvals::in_words(args, id.as_deref(), text, out).await,
-        Verb::Index { status } => find::index(args, *status, out).await,
+        Verb::Index { watch: true, .. } => find::watch(args, out).await,
+        Verb::Index { status, .. } => find::index(args, *status, out).await,
+        Verb::Context { goal, budget } => find::context(args, goal, *budget, out).await,
         Verb::Search(search) => find::search(args, search, out).await,
+        Verb::Documents(verb) => documents::documents(verb, out).await,
         Verb::Edit(verb) => edit::edit(verb, out),
         Verb::Stage(stage) => stage::stage(stage, out).await,
         Verb::Roles(verb) => roles::roles(args, verb, out),

@@ -47,6 +47,7 @@ pub(crate) async fn accept(desk: &Desk, run: &RunId) -> Result<Reply, Problem> {
     match done {
         Ok(()) => {
             append(desk, run, version, accepted(&plan)).await?;
+            desk.wrote(view.checkpoint.iter().flat_map(|point| &point.files).map(|file| file.path.clone()));
             tidy_up(desk, run, &plan.to).await;
             Ok(Reply::Accepted { branch: plan.branch, commit: plan.to, mode: plan.mode })
         }

@@ -9,6 +9,7 @@ use crate::sources::{ROLES, Sources};
 use atelier_egress::Egress;
 use atelier_journal::{AppendError, Journal, Projections};
 use atelier_protocol::Envelope;
+use atelier_protocol::context::ContextView;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{FlowRef, NewEvent, Output};
 use atelier_protocol::ids::{ProjectId, RunId};
@@ -17,7 +18,8 @@ use atelier_protocol::settings::Settings;
 use atelier_protocol::view::{FlowView, Found, Hit, HitKind, IndexView};
 use atelier_repo::{RunTree, Told, UserRepo};
 use atelier_sandbox::{Sandbox, Toolchain};
-use atelier_search::{Ask, Index, PastCommit};
+use atelier_search::{Ask, Index, PastCommit, Want};
+use atelier_watch::Watch;
 use futures_util::future::BoxFuture;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,6 +64,8 @@ pub struct Desk {
     pub index: Mutex<Option<Arc<Index>>>,
     /// Whether somebody works on what the index lacks.
     pub completing: Arc<AtomicBool>,
+    /// Follows the folder for the index.
+    pub watching: Mutex<Option<Watch>>,
     /// Sees every append, just before and just after it.
     pub witness: Option<Witness>,
     /// Processes that stay while a run works.
@@ -155,6 +159,9 @@ impl Desk {
     /// name it as missing until it is there.
     pub async fn refresh_index(&self) -> Result<IndexView, Problem> {
         let index = self.index()?;
+        if let Some(view) = self.kept(&index) {
+            return Ok(view);
+        }
         let (root, busy) = (self.root.clone(), self.completing.clone());
         let completing = blocking(move || {
             let repo = UserRepo::open(&root).ok();
@@ -168,7 +175,7 @@ impl Desk {
             Ok(Ok(tokio::task::spawn_blocking(move || complete_index(&index, &root, repo.as_ref(), &busy))))
         });
         match completing.await? {
-            Err(view) => return Ok(view),
+            Err(view) => return Ok(IndexView { watch: self.watched(), ..view }),
             Ok(work) => {
                 let _ = tokio::time::timeout(PATIENCE, work).await;
             }
@@ -178,7 +185,20 @@ impl Desk {
 
     /// What is in the index now.
     pub async fn index_state(&self) -> Result<IndexView, Problem> {
-        Ok(self.index()?.status()?)
+        Ok(IndexView { watch: self.watched(), ..self.index()?.status()? })
+    }
+
+    /// What of the project is put before a model for a goal, as the files under `root` are. `overlay` are the paths that
+    /// are others there than in the user's folder.
+    pub async fn context(
+        &self,
+        root: PathBuf,
+        goal: String,
+        budget: u32,
+        overlay: Vec<String>,
+    ) -> Result<ContextView, Problem> {
+        let index = self.index()?;
+        blocking(move || Ok(index.context(&root, Want { goal: &goal, budget, held: &[], overlay: &overlay })?)).await
     }
 
     /// Searches the project's folder.
@@ -241,7 +261,7 @@ impl Desk {
         Ok(receipt.events)
     }
 
-    fn index(&self) -> Result<Arc<Index>, Problem> {
+    pub(crate) fn index(&self) -> Result<Arc<Index>, Problem> {
         let mut slot = self.index.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(index) = &*slot {
             return Ok(index.clone());
@@ -253,7 +273,7 @@ impl Desk {
 }
 
 /// Works on what the index lacks until it is complete; one at a time.
-fn complete_index(index: &Index, root: &Path, repo: Option<&UserRepo>, busy: &AtomicBool) {
+pub(crate) fn complete_index(index: &Index, root: &Path, repo: Option<&UserRepo>, busy: &AtomicBool) {
     if busy.swap(true, Ordering::AcqRel) {
         return;
     }

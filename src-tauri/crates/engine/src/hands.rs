@@ -6,6 +6,7 @@
 use crate::agent;
 use crate::files::{self, Staged};
 use crate::policy::{self, Call};
+use crate::reader::Reader;
 use crate::role::{Role, Tool};
 use crate::run::{Done, Halt, Run};
 use crate::tools::{self, Answer};
@@ -59,7 +60,7 @@ impl Run {
                 self.answer(&call, before, answer, Vec::new()).await
             }
             Tool::ReadFile => {
-                let answer = tools::read_file(&self.files(), &call.arguments);
+                let answer = self.read_file(&call.arguments).await;
                 self.answer(&call, before, answer, Vec::new()).await
             }
             Tool::Search => {
@@ -111,6 +112,23 @@ impl Run {
         events.push(returned(call, answer.line, answer.ok, output));
         events.extend(told);
         self.record(events).await
+    }
+
+    /// A text as it is; a file of another format as Markdown, read by a confined process.
+    async fn read_file(&self, arguments: &Value) -> Answer {
+        let root = self.files();
+        let path = arguments.get("path").and_then(Value::as_str).filter(|path| atelier_documents::is_document(path));
+        let Some(path) = path else { return tools::read_file(&root, arguments) };
+        let read = async {
+            let place = files::inside(&root, path)?;
+            let reader =
+                Reader::of_this_program(&self.desk.places, self.desk.sandbox.clone()).map_err(|p| p.message)?;
+            reader.read(&place).await.map_err(|problem| problem.message)
+        };
+        match read.await {
+            Ok(document) => tools::read_document(path, &document, arguments),
+            Err(why) => Answer::refused(format!("read {path}"), why),
+        }
     }
 
     async fn search(&self, arguments: &Value) -> Answer {

@@ -15,7 +15,7 @@ use atelier_protocol::hash::Hash;
 use atelier_protocol::ids::{RunId, Seq};
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::settings::ModelChoice;
-use atelier_protocol::view::{ProjectView, RunState, RunSummary, RunView};
+use atelier_protocol::view::{IndexView, ProjectView, RunState, RunSummary, RunView};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -24,6 +24,8 @@ use tokio::sync::Mutex;
 const MOST_EVENTS: u32 = 10_000;
 /// Questions to the index that one request may hold.
 const MOST_QUERIES: usize = 1_000;
+/// Tokens that a context may cost.
+const MOST_BUDGET: u32 = 200_000;
 
 /// What happens to runs that a former owner left at work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +89,13 @@ impl ProjectOwner {
             Op::ListApprovals => Ok(Reply::Approvals(self.pending().await?)),
             Op::ShowDiff { run } => Ok(Reply::Diff(accept::diff(&self.desk, &run).await?)),
             Op::ReadBlob { hash } => self.blob(&hash).await,
-            Op::RefreshIndex => Ok(Reply::Index(self.desk.refresh_index().await?)),
+            Op::RefreshIndex => Ok(Reply::Index(self.refresh().await?)),
+            Op::WatchIndex => {
+                self.desk.refresh_index().await?;
+                self.desk.follow_folder()?;
+                Ok(Reply::Index(self.desk.index_state().await?))
+            }
+            Op::ShowContext { goal, budget } => self.context(goal, budget).await,
             Op::ShowIndex => Ok(Reply::Index(self.desk.index_state().await?)),
             Op::Search { query, limit } => self.search(&query, limit).await,
             Op::SearchAll { queries, limit, kinds } => {
@@ -98,7 +106,7 @@ impl ProjectOwner {
                         format!("Ask at most {MOST_QUERIES} at a time."),
                     ));
                 }
-                self.desk.refresh_index().await?;
+                self.refresh().await?;
                 Ok(Reply::Found(self.desk.find(queries, limit, kinds).await?))
             }
             Op::Export { run, format, to } => accept::export(&self.desk, run.as_ref(), format, &to).await,
@@ -215,11 +223,31 @@ impl ProjectOwner {
         Ok(Reply::Run(run.clone()))
     }
 
+    /// Brings the index up to date; an owner that stays follows the folder from then on.
+    async fn refresh(&self) -> Result<IndexView, Problem> {
+        let view = self.desk.refresh_index().await?;
+        if self.attends
+            && let Err(problem) = self.desk.follow_folder()
+        {
+            tracing::warn!(%problem, "the folder is not followed; each search looks around");
+        }
+        Ok(IndexView { watch: self.desk.watched(), ..view })
+    }
+
+    async fn context(&self, goal: String, budget: u32) -> Result<Reply, Problem> {
+        if goal.trim().is_empty() {
+            return Err(Problem::new(Code::EmptyGoal, "The goal is empty.", "Say what should be different."));
+        }
+        self.refresh().await?;
+        let root = self.desk.root.clone();
+        Ok(Reply::Context(Box::new(self.desk.context(root, goal, budget.min(MOST_BUDGET), Vec::new()).await?)))
+    }
+
     async fn search(&self, query: &str, limit: u32) -> Result<Reply, Problem> {
         if query.trim().is_empty() {
             return Err(Problem::new(Code::QueryInvalid, "The query is empty.", "Give a word or an identifier."));
         }
-        self.desk.refresh_index().await?;
+        self.refresh().await?;
         Ok(Reply::Hits(self.desk.search(query, limit).await?))
     }
 

@@ -55,6 +55,11 @@ impl Places {
         self.cache.join("build").join(project.as_str())
     }
 
+    /// The private home folder that the process has which reads documents. Nothing is ever in it.
+    pub fn reader_home(&self) -> PathBuf {
+        self.cache.join("reader-home")
+    }
+
     /// The private home folder that commands of a project see.
     pub fn command_home(&self, project: &ProjectId) -> PathBuf {
         self.cache.join("command-home").join(project.as_str())

@@ -6,6 +6,7 @@
 use crate::files::{self, inside};
 use crate::role::{Role, Tool};
 use atelier_models::ToolSpec;
+use atelier_protocol::document::Document;
 use atelier_protocol::view::{DiffView, Hit, Side};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -185,11 +186,6 @@ pub fn read_file(root: &Path, arguments: &Value) -> Answer {
         Ok(path) => path,
         Err(why) => return Answer::refused("read", why),
     };
-    let range = line_argument(arguments, "start").and_then(|start| Ok((start, line_argument(arguments, "end")?)));
-    let (start, end) = match range {
-        Ok(range) => range,
-        Err(why) => return Answer::refused(format!("read {path}"), why),
-    };
     let found = inside(root, path).and_then(|place| files::read(&place).map_err(|why| format!("`{path}`: {why}")));
     let bytes = match found.and_then(|bytes| bytes.ok_or_else(|| format!("there is no `{path}`"))) {
         Ok(bytes) => bytes,
@@ -197,6 +193,25 @@ pub fn read_file(root: &Path, arguments: &Value) -> Answer {
     };
     let Ok(text) = String::from_utf8(bytes) else {
         return Answer::refused(format!("read {path}"), format!("`{path}` is not text"));
+    };
+    lines(path, &text, arguments)
+}
+
+/// Answers `read_file` from a document that was read: its Markdown, and what is not in it.
+pub fn read_document(path: &str, document: &Document, arguments: &Value) -> Answer {
+    let mut text = document.markdown();
+    for notice in &document.notices {
+        let _ = writeln!(text, "(note: {})", notice.text);
+    }
+    lines(path, &text, arguments)
+}
+
+/// The lines of a text that were asked for, within what an answer may hold.
+fn lines(path: &str, text: &str, arguments: &Value) -> Answer {
+    let range = line_argument(arguments, "start").and_then(|start| Ok((start, line_argument(arguments, "end")?)));
+    let (start, end) = match range {
+        Ok(range) => range,
+        Err(why) => return Answer::refused(format!("read {path}"), why),
     };
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let first = start.unwrap_or(1).min(lines.len().max(1));

@@ -276,6 +276,7 @@ impl Workshop {
                     settings: Arc::new(move || reader.settings_of(&folder)),
                     index: Mutex::new(None),
                     completing: Arc::default(),
+                    watching: Mutex::default(),
                     witness: shared.options.witness.clone(),
                     processes: Processes::default(),
                 });
