@@ -109,7 +109,7 @@ export function play(recording: Recording, options: PlayOptions): Port {
       case 'refresh_index':
       case 'show_index': {
         const files = recording.diff.files.length;
-        const nothing = { updated: 0, removed: 0, skipped: [], pending: 0, commits: 0, head: null, missing: [] };
+        const nothing = { updated: 0, removed: 0, skipped: [], pending: 0, commits: 0, head: null, missing: [], watch: { how: 'off' } as const };
         return { reply: 'index', value: { ...nothing, files, ms: 4 } };
       }
       case 'list_runs':
