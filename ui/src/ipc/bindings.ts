@@ -3529,7 +3529,7 @@ map: Array<MapFile>,
 /**
  * What would be next.
  */
-left_out: Array<LeftOut>, 
+left_out: Array<SpanLeftOut>, 
 /**
  * Files that were changed after they were indexed and were read for this.
  */
@@ -3609,7 +3609,7 @@ path: string,
  */
 symbols: Array<[string, number]>, };
 
-export type LeftOut = { 
+export type SpanLeftOut = { 
 /**
  * Path in the project.
  */

@@ -40,7 +40,7 @@ pub fn typescript() -> String {
         view::ModelView, view::KnownProject, view::ChildView, view::Stall, view::StateView, view::ProjectionView,
         view::StoreCheck, view::MessageView, view::TopicView, view::DeadView, view::ReplayView, view::JobState, view::JobView,
         view::ObjectView, view::WatchView, context::ContextView, context::ContextSpan, context::SpanWhy, context::MapFile,
-        context::LeftOut,
+        context::SpanLeftOut,
         op::Op, op::Reply, op::ExportFormat, op::Frame, op::Draft, op::Phase,
     );
     let mut text = String::from(

@@ -74,7 +74,7 @@ pub struct MapFile {
 
 /// Something that fits and is not there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
-pub struct LeftOut {
+pub struct SpanLeftOut {
     /// Path in the project.
     pub path: String,
     /// Its lines.
@@ -95,7 +95,7 @@ pub struct ContextView {
     /// The map.
     pub map: Vec<MapFile>,
     /// What would be next.
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<SpanLeftOut>,
     /// Files that were changed after they were indexed and were read for this.
     pub scanned: u32,
     /// What it had to do without, because it is not in the index yet.

@@ -11,7 +11,7 @@ use crate::search::Ask;
 use crate::store::Content;
 use crate::symbols::{self, Symbol};
 use atelier_protocol::Hash;
-use atelier_protocol::context::{ContextSpan, ContextView, LeftOut, MapFile, SpanWhy, map_line};
+use atelier_protocol::context::{ContextSpan, ContextView, MapFile, SpanLeftOut, SpanWhy, map_line};
 use atelier_protocol::view::{Found, Hit};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -154,7 +154,7 @@ struct Pack<'a> {
     held: &'a [(String, Hash)],
     files: HashMap<String, Option<Read>>,
     spans: Vec<ContextSpan>,
-    left_out: Vec<LeftOut>,
+    left_out: Vec<SpanLeftOut>,
     tokens: u32,
     map_tokens: u32,
     /// What may be spent by now.
@@ -241,7 +241,7 @@ impl<'a> Pack<'a> {
     fn leave_out(&mut self, hit: &Hit) {
         if self.left_out.len() < LEFT_OUT {
             let reason = "the budget is spent".to_owned();
-            self.left_out.push(LeftOut { path: hit.path.clone(), lines: hit.lines, reason });
+            self.left_out.push(SpanLeftOut { path: hit.path.clone(), lines: hit.lines, reason });
         }
     }
 
