@@ -21,13 +21,8 @@ pub async fn workshop_with(providers: Option<Vec<ProviderSettings>>) -> Result<W
 /// The workshop and the project of this command.
 pub async fn project(args: &Args) -> Result<(Workshop, Project), Problem> {
     let workshop = workshop(args).await?;
-    match workshop.open_project(&args.project).await {
-        Ok(project) => Ok((workshop, project)),
-        Err(problem) => {
-            workshop.close().await;
-            Err(problem)
-        }
-    }
+    let opened = workshop.open_project(&args.project).await;
+    with_project(workshop, opened).await
 }
 
 /// The same, after a folder that is no repository was made one; only when the user asked for it.
@@ -40,6 +35,11 @@ pub async fn project_initialised(args: &Args) -> Result<(Workshop, Project), Pro
             Err(problem) => Err(problem),
         };
     }
+    with_project(workshop, opened).await
+}
+
+/// A workshop whose project could not be opened is closed.
+async fn with_project(workshop: Workshop, opened: Result<Project, Problem>) -> Result<(Workshop, Project), Problem> {
     match opened {
         Ok(project) => Ok((workshop, project)),
         Err(problem) => {
