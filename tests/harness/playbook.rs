@@ -327,11 +327,11 @@ mod tests {
             format!("I look.{}", call("read_file", &serde_json::json!({"path": "a"}))),
             format!("I look.{}", call("read_file", &serde_json::json!({"path": "b"}))),
             format!("Grüße{}{}", call("t", &serde_json::json!({})), call("t", &serde_json::json!({}))),
-            "I look.".to_owned(),
+            "I look. And I look.".to_owned(),
         ];
         let mut taken = HashSet::new();
         let cut: Vec<Vec<String>> = turns.iter().map(|turn| pieces(turn, &mut taken)).collect();
-        for (turn, cut) in turns.iter().zip(&cut).take(3) {
+        for (turn, cut) in turns.iter().zip(&cut) {
             assert_eq!(cut.concat(), *turn);
         }
         let all: Vec<&String> = cut.iter().flatten().collect();

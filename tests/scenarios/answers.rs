@@ -305,7 +305,7 @@ async fn a_run_whose_roles_cannot_be_read_stays_parked_and_goes_on_once_they_can
     let (workshop, project) = world.open().await;
     let run = start(&project, goal(true)).await;
     let (view, _) = follow(&project, &run, rests).await;
-    assert_eq!(view.problem.unwrap().code, Code::ModelServerError);
+    assert_eq!(view.problem.unwrap().code, Code::KeyRefused);
     put(&world, ".atelier/roles/developer.yaml", "schema: 1\nid: developer\nwhatever: 1\n");
     let refused = project.submit(Op::ResumeRun { run: run.clone() }).await.unwrap_err();
     assert_eq!(refused.code, Code::RoleInvalid);

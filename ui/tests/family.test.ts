@@ -87,7 +87,7 @@ describe('a question in words', () => {
     const lines = run.approvals.map((approval) => text(`approval.settled.${approval.id}`));
     expect(lines[0]).toContain('Next multiple of eight, as terminals do it.');
     expect(lines[1]).toContain('Yes, and it is shown only there. (the default)');
-    expect(lines[2]).toContain('Approved: 20k more tokens');
+    expect(lines[2]).toContain('Approved: 20k tokens more');
   });
 });
 

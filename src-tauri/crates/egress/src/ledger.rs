@@ -14,6 +14,10 @@ pub trait Ledger: Send + Sync + 'static {
     fn keep(&self, note: EgressNote) -> BoxFuture<'_, Result<(), String>>;
     /// Waits for room for lines that come later.
     fn room(&self) -> BoxFuture<'_, Room>;
+    /// Resolves when everything that was given so far is kept, or cannot be. One that keeps lines at once never waits.
+    fn settled(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// Room for lines that come later. Giving them does not wait.

@@ -50,6 +50,11 @@ impl Egress {
         Arc::new(OnErrand { shared: self.shared.clone(), errand })
     }
 
+    /// Resolves when the ledger has every exchange that has ended.
+    pub async fn settled(&self) {
+        self.shared.ledger.settled().await;
+    }
+
     /// The rule it keeps.
     pub fn policy(&self) -> &Arc<EgressPolicy> {
         &self.shared.policy

@@ -120,7 +120,10 @@ impl Run {
                 () = stop.cancelled() => Err(Halt::Stopped),
             }
         };
-        Ok(self.attended(until_stopped).await??.map_err(Box::new))
+        let turn = self.attended(until_stopped).await;
+        // The ledger knows of a call before the run's history says how it ended.
+        self.desk.egress.settled().await;
+        Ok(turn??.map_err(Box::new))
     }
 
     /// Records a complete turn, or says why it cannot be used.

@@ -31,11 +31,6 @@ impl HomeLedger {
         Self { lines }
     }
 
-    /// Resolves when everything that was given so far is kept.
-    pub(crate) async fn flush(&self) {
-        let _ = self.told(Vec::new()).await;
-    }
-
     async fn told(&self, notes: Vec<EgressNote>) -> Result<(), String> {
         let (waiter, kept) = oneshot::channel();
         let closed = || "the ledger is closed".to_owned();
@@ -57,6 +52,11 @@ impl Ledger for HomeLedger {
                 Err(_) => Box::new(|_| {}) as Room, // the program is about to end, and the request fails with it
             }
         })
+    }
+
+    fn settled(&self) -> BoxFuture<'_, ()> {
+        // That a line could not be kept is logged where it happens.
+        Box::pin(async { drop(self.told(Vec::new()).await) })
     }
 }
 

@@ -70,7 +70,6 @@ struct Shared {
     options: WorkshopOptions,
     settings: RwLock<Settings>,
     egress: Egress,
-    ledger: Arc<HomeLedger>,
     /// Who of all projects may be at work.
     scheduler: Arc<Scheduler>,
     sandbox: OnceCell<Sandbox>,
@@ -102,14 +101,12 @@ impl Workshop {
         if let Reply::Permissions(permissions) = home.submit(Op::ListPermissions).await? {
             policy.set_permissions(permissions);
         }
-        let ledger = Arc::new(HomeLedger::new(home.clone()));
         let shared = Arc::new(Shared {
             sandbox: OnceCell::new_with(options.sandbox.clone()),
             scheduler: Scheduler::new(settings.active_runs as usize),
             toolchain: Toolchain::detect(),
             settings: RwLock::new(settings),
-            egress: Egress::new(policy, ledger.clone()),
-            ledger,
+            egress: Egress::new(policy, Arc::new(HomeLedger::new(home.clone()))),
             servers: RwLock::default(),
             options,
         });
@@ -238,7 +235,7 @@ impl Workshop {
         for project in open {
             project.close().await;
         }
-        self.shared.ledger.flush().await;
+        self.shared.egress.settled().await;
         self.home.leave().await;
     }
 
