@@ -87,7 +87,7 @@ impl Owner {
         use std::io::BufRead;
         let mut child = Command::new(env!("CARGO_BIN_EXE_victim"))
             .args([world.home(), world.project()])
-            .args([world.stage.url(), "after".to_owned(), append.to_string()])
+            .args([world.stage.url(), "work".to_owned(), "after".to_owned(), append.to_string()])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
