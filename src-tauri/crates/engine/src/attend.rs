@@ -101,8 +101,8 @@ impl ProjectOwner {
 
     pub(crate) async fn settle(&self, approval: &ApprovalId, answer: Answer, note: String) -> Result<Reply, Problem> {
         let asks = |digest: &Digest| digest.questions.iter().any(|question| question.approval == *approval);
-        let open = self.desk.digests(Order::Falling, 1, |digest| !digest.state.is_final() && asks(digest)).await?;
-        let asked = open.first().and_then(|digest| {
+        let open = self.desk.asking(approval).await?;
+        let asked = open.as_ref().and_then(|digest| {
             digest.questions.iter().find(|question| question.approval == *approval).map(|question| (digest, question))
         });
         let Some((digest, question)) = asked else {

@@ -10,6 +10,7 @@ mod discard;
 mod jobs;
 mod ledger;
 mod mail;
+pub(crate) mod models;
 mod pen;
 mod reaction;
 #[cfg(test)]
@@ -21,16 +22,14 @@ pub(crate) use discard::{Works, may_discard};
 
 use crate::desk::Desk;
 use crate::objects::Objects;
-use atelier_journal::{AppendError, Journal};
+use atelier_journal::{AppendError, Journal, Projections};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::Event;
-use atelier_protocol::ids::Seq;
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::ports::Clock;
-use atelier_protocol::view::{DeadView, MessageView, TopicView};
+use atelier_protocol::view::TopicView;
 use deliver::Dispatcher;
 use jobs::Worker;
-use ledger::Ledger;
 use pen::Pen;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,8 +38,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Messages that one answer holds at most.
 const MOST_MESSAGES: u32 = 1000;
-/// Events read at once.
-const PAGE: usize = 500;
 /// How often objects that nobody tells anything are looked for.
 const REST: Duration = Duration::from_secs(60);
 
@@ -50,59 +47,27 @@ pub(crate) struct Core {
     journal: Journal,
     clock: Arc<dyn Clock>,
     objects: Objects,
+    projections: Projections,
     pen: Pen,
-    ledger: Arc<Mutex<Ledger>>,
+    /// Held by who records something about a job.
+    alone: Arc<Mutex<()>>,
 }
 
 impl Core {
     /// For the journal of a project.
-    pub(crate) fn new(journal: Journal, clock: Arc<dyn Clock>, objects: Objects) -> Self {
+    pub(crate) fn new(journal: Journal, projections: Projections, clock: Arc<dyn Clock>, objects: Objects) -> Self {
         let pen = Pen::new(journal.clone());
-        Self { journal, clock, objects, pen, ledger: Arc::default() }
+        Self { journal, clock, objects, projections, pen, alone: Arc::default() }
     }
 
     fn of(desk: &Desk) -> Self {
-        Self::new(desk.journal.clone(), desk.sources.clock.clone(), desk.objects.clone())
+        let (journal, projections) = (desk.journal.clone(), desk.projections.clone());
+        Self::new(journal, projections, desk.sources.clock.clone(), desk.objects.clone())
     }
 
     /// The letters.
     pub(crate) fn mail(&self) -> mail::Mail<'_> {
         mail::Mail(self)
-    }
-
-    /// Messages of topics that fit a pattern, after a number.
-    async fn read(&self, pattern: &str, after: Seq, limit: u32) -> Result<Vec<MessageView>, Problem> {
-        topics::readable(pattern)?;
-        let limit = limit.min(MOST_MESSAGES) as usize;
-        let (mut at, mut found) = (after, Vec::new());
-        loop {
-            let page = match topics::may_be_derived(pattern) {
-                true => self.journal.read(None, at, PAGE).await?,
-                false => self.journal.read_kinds(&["message_posted"], at, PAGE).await?,
-            };
-            for event in &page {
-                let Some(message) = topics::message_of(event) else { continue };
-                if topics::fits(pattern, &message.topic) {
-                    found.push(MessageView { seq: event.seq, at_ms: event.at_ms, message });
-                }
-                if found.len() == limit {
-                    return Ok(found);
-                }
-            }
-            match page.last() {
-                Some(last) if page.len() == PAGE => at = last.seq,
-                _ => return Ok(found),
-            }
-        }
-    }
-
-    async fn dead(&self) -> Result<Vec<DeadView>, Problem> {
-        let dead: Vec<_> = self.ledger().await?.dead.iter().map(|(at, why)| (at.clone(), why.clone())).collect();
-        let mut views = Vec::new();
-        for ((consumer, seq), (attempts, reason)) in dead {
-            views.push(DeadView { consumer, reason, attempts, message: self.message(seq).await? });
-        }
-        Ok(views)
     }
 }
 
@@ -145,7 +110,10 @@ impl Bus {
         let core = &self.core;
         match op {
             Op::PostMessage { message } => Ok(Reply::Posted(core.post(message).await?)),
-            Op::ReadMessages { topic, after, limit } => Ok(Reply::Messages(core.read(&topic, after, limit).await?)),
+            Op::ReadMessages { topic, after, limit } => {
+                let limit = limit.min(MOST_MESSAGES) as usize;
+                Ok(Reply::Messages(core.read(&topic, after, limit).await?))
+            }
             Op::NextLetter { to } => Ok(Reply::Messages(core.mail().next(&to).await?.into_iter().collect())),
             Op::TakeLetter { letter } => {
                 let letter = core.message(letter).await?;
@@ -155,7 +123,7 @@ impl Bus {
             Op::ListTopics => Ok(Reply::Topics(self.topics().await)),
             Op::ListDead => Ok(Reply::Dead(core.dead().await?)),
             Op::ReplayDead { consumer, message } => {
-                if !core.ledger().await?.dead.contains_key(&(consumer.clone(), message)) {
+                if !core.laid_aside(&consumer, message).await? {
                     return Err(Problem::new(
                         Code::UnknownMessage,
                         format!("`{consumer}` did not lay message {message} aside."),
@@ -174,10 +142,9 @@ impl Bus {
                 let queues: Vec<&str> = self.workers.iter().map(|worker| worker.queue()).collect();
                 let id = job.id.clone();
                 core.queue(job, &queues).await?;
-                let jobs = core.ledger().await?.jobs.get(&id).map(|kept| kept.view.clone());
-                Ok(Reply::Jobs(jobs.into_iter().collect()))
+                Ok(Reply::Jobs(core.job(&id).await?.into_iter().collect()))
             }
-            Op::ListJobs => Ok(Reply::Jobs(core.ledger().await?.list())),
+            Op::ListJobs => Ok(Reply::Jobs(core.jobs().await?)),
             Op::CancelJob { job } => Ok(Reply::Jobs(vec![core.cancel(&job).await?])),
             Op::WorkOff => self.work_off().await,
             _ => Err(Problem::new(Code::Internal, "The bus was asked about something else.", "Please report this.")),
@@ -195,7 +162,7 @@ impl Bus {
                 }
             }
             if !done {
-                return Ok(Reply::Jobs(self.core.ledger().await?.list()));
+                return Ok(Reply::Jobs(self.core.jobs().await?));
             }
         }
     }

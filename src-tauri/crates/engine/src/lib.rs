@@ -39,6 +39,7 @@ pub mod policy;
 mod processes;
 mod project;
 mod prompt;
+mod questions;
 pub mod reader;
 mod reads;
 mod recover;

@@ -2,10 +2,11 @@
 
 use crate::desk::Desk;
 use crate::digest::{Digest, RUNS};
+use crate::questions::QUESTIONS;
 use crate::run::unknown;
 use atelier_journal::{Order, Rows};
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::ids::RunId;
+use atelier_protocol::ids::{ApprovalId, RunId};
 
 /// Rows read at once.
 const PAGE: usize = 1000;
@@ -18,6 +19,15 @@ impl Desk {
             Some(row) => digest(&row),
             None => Err(unknown(run)),
         }
+    }
+
+    /// The run that waits for the answer to a question; `None` where nobody does.
+    pub async fn asking(&self, approval: &ApprovalId) -> Result<Option<Digest>, Problem> {
+        self.projections.caught_up().await?;
+        let row = self.projections.get(QUESTIONS, approval.as_str()).await?;
+        let run = row.and_then(|row| String::from_utf8(row).ok()).and_then(|run| run.parse::<RunId>().ok());
+        let Some(run) = run else { return Ok(None) };
+        Ok(Some(self.digest(&run).await?).filter(|digest| !digest.state.is_final()))
     }
 
     /// The runs that `wanted` takes, newest first or in the order they began, at most `limit`.

@@ -1,5 +1,6 @@
 //! One process's Atelier: the home store, the settings, the way to model servers, and the projects it opened.
 
+use crate::bus;
 use crate::desk::{Desk, Witness};
 use crate::digest::Runs;
 use crate::home::HomeOwner;
@@ -10,12 +11,13 @@ use crate::owner::{ProjectOwner, Recovery};
 use crate::places::Places;
 use crate::processes::Processes;
 use crate::project::Project;
+use crate::questions::Questions;
 use crate::scheduler::Scheduler;
 use crate::seat::{MakeOwner, Seat};
 use crate::servers;
 use crate::sources::Sources;
 use atelier_egress::{Egress, EgressPolicy};
-use atelier_journal::{OpHandler, Projections, StoreConfig};
+use atelier_journal::{OpHandler, Projection, Projections, StoreConfig};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::Event;
 use atelier_protocol::ids::{ProjectId, Seq, StoreId};
@@ -249,7 +251,7 @@ impl Workshop {
                 let clock = shared.options.sources.clock.clone();
                 let desk = Arc::new(Desk {
                     objects: Objects::new(journal.clone(), clock, root.clone()),
-                    projections: Projections::open(&journal, vec![Arc::new(Runs)]).await?,
+                    projections: Projections::open(&journal, read_models()).await?,
                     journal,
                     sources: shared.options.sources.clone(),
                     places: shared.options.places.clone(),
@@ -323,6 +325,13 @@ impl Shared {
         });
         found.await.clone()
     }
+}
+
+/// What is read of a project's history without folding it.
+fn read_models() -> Vec<Arc<dyn Projection>> {
+    let mut models: Vec<Arc<dyn Projection>> = vec![Arc::new(Runs), Arc::new(Questions)];
+    models.extend(bus::models::all());
+    models
 }
 
 fn config(options: &WorkshopOptions, store: StoreId) -> StoreConfig {

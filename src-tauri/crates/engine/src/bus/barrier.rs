@@ -81,10 +81,8 @@ pub fn open(verdict: BarrierVerdict, act: &str, hint: &str) -> Result<(), Proble
 
 /// Closes what a former owner left open.
 pub async fn recover(core: &Core) -> Result<(), Problem> {
-    let mut ledger = core.ledger.lock().await;
-    ledger.catch_up(&core.journal).await?;
-    let closed = ledger.open.keys().map(|barrier| Event::BarrierClosed {
-        barrier: barrier.clone(),
+    let closed = core.open_barriers().await?.into_iter().map(|barrier| Event::BarrierClosed {
+        barrier,
         verdict: BarrierVerdict::Stopped {
             by: "owner".to_owned(),
             reason: "the process ended before everyone had voted".to_owned(),

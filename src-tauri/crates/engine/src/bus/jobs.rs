@@ -5,7 +5,6 @@
 //! somebody else meanwhile records nothing.
 
 use crate::bus::Core;
-use crate::bus::ledger::Ledger;
 use atelier_journal::{Append, AppendError, Mark};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Event, Job, JobEnd, NewEvent};
@@ -13,7 +12,6 @@ use atelier_protocol::view::{JobState, JobView};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::MutexGuard;
 use tokio_util::sync::CancellationToken;
 
 /// The pause after a first failed attempt; four times as long with each.
@@ -34,13 +32,6 @@ pub trait Worker: Send + Sync + 'static {
 }
 
 impl Core {
-    /// The ledger, with everything that is recorded. Held while something is recorded about a job.
-    pub(super) async fn ledger(&self) -> Result<MutexGuard<'_, Ledger>, Problem> {
-        let mut ledger = self.ledger.lock().await;
-        ledger.catch_up(&self.journal).await?;
-        Ok(ledger)
-    }
-
     /// Queues a job. One whose id was used before is not queued again.
     pub(super) async fn queue(&self, job: Job, queues: &[&str]) -> Result<(), Problem> {
         let bad = |text: String, hint: &str| Err(Problem::new(Code::BadArgument, text, hint));
@@ -72,9 +63,8 @@ impl Core {
 
     /// Takes a job back; what an attempt at it brings is not recorded.
     pub(super) async fn cancel(&self, id: &str) -> Result<JobView, Problem> {
-        let ledger = self.ledger().await?;
-        let open = ledger.jobs.get(id).filter(|k| matches!(k.view.state, JobState::Waiting | JobState::Leased));
-        let Some(kept) = open else {
+        let open = self.open_jobs().await?;
+        let Some(kept) = open.get(id) else {
             return Err(Problem::new(
                 Code::UnknownJob,
                 format!("There is no open job `{id}`."),
@@ -94,12 +84,12 @@ pub async fn step(core: &Core, worker: &Arc<dyn Worker>) -> Result<bool, Problem
     let ours = format!("owner-{}/", core.journal.epoch());
     let queues = [worker.queue()];
     let (job, attempt) = {
-        let ledger = core.ledger().await?;
-        if ledger.next_due(&queues).is_none() {
+        let open = core.open_jobs().await?;
+        if open.next_due(&queues).is_none() {
             return Ok(false); // without reading the clock
         }
         let now = core.clock.now_ms();
-        let Some(kept) = ledger.next(&queues, now, &ours) else { return Ok(false) };
+        let Some(kept) = open.next(&queues, now, &ours) else { return Ok(false) };
         let (job, attempt) = (kept.view.job.clone(), kept.view.attempts + 1);
         if attempt > job.most_attempts {
             let reason = format!("its worker ended {} times without a word", kept.view.attempts);
@@ -121,9 +111,8 @@ pub async fn step(core: &Core, worker: &Arc<dyn Worker>) -> Result<bool, Problem
     let done = tokio::spawn(async move { working.work(given).await }).await;
     let done = done.unwrap_or_else(|error| Err(format!("its worker broke off: {error}")));
 
-    let ledger = core.ledger().await?;
-    let still_ours =
-        ledger.jobs.get(&job.id).is_some_and(|k| k.view.state == JobState::Leased && k.view.attempts == attempt);
+    let open = core.open_jobs().await?;
+    let still_ours = open.get(&job.id).is_some_and(|k| k.view.state == JobState::Leased && k.view.attempts == attempt);
     if !still_ours {
         tracing::info!(job = job.id, attempt, "taken back or given to somebody else; nothing is recorded");
         return Ok(true);
@@ -149,8 +138,14 @@ pub async fn run(core: Core, worker: Arc<dyn Worker>, stop: CancellationToken) {
         let pause = match step(&core, &worker).await {
             Ok(true) => continue,
             Ok(false) => {
-                let Ok(ledger) = core.ledger().await else { return };
-                let due = ledger.next_due(&[worker.queue()]);
+                let due = match core.open_jobs().await {
+                    Ok(open) => open.next_due(&[worker.queue()]),
+                    Err(problem) if problem.code == Code::OwnerLost => return,
+                    Err(problem) => {
+                        tracing::warn!(queue = worker.queue(), %problem, "jobs are not seen");
+                        Some(core.clock.now_ms().saturating_add(1_000))
+                    }
+                };
                 due.map(|due| Duration::from_millis(due.saturating_sub(core.clock.now_ms()).max(1)))
             }
             Err(problem) if problem.code == Code::OwnerLost => return,

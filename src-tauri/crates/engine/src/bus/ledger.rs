@@ -1,138 +1,32 @@
-//! What the history says of jobs, messages that were laid aside, mail and votes: a fold of the store's own events.
+//! What the bus is asked: messages by topic, letters that wait, jobs, what was laid aside, votes that are open.
 //!
-//! Whoever records something about a job or a vote holds the ledger while doing so and lets it catch up first: there is
-//! one writer. Jobs that ended are kept only as the latest few; their history stays in the journal.
+//! Every answer is of everything that is committed, from the rows of the read models; the history is read only for what
+//! a message says. Who records something about a job holds [`OpenJobs`] meanwhile: there is one writer.
 
-use atelier_journal::Journal;
-use atelier_protocol::Envelope;
+use super::models::{self, BARRIERS, DEAD, ENDED, EVERY, JOBS, Kept, Laid, MESSAGES, OPEN};
+use super::{Core, topics};
+use atelier_journal::{KeyedRow, Order, Rows};
 use atelier_protocol::error::Problem;
-use atelier_protocol::event::{Event, JobEnd};
 use atelier_protocol::ids::Seq;
-use atelier_protocol::view::{JobState, JobView};
+use atelier_protocol::view::{DeadView, JobState, JobView, MessageView};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, VecDeque};
+use tokio::sync::OwnedMutexGuard;
 
-/// The events that it is folded from.
-pub const KINDS: [&str; 8] = [
-    "message_posted",
-    "message_dead",
-    "dead_replayed",
-    "barrier_opened",
-    "barrier_closed",
-    "job_queued",
-    "job_leased",
-    "job_ended",
-];
-/// Events read at once.
+/// Rows read at once.
 const PAGE: usize = 500;
-/// Ended jobs that are remembered.
-const ENDED: usize = 200;
+/// Ended jobs that a list shows.
+const MOST_ENDED: usize = 200;
 
-/// What is known up to an event.
-#[derive(Debug, Default)]
-pub struct Ledger {
-    upto: Seq,
-    /// Jobs by id.
-    pub jobs: BTreeMap<String, Kept>,
-    ended: VecDeque<String>,
-    /// Messages that were laid aside: consumer and number, with tries and reason.
-    pub dead: BTreeMap<(String, Seq), (u32, String)>,
-    /// Barriers that nobody closed.
-    pub open: BTreeMap<String, Vec<String>>,
-    /// The numbers of all letters, by topic.
-    pub mail: BTreeMap<String, Vec<Seq>>,
+/// The jobs that are open, while nobody else records anything about any.
+pub struct OpenJobs {
+    jobs: Vec<Kept>,
+    _alone: OwnedMutexGuard<()>,
 }
 
-/// A job as it is now.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Kept {
-    /// When it was queued: jobs of the same urgency and time go in this order.
-    pub seq: Seq,
-    /// It as a screen shows it.
-    pub view: JobView,
-    /// Who has it, and until when.
-    pub lease: Option<(String, u64)>,
-}
-
-impl Ledger {
-    /// Takes in what was recorded since.
-    pub async fn catch_up(&mut self, journal: &Journal) -> Result<(), Problem> {
-        let head = journal.last_seq();
-        while self.upto < head {
-            let page = journal.read_kinds(&KINDS, self.upto, PAGE).await?;
-            let full = page.len() == PAGE;
-            page.iter().for_each(|event| self.apply(event));
-            if !full {
-                self.upto = self.upto.max(head);
-            }
-        }
-        Ok(())
-    }
-
-    fn apply(&mut self, envelope: &Envelope) {
-        self.upto = envelope.seq;
-        match &envelope.event {
-            Event::MessagePosted { message } if message.topic.starts_with("mail/") => {
-                self.mail.entry(message.topic.clone()).or_default().push(envelope.seq);
-            }
-            Event::MessageDead { consumer, message, reason, attempts } => {
-                self.dead.insert((consumer.clone(), *message), (*attempts, reason.clone()));
-            }
-            Event::DeadReplayed { consumer, message } => drop(self.dead.remove(&(consumer.clone(), *message))),
-            Event::BarrierOpened { barrier, voters, .. } => drop(self.open.insert(barrier.clone(), voters.clone())),
-            Event::BarrierClosed { barrier, .. } => drop(self.open.remove(barrier)),
-            Event::JobQueued { job } => {
-                let view = JobView { job: job.clone(), state: JobState::Waiting, attempts: 0, ends: 0, reason: None };
-                self.jobs.insert(job.id.clone(), Kept { seq: envelope.seq, view, lease: None });
-            }
-            Event::JobLeased { job, worker, until_ms, attempt } => {
-                if let Some(kept) = self.jobs.get_mut(job) {
-                    kept.view.state = JobState::Leased;
-                    kept.view.attempts = *attempt;
-                    kept.lease = Some((worker.clone(), *until_ms));
-                }
-            }
-            Event::JobEnded { job, end, .. } => self.end(job, end, envelope.at_ms),
-            _ => {}
-        }
-    }
-
-    fn end(&mut self, id: &str, end: &JobEnd, at_ms: u64) {
-        let Some(kept) = self.jobs.get_mut(id) else { return };
-        kept.lease = None;
-        let view = &mut kept.view;
-        match end {
-            JobEnd::Done => {
-                view.ends += 1;
-                view.reason = None;
-                match view.job.every_ms {
-                    Some(every) => {
-                        view.attempts = 0;
-                        view.state = JobState::Waiting;
-                        view.job.due_ms = at_ms.saturating_add(every);
-                        return;
-                    }
-                    None => view.state = JobState::Done,
-                }
-            }
-            JobEnd::Again { reason, due_ms } => {
-                view.state = JobState::Waiting;
-                view.reason = Some(reason.clone());
-                view.job.due_ms = *due_ms;
-                return;
-            }
-            JobEnd::Dead { reason } => {
-                view.state = JobState::Dead;
-                view.reason = Some(reason.clone());
-            }
-            JobEnd::Cancelled => view.state = JobState::Cancelled,
-        }
-        self.ended.push_back(id.to_owned());
-        if self.ended.len() > ENDED
-            && let Some(oldest) = self.ended.pop_front()
-        {
-            self.jobs.remove(&oldest);
-        }
+impl OpenJobs {
+    /// An open job by its id.
+    pub fn get(&self, id: &str) -> Option<&Kept> {
+        self.jobs.iter().find(|kept| kept.view.job.id == id)
     }
 
     /// The job that is to be done next of these queues: the most urgent, then the longest due, then the first queued.
@@ -146,7 +40,7 @@ impl Ledger {
                     _ => false,
                 }
         };
-        self.jobs.values().filter(free).min_by_key(|k| (Reverse(k.view.job.priority), k.view.job.due_ms, k.seq))
+        self.jobs.iter().filter(free).min_by_key(|k| (Reverse(k.view.job.priority), k.view.job.due_ms, k.seq))
     }
 
     /// When there may be something to do of these queues without anything being queued before; `None` is never.
@@ -156,17 +50,140 @@ impl Ledger {
             (JobState::Leased, Some((_, until))) => Some(*until),
             _ => None,
         };
-        self.jobs.values().filter(|k| queues.contains(&k.view.job.queue.as_str())).filter_map(due).min()
+        self.jobs.iter().filter(|k| queues.contains(&k.view.job.queue.as_str())).filter_map(due).min()
+    }
+}
+
+impl Core {
+    /// The open jobs. Held while something is recorded about one.
+    pub(super) async fn open_jobs(&self) -> Result<OpenJobs, Problem> {
+        let alone = self.alone.clone().lock_owned().await;
+        let rows = self.rows(JOBS, OPEN).await?;
+        Ok(OpenJobs { jobs: rows.iter().filter_map(|(_, row)| models::read(row)).collect(), _alone: alone })
     }
 
-    /// Every job, those that are still open first, then the latest.
-    pub fn list(&self) -> Vec<JobView> {
-        let open = |state| matches!(state, JobState::Waiting | JobState::Leased);
-        let mut all: Vec<&Kept> = self.jobs.values().collect();
-        all.sort_by_key(|kept| {
-            let order = if open(kept.view.state) { kept.seq.0 } else { u64::MAX - kept.seq.0 };
-            (!open(kept.view.state), order)
-        });
-        all.into_iter().map(|kept| kept.view.clone()).collect()
+    /// A job, open or not.
+    pub(super) async fn job(&self, id: &str) -> Result<Option<JobView>, Problem> {
+        self.projections.caught_up().await?;
+        let row = self.projections.get(JOBS, &format!("{EVERY}{id}")).await?;
+        Ok(row.and_then(|row| models::read::<Kept>(&row)).map(|kept| kept.view))
+    }
+
+    /// The jobs: those that are open first, in the order they were queued, then the latest that ended.
+    pub(super) async fn jobs(&self) -> Result<Vec<JobView>, Problem> {
+        let rows = self.rows(JOBS, OPEN).await?;
+        let mut open: Vec<Kept> = rows.iter().filter_map(|(_, row)| models::read(row)).collect();
+        let (mut ended, mut after): (Vec<Kept>, Option<String>) = (Vec::new(), None);
+        'all: loop {
+            let page = Rows { prefix: ENDED.to_owned(), after: after.take(), order: Order::Falling, limit: MOST_ENDED };
+            let ends = self.projections.list(JOBS, page).await?;
+            for (_, id) in &ends {
+                let id = String::from_utf8_lossy(id);
+                let row = self.projections.get(JOBS, &format!("{EVERY}{id}")).await?;
+                // One that repeats is open again after its end.
+                ended.extend(row.and_then(|row| models::read::<Kept>(&row)).filter(|kept| !kept.is_open()));
+                if ended.len() == MOST_ENDED {
+                    break 'all;
+                }
+            }
+            match ends.into_iter().nth(MOST_ENDED - 1) {
+                Some((last, _)) => after = Some(last),
+                None => break,
+            }
+        }
+        open.sort_by_key(|kept| kept.seq);
+        ended.sort_by_key(|kept| Reverse(kept.seq));
+        Ok(open.into_iter().chain(ended).map(|kept| kept.view).collect())
+    }
+
+    /// Whether a consumer laid a message aside.
+    pub(super) async fn laid_aside(&self, consumer: &str, message: Seq) -> Result<bool, Problem> {
+        self.projections.caught_up().await?;
+        Ok(self.projections.get(DEAD, &models::laid(consumer, message)).await?.is_some())
+    }
+
+    /// The messages that were laid aside.
+    pub(super) async fn dead(&self) -> Result<Vec<DeadView>, Problem> {
+        let mut views = Vec::new();
+        for (_, row) in self.rows(DEAD, "").await? {
+            let Some(Laid { consumer, message, attempts, reason }) = models::read(&row) else { continue };
+            views.push(DeadView { consumer, reason, attempts, message: self.message(message).await? });
+        }
+        Ok(views)
+    }
+
+    /// The barriers that nobody closed.
+    pub(super) async fn open_barriers(&self) -> Result<Vec<String>, Problem> {
+        Ok(self.rows(BARRIERS, "").await?.into_iter().map(|(barrier, _)| barrier).collect())
+    }
+
+    /// Messages of topics that fit a pattern, after a number, in order, at most `limit`.
+    pub(super) async fn read(&self, pattern: &str, after: Seq, limit: usize) -> Result<Vec<MessageView>, Problem> {
+        topics::readable(pattern)?;
+        self.projections.caught_up().await?;
+        let mut found = Vec::new();
+        for topic in self.topics_like(pattern).await? {
+            found.extend(self.places(&topic, after, limit).await?);
+        }
+        found.sort_unstable();
+        found.truncate(limit);
+        let mut messages = Vec::with_capacity(found.len());
+        for seq in found {
+            messages.push(self.message(seq).await?);
+        }
+        Ok(messages)
+    }
+
+    /// The first message of a topic after a number.
+    pub(super) async fn first_after(&self, topic: &str, after: Seq) -> Result<Option<Seq>, Problem> {
+        Ok(self.places(topic, after, 1).await?.pop())
+    }
+
+    /// The topics that have messages and fit a pattern. Each costs one look, however many messages it has.
+    async fn topics_like(&self, pattern: &str) -> Result<Vec<String>, Problem> {
+        let prefix = pattern.split_once('*').map_or(pattern, |(plain, _)| plain);
+        let (mut found, mut after): (Vec<String>, Option<String>) = (Vec::new(), None);
+        loop {
+            let one = Rows { prefix: prefix.to_owned(), after: after.take(), order: Order::Rising, limit: 1 };
+            let row = self.projections.list(MESSAGES, one).await?.pop();
+            let Some((topic, _)) = row.as_ref().and_then(|(key, _)| models::placed(key)) else { return Ok(found) };
+            after = Some(models::behind(topic));
+            if topics::fits(pattern, topic) {
+                found.push(topic.to_owned());
+            }
+        }
+    }
+
+    /// Who ever wrote a letter. Each costs one look.
+    pub(super) async fn senders(&self) -> Result<Vec<String>, Problem> {
+        let (mut found, mut after): (Vec<String>, Option<String>) = (Vec::new(), None);
+        loop {
+            let one = Rows { prefix: "mail/".to_owned(), after: after.take(), order: Order::Rising, limit: 1 };
+            let row = self.projections.list(MESSAGES, one).await?.pop();
+            let Some(from) = row.as_ref().and_then(|(key, _)| key.split('/').nth(1)) else { return Ok(found) };
+            after = Some(format!("mail/{from}0")); // behind all that begin with `mail/<from>/`
+            found.push(from.to_owned());
+        }
+    }
+
+    async fn places(&self, topic: &str, after: Seq, limit: usize) -> Result<Vec<Seq>, Problem> {
+        let (prefix, after) = (models::places_of(topic), Some(models::place(topic, after)));
+        let rows = self.projections.list(MESSAGES, Rows { prefix, after, order: Order::Rising, limit }).await?;
+        Ok(rows.iter().filter_map(|(key, _)| models::placed(key)).map(|(_, seq)| seq).collect())
+    }
+
+    async fn rows(&self, model: &str, prefix: &str) -> Result<Vec<KeyedRow>, Problem> {
+        self.projections.caught_up().await?;
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let page = Rows { prefix: prefix.to_owned(), after: after.take(), order: Order::Rising, limit: PAGE };
+            let rows = self.projections.list(model, page).await?;
+            let full = rows.len() == PAGE;
+            all.extend(rows);
+            match all.last() {
+                Some((last, _)) if full => after = Some(last.clone()),
+                _ => return Ok(all),
+            }
+        }
     }
 }

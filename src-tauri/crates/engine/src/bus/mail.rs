@@ -16,19 +16,20 @@ pub struct Mail<'a>(pub(super) &'a Core);
 impl Mail<'_> {
     /// The next letter to a role that was not taken yet; of each sender's the oldest, of those the first.
     pub async fn next(&self, to: &str) -> Result<Option<MessageView>, Problem> {
-        let offsets = self.0.journal.offsets().await?;
-        let found = {
-            let mut ledger = self.0.ledger.lock().await;
-            ledger.catch_up(&self.0.journal).await?;
-            let ours = ledger.mail.iter().filter(|(topic, _)| topic.rsplit('/').next() == Some(to));
-            let next = |(topic, letters): (&String, &Vec<Seq>)| {
-                let taken = offsets.get(topic).copied().unwrap_or_default();
-                letters.get(letters.partition_point(|seq| *seq <= taken)).copied()
-            };
-            ours.filter_map(next).min()
-        };
-        let Some(seq) = found else { return Ok(None) };
-        Ok(Some(self.0.message(seq).await?))
+        let core = self.0;
+        core.projections.caught_up().await?;
+        let offsets = core.journal.offsets().await?;
+        let mut found: Option<Seq> = None;
+        for from in core.senders().await? {
+            let topic = format!("mail/{from}/{to}");
+            let taken = offsets.get(&topic).copied().unwrap_or_default();
+            let next = core.first_after(&topic, taken).await?;
+            found = found.into_iter().chain(next).min();
+        }
+        match found {
+            Some(seq) => Ok(Some(core.message(seq).await?)),
+            None => Ok(None),
+        }
     }
 
     /// Takes a letter: what comes of it is recorded with the fact that it was taken. False where it was taken before.
@@ -39,18 +40,13 @@ impl Mail<'_> {
         if from.is_some_and(|taken| taken >= letter.seq) {
             return Ok(false);
         }
-        {
-            let mut ledger = self.0.ledger.lock().await;
-            ledger.catch_up(&self.0.journal).await?;
-            let letters = ledger.mail.get(topic).map_or(&[][..], Vec::as_slice);
-            let oldest = letters.get(letters.partition_point(|seq| *seq <= from.unwrap_or_default()));
-            if oldest != Some(&letter.seq) {
-                return Err(Problem::new(
-                    Code::UnknownMessage,
-                    format!("Letter {} is not the oldest of `{topic}` that waits.", letter.seq),
-                    "Take the letters of a sender in their order.",
-                ));
-            }
+        self.0.projections.caught_up().await?;
+        if self.0.first_after(topic, from.unwrap_or_default()).await? != Some(letter.seq) {
+            return Err(Problem::new(
+                Code::UnknownMessage,
+                format!("Letter {} is not the oldest of `{topic}` that waits.", letter.seq),
+                "Take the letters of a sender in their order.",
+            ));
         }
         let mark = Mark::Offset { consumer: topic.clone(), from, to: letter.seq };
         match self.0.pen.append(Append { events, marks: vec![mark], ..Append::default() }).await {

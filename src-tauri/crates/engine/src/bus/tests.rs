@@ -6,8 +6,9 @@ use super::jobs::{Worker, step};
 use super::reaction::{Consumer, Delivery, Reaction, Reacts};
 use super::*;
 use crate::objects::tests::{Hands, Room};
-use atelier_journal::Owned;
+use atelier_journal::{Owned, Projections};
 use atelier_protocol::event::{BarrierVerdict, Guarantee, Job, Message, NewEvent, Priority, Vote};
+use atelier_protocol::ids::Seq;
 use atelier_protocol::view::JobState;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
@@ -17,7 +18,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 async fn open(room: &Room) -> (Owned, Core) {
     let (owned, objects) = room.open().await;
-    let core = Core::new(owned.journal.clone(), room.clock.clone(), objects);
+    let projections = Projections::open(&owned.journal, models::all()).await.unwrap();
+    let core = Core::new(owned.journal.clone(), projections, room.clock.clone(), objects);
     (owned, core)
 }
 
@@ -445,7 +447,7 @@ async fn two_hundred_jobs_end_once_each_though_their_process_dies() {
     let mut names = done(&core).await;
     names.sort();
     assert_eq!(names, (0..200).map(|at| format!("j{at:03}")).collect::<Vec<_>>());
-    let jobs = core.ledger().await.unwrap().list();
+    let jobs = core.jobs().await.unwrap();
     assert!(jobs.len() == 200 && jobs.iter().all(|job| job.state == JobState::Done));
 }
 
@@ -473,7 +475,7 @@ async fn jobs_go_by_urgency_time_and_order_wait_repeat_fail_and_are_taken_back()
     room.clock.0.store(10_000, Ordering::SeqCst);
     while step(&core, &worker).await.unwrap() {}
     assert_eq!(done(&core).await, ["first", "second", "often", "later", "often"]);
-    let jobs = core.ledger().await.unwrap().list();
+    let jobs = core.jobs().await.unwrap();
     let told: Vec<String> =
         jobs.iter().map(|j| format!("{} {:?} {} {}", j.job.id, j.state, j.attempts, j.ends)).collect();
     assert_eq!(
@@ -507,10 +509,64 @@ async fn a_lease_that_ran_out_is_free_and_a_worker_that_never_comes_back_is_give
     assert!(!step(&core, &worker).await.unwrap(), "somebody has it again");
     room.clock.0.store(2_000, Ordering::SeqCst);
     while step(&core, &worker).await.unwrap() {}
-    let jobs = core.ledger().await.unwrap().list();
+    let jobs = core.jobs().await.unwrap();
     assert_eq!(
         (jobs[0].state, jobs[0].reason.as_deref()),
         (JobState::Dead, Some("its worker ended 2 times without a word"))
     );
     assert!(done(&core).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_the_bus_is_asked_is_the_same_made_anew_from_the_history() {
+    let room = Room::new();
+    let (owned, core) = open(&room).await;
+    let fails = |_: &Delivery| Err("it is broken".to_owned());
+    let consumer = |id: &str| Consumer {
+        id: id.to_owned(),
+        listens: vec!["task/*".to_owned()],
+        attempts: 1,
+        reacts: Reacts::Code(Arc::new(fails)),
+    };
+    let mut dispatcher = listen(&core, vec![consumer("one"), consumer("two")]).await;
+    for n in 0..3 {
+        core.post(message("task/x", Guarantee::AtLeastOnce, "user", json!(n))).await.unwrap();
+        core.post(message("mail/a/b", Guarantee::ExactlyOnce, "a", json!(n))).await.unwrap();
+        core.post(message("mail/a-1/b", Guarantee::ExactlyOnce, "a-1", json!(n))).await.unwrap();
+    }
+    dispatcher.drain().await.unwrap();
+    let dead = core.dead().await.unwrap();
+    let replayed = Event::DeadReplayed { consumer: "one".to_owned(), message: dead[0].message.seq };
+    core.record(vec![replayed]).await.unwrap();
+    let letter = core.mail().next("b").await.unwrap().unwrap();
+    core.mail().take(&letter, Vec::new()).await.unwrap();
+    core.queue(Job { every_ms: Some(5_000), ..job("often") }, &["test"]).await.unwrap();
+    core.queue(job("once"), &["test"]).await.unwrap();
+    core.queue(Job { due_ms: 9_000, ..job("later") }, &["test"]).await.unwrap();
+    let worker = clerk();
+    while step(&core, &worker).await.unwrap() {}
+    let doomed = dying(&core, 2, false);
+    ask(&doomed, "wipe", vec![Voter::new("a", async { Vote::Clear })], Duration::from_secs(2)).await.unwrap_err();
+
+    let told = async || {
+        let jobs = core.jobs().await.unwrap();
+        let next = core.mail().next("b").await.unwrap().map(|letter| letter.seq);
+        let read = core.read("*/*", Seq::ZERO, 5).await.unwrap();
+        let letters = core.read("mail/*/b", Seq::ZERO, 100).await.unwrap();
+        (jobs, next, read, letters, core.dead().await.unwrap(), core.open_barriers().await.unwrap())
+    };
+    let before = told().await;
+    assert_eq!((before.0.len(), before.3.len(), before.4.len(), before.5.len()), (3, 6, 5, 1));
+    assert!(before.2.len() == 5 && before.2.is_sorted_by_key(|message| message.seq));
+    let mut hashes = Vec::new();
+    for name in core.projections.names() {
+        hashes.push(core.projections.hash(name).await.unwrap());
+        core.projections.rebuild(name).await.unwrap();
+    }
+    for (name, hash) in core.projections.names().into_iter().zip(hashes) {
+        assert!(hash.rows > 0, "{name}");
+        assert_eq!(core.projections.hash(name).await.unwrap(), hash);
+    }
+    assert_eq!(told().await, before);
+    owned.close().await;
 }

@@ -81,11 +81,6 @@ pub fn readable(pattern: &str) -> Result<(), Problem> {
     if fitting { Ok(()) } else { Err(unknown(pattern)) }
 }
 
-/// Whether messages of topics that fit this pattern may be made from other events.
-pub fn may_be_derived(pattern: &str) -> bool {
-    TOPICS.iter().any(|declared| declared.posted == Posted::Derived && overlap(declared.pattern, pattern))
-}
-
 /// Refuses a message that its topic does not take. What it leaves open is filled in from the topic.
 pub fn admit(mut message: Message) -> Result<Message, Problem> {
     let declared = declared(&message.topic)?;
@@ -271,7 +266,6 @@ mod tests {
     fn a_star_stands_for_one_name() {
         assert!(fits("run/*", "run/done") && !fits("run/*", "run") && !fits("run/*", "run/a/b"));
         assert!(overlap("*/done", "run/*") && !overlap("*/done", "mail/*/*"));
-        assert!(may_be_derived("*/failed") && !may_be_derived("mail/*/*"));
         assert!(readable("mail/*/qa_tester").is_ok() && readable("letters/*").is_err());
     }
 
