@@ -21,7 +21,7 @@ const DISCARD: &str = "discard";
 
 /// Brings a handed-over run to the user's branch.
 pub(crate) async fn accept(desk: &Desk, run: &RunId) -> Result<Reply, Problem> {
-    let machine = settled(desk, run).await?;
+    let mut machine = settled(desk, run).await?;
     let view = &machine.view;
     may_be_decided(view)?;
     if view.state != RunState::Done || view.commits.is_empty() {
@@ -38,16 +38,19 @@ pub(crate) async fn accept(desk: &Desk, run: &RunId) -> Result<Reply, Problem> {
         Effect::Accept { branch: plan.branch.clone(), from: plan.from.clone(), to: plan.to.clone(), mode: plan.mode };
     let performing = plan.clone();
     let perform = desk.with_repo(move |repo| repo.perform_accept(&performing).map_err(|e| e.problem()));
-    let (version, done) = if mutant::is(Mutant::EffectBeforeIntent) {
+    let done = if mutant::is(Mutant::EffectBeforeIntent) {
         let done = perform.await;
-        (append(desk, run, machine.version, vec![intended(ACCEPT, effect)]).await?, done)
+        append(desk, &mut machine, vec![intended(ACCEPT, effect)]).await?;
+        done
     } else {
-        (append(desk, run, machine.version, vec![intended(ACCEPT, effect)]).await?, perform.await)
+        append(desk, &mut machine, vec![intended(ACCEPT, effect)]).await?;
+        perform.await
     };
     match done {
         Ok(()) => {
-            append(desk, run, version, accepted(&plan)).await?;
-            desk.wrote(view.checkpoint.iter().flat_map(|point| &point.files).map(|file| file.path.clone()));
+            append(desk, &mut machine, accepted(&plan)).await?;
+            let files = machine.view.checkpoint.iter().flat_map(|point| &point.files);
+            desk.wrote(files.map(|file| file.path.clone()));
             tidy_up(desk, run, &plan.to).await;
             Ok(Reply::Accepted { branch: plan.branch, commit: plan.to, mode: plan.mode })
         }
@@ -66,7 +69,7 @@ pub(crate) async fn accept(desk: &Desk, run: &RunId) -> Result<Reply, Problem> {
 /// Removes a run's branch and tree, where nobody concerned speaks against it. `works` tells whether anything works on it;
 /// with `anyway` work that no checkpoint recorded may go.
 pub(crate) async fn discard(desk: &Desk, run: &RunId, works: Works<'_>, anyway: bool) -> Result<Reply, Problem> {
-    let machine = settled(desk, run).await?;
+    let mut machine = settled(desk, run).await?;
     may_be_decided(&machine.view)?;
     if !machine.view.state.is_final() {
         return Err(wrong(format!("Run {run} is not finished."), "Stop it first with `atelier runs cancel`."));
@@ -74,16 +77,16 @@ pub(crate) async fn discard(desk: &Desk, run: &RunId, works: Works<'_>, anyway: 
     may_discard(desk, &machine.view, works, anyway).await?;
     let plan = discard_plan(desk, &machine);
     let effect = Effect::Discard { branch: machine.view.branch.clone(), tip: plan.tip.clone() };
-    let version = append(desk, run, machine.version, vec![intended(DISCARD, effect)]).await?;
+    append(desk, &mut machine, vec![intended(DISCARD, effect)]).await?;
     let done = desk.with_repo(move |repo| repo.perform_discard(&plan).map_err(|e| e.problem())).await;
     match done {
         Ok(()) => {
-            append(desk, run, version, discarded()).await?;
+            append(desk, &mut machine, discarded()).await?;
             Ok(Reply::Done)
         }
         Err(problem) => {
             let outcome = EffectOutcome::NotLanded { problem: Some(problem.clone()) };
-            append(desk, run, version, vec![Event::EffectSettled { key: DISCARD.to_owned(), outcome }]).await?;
+            append(desk, &mut machine, vec![Event::EffectSettled { key: DISCARD.to_owned(), outcome }]).await?;
             Err(problem)
         }
     }
@@ -131,7 +134,7 @@ pub(crate) async fn recover(desk: &Desk, run: &RunId) -> Result<(), Problem> {
 
 /// The run, after an accept or discard that was left open is settled.
 async fn settled(desk: &Desk, run: &RunId) -> Result<Machine, Problem> {
-    let machine = machine_of(desk, run).await?;
+    let mut machine = machine_of(desk, run).await?;
     let open = |key: &str| machine.effects.get(key).filter(|tried| tried.outcome.is_none()).map(|t| t.effect.clone());
     if let Some(Effect::Accept { branch, from, to, mode }) = open(ACCEPT) {
         let plan = Accept { run: run.clone(), branch, from, to, mode };
@@ -140,14 +143,13 @@ async fn settled(desk: &Desk, run: &RunId) -> Result<Machine, Problem> {
             true => Settled::NotLanded,
             false => desk.with_repo(move |repo| Ok(repo.settle_accept(&asked))).await?,
         };
-        append(desk, run, machine.version, outcome(ACCEPT, said, accepted(&plan))?).await?;
-        return machine_of(desk, run).await;
+        append(desk, &mut machine, outcome(ACCEPT, said, accepted(&plan))?).await?;
+        return Ok(machine);
     }
     if let Some(Effect::Discard { .. }) = open(DISCARD) {
         let plan = discard_plan(desk, &machine);
         let said = desk.with_repo(move |repo| Ok(repo.settle_discard(&plan))).await?;
-        append(desk, run, machine.version, outcome(DISCARD, said, discarded())?).await?;
-        return machine_of(desk, run).await;
+        append(desk, &mut machine, outcome(DISCARD, said, discarded())?).await?;
     }
     Ok(machine)
 }
@@ -219,10 +221,10 @@ fn discarded() -> Vec<Event> {
     vec![Event::EffectSettled { key: DISCARD.to_owned(), outcome: EffectOutcome::Landed }, Event::RunDiscarded {}]
 }
 
-/// Appends to a run that nobody works on, and answers its new version.
-async fn append(desk: &Desk, run: &RunId, version: u64, events: Vec<Event>) -> Result<u64, Problem> {
-    let count = events.len() as u64;
-    let events = events.into_iter().map(|event| NewEvent::of_run(run, None, event)).collect();
-    desk.append(Some((run, version)), events).await?;
-    Ok(version + count)
+/// Appends to a run that nobody works on, and folds what was appended.
+async fn append(desk: &Desk, machine: &mut Machine, events: Vec<Event>) -> Result<(), Problem> {
+    let events = events.into_iter().map(|event| NewEvent::of_run(&machine.view.id, None, event)).collect();
+    let appended = desk.append_to(&[&machine.row], events).await?;
+    appended.iter().for_each(|event| machine.apply(event));
+    Ok(())
 }

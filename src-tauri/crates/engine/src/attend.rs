@@ -6,6 +6,7 @@ use crate::digest::{Digest, Question};
 use crate::family;
 use crate::fork::{Original, Wanted};
 use crate::owner::ProjectOwner;
+use crate::record::Unrecorded;
 use crate::run::unknown;
 use atelier_journal::{AppendError, Order};
 use atelier_protocol::error::{Code, Problem};
@@ -19,16 +20,6 @@ impl ProjectOwner {
     /// Works on a run. One that cannot be taken up, such as for a role file that is wrong now, is parked with the reason.
     pub(crate) async fn attend(&self, run: &RunId) -> Result<(), Problem> {
         let attended = self.supervisor.attend(run).await;
-        self.parked(run, attended).await
-    }
-
-    /// The same for a run that has just been recorded.
-    pub(crate) async fn attend_new(&self, run: &RunId) -> Result<(), Problem> {
-        let attended = self.supervisor.attend_new(run).await;
-        self.parked(run, attended).await
-    }
-
-    async fn parked(&self, run: &RunId, attended: Result<(), Problem>) -> Result<(), Problem> {
         if let Err(problem) = &attended {
             self.tell(run, Event::RunParked { problem: problem.clone() }).await?;
         }
@@ -56,7 +47,7 @@ impl ProjectOwner {
         if !self.supervisor.minds(&run) || digest.state.rests() {
             events.push(resumed(&run));
         }
-        self.desk.append(None, events).await?;
+        self.desk.append(events).await?;
         for child in &resting {
             self.attend(child).await?;
         }
@@ -120,9 +111,9 @@ impl ProjectOwner {
         let settled = Event::ApprovalSettled { approval: approval.clone(), answer, by, note };
         let event = NewEvent::of_run(&digest.id, question.step.as_ref(), settled);
         // Two doors may answer at once: the first is recorded, the second finds nothing open.
-        match self.desk.append(Some((&digest.id, digest.events)), vec![event]).await {
+        match self.desk.append_to(&[digest], vec![event]).await {
             Ok(_) => {}
-            Err(AppendError::Conflict { .. }) if !asks(&self.desk.digest(&digest.id).await?) => {
+            Err(Unrecorded::Append(AppendError::Conflict { .. })) if !asks(&self.desk.digest(&digest.id).await?) => {
                 return Err(Problem::new(
                     Code::UnknownApproval,
                     "The question was answered meanwhile.",

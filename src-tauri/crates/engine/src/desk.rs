@@ -7,7 +7,7 @@ use crate::processes::Processes;
 use crate::role::{self, Role};
 use crate::sources::{ROLES, Sources};
 use atelier_egress::Egress;
-use atelier_journal::{AppendError, Journal, Projections};
+use atelier_journal::{Journal, Projections};
 use atelier_protocol::Envelope;
 use atelier_protocol::context::ContextView;
 use atelier_protocol::error::{Code, Problem};
@@ -240,25 +240,6 @@ impl Desk {
         }
         let full = self.journal.put_blob(bytes).await?;
         Ok(Output { text: head_and_tail(&text, KEPT_OUTPUT), bytes: whole_size, full: Some(full) })
-    }
-
-    /// Appends events to the history; where a version is given, only to a run that has so many.
-    pub async fn append(
-        &self,
-        expected: Option<(&RunId, u64)>,
-        events: Vec<NewEvent>,
-    ) -> Result<Vec<Envelope>, AppendError> {
-        if let Some(witness) = &self.witness {
-            witness(Moment::Before(&events));
-        }
-        let receipt = match expected {
-            Some((run, version)) => self.journal.append_expecting(run, version, events).await?,
-            None => self.journal.append(events).await?,
-        };
-        if let Some(witness) = &self.witness {
-            witness(Moment::After(&receipt.events));
-        }
-        Ok(receipt.events)
     }
 
     pub(crate) fn index(&self) -> Result<Arc<Index>, Problem> {

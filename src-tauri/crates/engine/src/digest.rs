@@ -8,7 +8,7 @@ use atelier_protocol::Envelope;
 use atelier_protocol::error::Code;
 use atelier_protocol::event::{AskKind, Event, Outcome, Parent, Priority, StepPhase, StepResult};
 use atelier_protocol::ids::{ApprovalId, RunId, Seq, StepId};
-use atelier_protocol::view::{Disposition, RunState, RunSummary};
+use atelier_protocol::view::{Disposition, Illegal, RunState, RunSummary};
 use serde::{Deserialize, Serialize};
 
 /// A run in short.
@@ -129,19 +129,23 @@ impl Digest {
         }
     }
 
-    fn start(first: &Envelope) -> Option<Digest> {
-        let (Some(run), Event::RunStarted { goal, parent, priority, .. }) = (&first.run, &first.event) else {
-            return None;
-        };
+    /// The row of a run that has just begun; `None` where the event is no start.
+    pub(crate) fn start(first: &Envelope) -> Option<Digest> {
+        Self::begins(first.run.as_ref()?, &first.event, first.at_ms, first.seq)
+    }
+
+    /// The same before it is recorded.
+    pub(crate) fn begins(run: &RunId, event: &Event, at_ms: u64, seq: Seq) -> Option<Digest> {
+        let Event::RunStarted { goal, parent, priority, .. } = event else { return None };
         Some(Digest {
             id: run.clone(),
             goal: goal.clone(),
             state: RunState::Created,
             disposition: Disposition::Pending,
-            started_at_ms: first.at_ms,
-            updated_at_ms: first.at_ms,
-            first_seq: first.seq,
-            last_seq: first.seq,
+            started_at_ms: at_ms,
+            updated_at_ms: at_ms,
+            first_seq: seq,
+            last_seq: seq,
             events: 1,
             files: 0,
             parent: parent.clone(),
@@ -156,53 +160,76 @@ impl Digest {
         })
     }
 
-    fn apply(&mut self, envelope: &Envelope) {
+    /// Folds one more event of this run. What the table of transitions does not allow changes no state.
+    pub(crate) fn apply(&mut self, envelope: &Envelope) {
         self.updated_at_ms = envelope.at_ms;
         self.last_seq = envelope.seq;
         self.events += 1;
-        match &envelope.event {
-            Event::RunInterrupted { .. } => self.enter(RunState::Interrupted),
-            Event::RunParked { problem } if problem.code == Code::Indeterminate => self.enter(RunState::Indeterminate),
-            Event::RunParked { .. } => self.enter(RunState::Parked),
-            Event::RunResumed { .. } => self.enter(self.open_state()),
-            Event::RunFinished { outcome } => self.enter(match outcome {
+        let _left_out = self.happens(&envelope.event, envelope.step.as_ref(), envelope.seq);
+    }
+
+    /// What an event changes; says which transition was left out. Whoever records an event asks this first, on a copy.
+    pub(crate) fn happens(&mut self, event: &Event, step: Option<&StepId>, seq: Seq) -> Result<(), Illegal> {
+        let next = match event {
+            Event::RunInterrupted { .. } => Some(RunState::Interrupted),
+            Event::RunParked { problem } if problem.code == Code::Indeterminate => Some(RunState::Indeterminate),
+            Event::RunParked { .. } => Some(RunState::Parked),
+            Event::RunResumed { .. } => Some(self.open_state()),
+            Event::RunFinished { outcome } => Some(match outcome {
                 Outcome::Done => RunState::Done,
                 Outcome::Failed { .. } => RunState::Failed,
                 Outcome::Cancelled { .. } => RunState::Cancelled,
             }),
-            Event::SlotAwaited { .. } => self.enter(RunState::WaitsForSlot),
-            Event::SlotGiven {} => self.go_on(),
+            Event::SlotAwaited { .. } => Some(RunState::WaitsForSlot),
+            Event::SlotGiven {} => self.goes_on(),
             Event::CompensationStarted { .. } => {
                 self.compensating = true;
-                self.go_on();
+                self.goes_on()
             }
             Event::StepStarted { phase, .. } => {
                 self.phase = Some(*phase);
-                self.go_on();
+                self.goes_on()
             }
             Event::ChildStarted { child, .. } => {
                 self.children.push(child.clone());
-                self.go_on();
+                self.goes_on()
             }
             Event::ChildEnded { child, outcome } => {
                 self.stalled &= *outcome != Outcome::Done;
                 remove_first(&mut self.children, |open| open == child);
-                self.go_on();
+                self.goes_on()
             }
             Event::ApprovalRequested { approval, ask, expires_at_ms } => {
                 self.questions.push(Question {
                     approval: approval.clone(),
                     kind: ask.kind(),
-                    seq: envelope.seq,
-                    step: envelope.step.clone(),
+                    seq,
+                    step: step.cloned(),
                     expires_at_ms: *expires_at_ms,
                 });
-                self.go_on();
+                self.goes_on()
             }
             Event::ApprovalSettled { approval, .. } => {
                 remove_first(&mut self.questions, |open| open.approval == *approval);
-                self.go_on();
+                self.goes_on()
             }
+            other => {
+                self.notes(other);
+                None
+            }
+        };
+        match next {
+            Some(next) if !self.state.may_become(next) => Err(Illegal { from: self.state, to: next }),
+            next => {
+                self.state = next.unwrap_or(self.state);
+                Ok(())
+            }
+        }
+    }
+
+    /// What changes the row and not where the run is.
+    fn notes(&mut self, event: &Event) {
+        match event {
             Event::StallNoticed { .. } => self.stalled = true,
             Event::StepFinished { result } => self.stalled &= *result != StepResult::Done,
             Event::SpecWritten { .. } => self.stalled = false,
@@ -229,16 +256,9 @@ impl Digest {
         }
     }
 
-    fn go_on(&mut self) {
-        if !self.state.rests() {
-            self.enter(self.open_state());
-        }
-    }
-
-    fn enter(&mut self, next: RunState) {
-        if self.state.may_become(next) {
-            self.state = next;
-        }
+    /// Where it goes on to from what held it up; nowhere while it rests.
+    fn goes_on(&self) -> Option<RunState> {
+        (!self.state.rests()).then(|| self.open_state())
     }
 }
 

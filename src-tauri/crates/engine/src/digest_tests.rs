@@ -145,6 +145,10 @@ proptest! {
     fn a_row_says_what_the_whole_view_says(parent in any::<bool>(), rest in prop::collection::vec(event(), 0..40)) {
         let events: Vec<Envelope> =
             std::iter::once(started(parent)).chain(rest).zip(1..).map(|(event, seq)| envelope(seq, event)).collect();
+        let (mut row, mut whole) = (Digest::start(&events[0]).unwrap(), RunView::start(&events[0]).unwrap());
+        for event in &events[1..] {
+            prop_assert_eq!(row.happens(&event.event, event.step.as_ref(), event.seq), whole.try_apply(event));
+        }
         for count in 1..=events.len() {
             let (digest, view) = (folded(&events[..count]).unwrap(), RunView::of(&events[..count]).unwrap());
             prop_assert_eq!(digest.summary(), view.summary());

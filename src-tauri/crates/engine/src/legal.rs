@@ -1,15 +1,13 @@
 //! Whether events may be recorded for a run that is where it is.
 //!
-//! Asked before every append: the table of transitions in `protocol` decides, and what has ended stays as it ended.
-//! What the fold would leave out is refused here, so that the history never holds it.
+//! Pure, and asked before every append (`record`): the table of transitions in `protocol` decides, and what has ended
+//! stays as it ended. What the fold would leave out is refused here, so that the history never holds it.
 
-use atelier_protocol::Envelope;
+use crate::digest::Digest;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Event, NewEvent};
-use atelier_protocol::hash::Hash;
-use atelier_protocol::ids::StoreId;
-use atelier_protocol::view::{Illegal, RunState, RunView};
-use std::sync::LazyLock;
+use atelier_protocol::ids::{RunId, Seq};
+use atelier_protocol::view::{Illegal, RunState};
 
 /// Why events may not be recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +21,12 @@ pub(crate) enum Refused {
         /// How it ended.
         state: RunState,
     },
+    /// A run begins with its start, once.
+    #[error("run {run} would not begin with its start, or would begin twice")]
+    Beginning {
+        /// The run.
+        run: RunId,
+    },
 }
 
 impl From<Refused> for Problem {
@@ -35,33 +39,27 @@ impl From<Refused> for Problem {
     }
 }
 
-static NOTHING: LazyLock<Hash> = LazyLock::new(|| Hash::of(b""));
-
-/// Asks for events of one run, in the order in which they are about to be recorded.
-pub(crate) fn admit<'a>(view: &RunView, events: impl IntoIterator<Item = &'a NewEvent>) -> Result<(), Refused> {
-    let mut after: Option<RunView> = None;
+/// Asks for events of one run, in the order in which they are about to be recorded. `row` is the run as it is; `None`
+/// for one that has no events.
+pub(crate) fn admit<'a>(
+    run: &RunId,
+    row: Option<&Digest>,
+    events: impl IntoIterator<Item = &'a NewEvent>,
+) -> Result<(), Refused> {
+    let mut after = row.cloned();
     for new in events {
-        let now = after.as_ref().unwrap_or(view);
-        if now.state.is_final() && !may_follow_the_end(&new.event) {
-            return Err(Refused::Ended { state: now.state });
+        let begins = matches!(new.event, Event::RunStarted { .. });
+        match &mut after {
+            None => {
+                let beginning = || Refused::Beginning { run: run.clone() };
+                after = Some(Digest::begins(run, &new.event, 0, Seq::ZERO).ok_or_else(beginning)?);
+            }
+            Some(_) if begins => return Err(Refused::Beginning { run: run.clone() }),
+            Some(now) if now.state.is_final() && !may_follow_the_end(&new.event) => {
+                return Err(Refused::Ended { state: now.state });
+            }
+            Some(now) => now.happens(&new.event, new.step.as_ref(), Seq::ZERO)?,
         }
-        if !leads_somewhere(&new.event) {
-            continue;
-        }
-        let envelope = Envelope {
-            seq: view.last_seq.next(),
-            store: StoreId::home(),
-            at_ms: view.updated_at_ms,
-            v: new.event.version(),
-            run: new.run.clone(),
-            step: new.step.clone(),
-            cause: None,
-            trace: None,
-            event: new.event.clone(),
-            payload_hash: NOTHING.clone(),
-            prev_hash: NOTHING.clone(),
-        };
-        after.get_or_insert_with(|| view.clone()).try_apply(&envelope)?;
     }
     Ok(())
 }
@@ -76,24 +74,5 @@ fn may_follow_the_end(event: &Event) -> bool {
             | Event::EffectSettled { .. }
             | Event::Noticed { .. }
             | Event::MessagePosted { .. }
-    )
-}
-
-/// Whether the fold lets the event change where a run is, or what decides that.
-fn leads_somewhere(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::RunInterrupted { .. }
-            | Event::RunParked { .. }
-            | Event::RunResumed { .. }
-            | Event::RunFinished { .. }
-            | Event::SlotAwaited { .. }
-            | Event::SlotGiven {}
-            | Event::CompensationStarted { .. }
-            | Event::ChildStarted { .. }
-            | Event::ChildEnded { .. }
-            | Event::StepStarted { .. }
-            | Event::ApprovalRequested { .. }
-            | Event::ApprovalSettled { .. }
     )
 }

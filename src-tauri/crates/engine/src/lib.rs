@@ -42,6 +42,7 @@ mod prompt;
 mod questions;
 pub mod reader;
 mod reads;
+mod record;
 mod recover;
 mod replay;
 pub mod role;

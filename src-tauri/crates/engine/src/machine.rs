@@ -4,6 +4,7 @@
 //! from there; that is all there is to resuming. It keeps what the next decision needs and no more: what finished steps
 //! said is for the screen, which folds for itself. What is done, and how, is `run`'s part.
 
+use crate::digest::Digest;
 use crate::flow::{Flow, Kind};
 use crate::talk::Talk;
 use atelier_protocol::error::{Code, Problem};
@@ -25,6 +26,8 @@ pub const VERSION: u32 = 2;
 pub struct Machine {
     /// What a screen shows, without what finished steps said and what was judged of former trees.
     pub view: RunView,
+    /// The run in short, which every append asks.
+    pub(crate) row: Digest,
     /// The model the user asked for.
     pub model: Option<ModelChoice>,
     /// What the user granted with the start.
@@ -245,9 +248,11 @@ impl Machine {
     /// The state of a run after its start.
     pub fn start(first: &Envelope) -> Option<Machine> {
         let view = RunView::start(first)?;
+        let row = Digest::start(first)?;
         let Event::RunStarted { model, grants, parent, budget_tokens, .. } = &first.event else { return None };
         Some(Machine {
             view,
+            row,
             model: model.clone(),
             grants: grants.clone(),
             version: 1,
@@ -287,6 +292,7 @@ impl Machine {
         self.progress.apply(envelope, &self.view);
         self.budget.apply(&envelope.event);
         self.view.apply(envelope);
+        self.row.apply(envelope);
         self.version += 1;
         match &envelope.event {
             Event::StepStarted { brief, undo, .. } => {

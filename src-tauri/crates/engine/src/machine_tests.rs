@@ -6,6 +6,7 @@
 //! Turns red, for example, when `Machine::apply` counts only some events as the run's version, when `next` looks for
 //! something to do before it settles an effect that is open, or when `legal::admit` lets an event follow a run's end.
 
+use crate::digest::Digest;
 use crate::flow::{self, Flow};
 use crate::legal;
 use crate::machine::{Action, Machine};
@@ -124,16 +125,18 @@ fn a_run_that_went_well_passes_these_states() {
 #[test]
 fn every_recorded_event_was_legal_and_nothing_more_is_after_the_end() {
     for (events, view) in RUNS.iter() {
-        let mut folded = RunView::start(&events[0]).unwrap();
+        let mut folded = Machine::start(&events[0]).unwrap();
         for event in &events[1..] {
-            assert_eq!(legal::admit(&folded, [&unrecorded(event)]), Ok(()), "{:?}", event.event);
+            let admitted = legal::admit(&view.id, Some(&folded.row), [&unrecorded(event)]);
+            assert_eq!(admitted, Ok(()), "{:?}", event.event);
             folded.apply(event);
         }
+        let row = Some(&folded.row);
         if view.state.is_final() {
             let work = events.iter().find(|e| matches!(e.event, Event::CallFinished { .. })).unwrap();
-            assert!(legal::admit(view, [&unrecorded(work)]).is_err(), "work after the end of {}", view.id);
+            assert!(legal::admit(&view.id, row, [&unrecorded(work)]).is_err(), "work after the end of {}", view.id);
             let again = NewEvent::of_run(&view.id, None, Event::RunFinished { outcome: Outcome::Done });
-            assert!(legal::admit(view, [&again]).is_err(), "an end after the end of {}", view.id);
+            assert!(legal::admit(&view.id, row, [&again]).is_err(), "an end after the end of {}", view.id);
         }
     }
 }
@@ -202,12 +205,14 @@ proptest! {
     fn what_is_admitted_is_legal((run, _, _) in cut(), order in prop::collection::vec(any::<prop::sample::Index>(), 0..80)) {
         let (events, _) = &RUNS[run];
         let mut view = RunView::start(&events[0]).unwrap();
+        let mut row = Digest::start(&events[0]).unwrap();
         for at in order {
             let event = &events[1 + at.index(events.len() - 1)];
-            if legal::admit(&view, [&unrecorded(event)]).is_err() {
+            if legal::admit(&view.id, Some(&row), [&unrecorded(event)]).is_err() {
                 continue;
             }
             let before = view.state;
+            row.apply(event);
             prop_assert_eq!(view.try_apply(event), Ok(()));
             prop_assert!(before == view.state || before.may_become(view.state));
         }

@@ -215,10 +215,10 @@ impl ProjectOwner {
         if let Some(ahead) = ahead {
             events.push(NewEvent::of_run(run, None, Event::SlotAwaited { ahead }));
         }
-        self.desk.append(None, events).await?;
+        self.desk.append(events).await?;
         match ahead {
             Some(_) => self.supervisor.queue(run, priority),
-            None => self.attend_new(run).await?,
+            None => self.attend(run).await?,
         }
         Ok(Reply::Run(run.clone()))
     }
@@ -297,7 +297,7 @@ impl ProjectOwner {
     }
 
     pub(crate) async fn tell(&self, run: &RunId, event: Event) -> Result<(), Problem> {
-        self.desk.append(None, vec![NewEvent::of_run(run, None, event)]).await?;
+        self.desk.append(vec![NewEvent::of_run(run, None, event)]).await?;
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use atelier_protocol::error::Problem;
 use atelier_protocol::event::{Actor, Event, NewEvent};
 use atelier_protocol::view::RunState;
 
-/// Events in one append.
+/// Runs whose marks are one append.
 const AT_ONCE: usize = 256;
 
 impl ProjectOwner {
@@ -26,19 +26,21 @@ impl ProjectOwner {
         open.retain(|digest| !digest.state.is_final());
         let epoch = self.desk.journal.epoch();
         let resumes = recovery == Recovery::Resume;
-        let mut marks = Vec::new();
-        for digest in &open {
-            let left = digest.state.is_at_work();
-            if left {
-                marks.push(NewEvent::of_run(&digest.id, None, Event::RunInterrupted { epoch }));
+        for some in open.chunks(AT_ONCE) {
+            let mut marks = Vec::new();
+            for digest in some {
+                let left = digest.state.is_at_work();
+                if left {
+                    marks.push(NewEvent::of_run(&digest.id, None, Event::RunInterrupted { epoch }));
+                }
+                if resumes && (left || digest.state == RunState::Interrupted) {
+                    let resumed = Event::RunResumed { by: Actor::Owner, epoch };
+                    marks.push(NewEvent::of_run(&digest.id, None, resumed));
+                }
             }
-            if resumes && (left || digest.state == RunState::Interrupted) {
-                let resumed = Event::RunResumed { by: Actor::Owner, epoch };
-                marks.push(NewEvent::of_run(&digest.id, None, resumed));
+            if !marks.is_empty() {
+                self.desk.append_to(&some.iter().collect::<Vec<_>>(), marks).await?;
             }
-        }
-        for marks in marks.chunks(AT_ONCE) {
-            self.desk.append(None, marks.to_vec()).await?;
         }
         self.go_on_with(open, resumes).await;
         Ok(())
@@ -58,7 +60,9 @@ impl ProjectOwner {
             if !goes_on {
                 continue;
             }
-            if state.waits_for_user() {
+            if state == RunState::WaitsForSlot {
+                self.supervisor.queue(&digest.id, digest.priority);
+            } else if state.waits_for_user() {
                 self.supervisor.wake_at(&digest.id, digest.expires_at_ms().unwrap_or(0));
             } else if state != RunState::WaitsForChild // whose child wakes it
                 && let Err(problem) = self.attend(&digest.id).await

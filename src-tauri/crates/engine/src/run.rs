@@ -7,9 +7,10 @@ use crate::desk::Desk;
 use crate::flow::{Flow, Kind, Step, Undo};
 use crate::machine::{Action, Current, Machine};
 use crate::prompt;
+use crate::record::Unrecorded;
 use crate::role::{Deliverable, Role};
 use crate::supervisor::disk_full;
-use crate::{checks, kept, legal, tools};
+use crate::{checks, kept, tools};
 use atelier_journal::AppendError;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{
@@ -17,7 +18,7 @@ use atelier_protocol::event::{
 };
 use atelier_protocol::ids::{ApprovalId, RunId, Seq, StepId};
 use atelier_protocol::mutant::{self, Mutant};
-use atelier_protocol::view::{Item, TurnState};
+use atelier_protocol::view::{Item, RunState, TurnState};
 use atelier_repo::TreeSpec;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -217,6 +218,14 @@ impl Run {
         }
     }
 
+    /// Records that its turn has come, where it waited for one.
+    pub(crate) async fn takes_turn(&mut self) -> Done {
+        match self.machine.view.state {
+            RunState::WaitsForSlot => self.record_in(None, vec![Event::SlotGiven {}]).await,
+            _ => Ok(()),
+        }
+    }
+
     /// Records events of this run in its current step, all or none, and folds them.
     pub(crate) async fn record(&mut self, events: Vec<Event>) -> Done {
         let step = self.machine.current.as_ref().map(|current| current.step.clone());
@@ -240,11 +249,7 @@ impl Run {
     /// Records events of this run, unless others were recorded since the last look; then those are folded instead, and
     /// the answer is false. What the table of transitions does not allow is a defect and is not recorded.
     async fn record_unless_changed(&mut self, new: Vec<NewEvent>) -> Result<bool, Halt> {
-        let own = new.iter().filter(|event| event.run.as_ref() == Some(&self.id));
-        if let Err(refused) = legal::admit(&self.machine.view, own) {
-            return Err(Halt::Park(defect(&refused.to_string())));
-        }
-        match self.desk.append(Some((&self.id, self.machine.version)), new).await {
+        match self.desk.append_to(&[&self.machine.row], new).await {
             Ok(events) => {
                 let before = self.machine.version;
                 self.heard_ms = events.last().map(|event| event.at_ms);
@@ -256,14 +261,22 @@ impl Run {
                 }
                 Ok(true)
             }
-            Err(AppendError::Conflict { .. }) => {
+            Err(Unrecorded::Refused(refused)) => Err(Halt::Park(defect(&refused.to_string()))),
+            Err(Unrecorded::Unread(problem)) => Err(problem.into()),
+            Err(Unrecorded::Append(error)) => self.not_appended(error).await,
+        }
+    }
+
+    async fn not_appended(&mut self, error: AppendError) -> Result<bool, Halt> {
+        match error {
+            AppendError::Conflict { .. } => {
                 self.catch_up().await?;
                 if self.machine.view.state.is_final() { Err(Halt::Gone) } else { Ok(false) }
             }
-            Err(AppendError::Fenced { .. } | AppendError::Closed) => Err(Halt::Gone),
-            Err(AppendError::DiskFull) => Err(Halt::NoRoom),
-            Err(error @ AppendError::TooLarge { .. }) => Err(Halt::Park(error.into())),
-            Err(error) => {
+            AppendError::Fenced { .. } | AppendError::Closed => Err(Halt::Gone),
+            AppendError::DiskFull => Err(Halt::NoRoom),
+            error @ AppendError::TooLarge { .. } => Err(Halt::Park(error.into())),
+            error => {
                 tracing::error!(run = %self.id, %error, "the history cannot be written");
                 // No event can tell of it.
                 self.desk.journal.tell_failed(&error.into());

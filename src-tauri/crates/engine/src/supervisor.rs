@@ -5,8 +5,10 @@
 
 use crate::alarm::Alarms;
 use crate::desk::Desk;
+use crate::record::Unrecorded;
 use crate::run::{Rested, Run};
 use crate::scheduler::{Line, Scheduler, Slot, Turn};
+use atelier_journal::AppendError;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Actor, Answer, Event, NewEvent, Priority};
 use atelier_protocol::ids::RunId;
@@ -78,12 +80,7 @@ impl Supervisor {
     /// Works on a run as soon as its turn comes, until it ends, waits or rests. One that is at work looks again before
     /// it comes to rest. Errors: it cannot be taken up, such as for a role file that is wrong now.
     pub(crate) async fn attend(&self, run: &RunId) -> Result<(), Problem> {
-        self.shared.clone().attend(run.clone(), None).await
-    }
-
-    /// The same for one that has just been recorded.
-    pub(crate) async fn attend_new(&self, run: &RunId) -> Result<(), Problem> {
-        self.shared.clone().attend(run.clone(), Some(RunState::Created)).await
+        self.shared.clone().attend(run.clone()).await
     }
 
     /// Queues a run of which it is recorded that it waits for its turn.
@@ -158,7 +155,7 @@ impl Shared {
     }
 
     /// Boxed, since a run that ends has its parent attended to.
-    fn attend(self: Arc<Self>, run: RunId, known: Option<RunState>) -> BoxFuture<'static, Result<(), Problem>> {
+    fn attend(self: Arc<Self>, run: RunId) -> BoxFuture<'static, Result<(), Problem>> {
         Box::pin(async move {
             match self.places().runs.get_mut(&run) {
                 Some(Place::Live { again, .. }) => {
@@ -176,7 +173,7 @@ impl Shared {
                 places.runs.insert(run.clone(), Place::Queued);
             }
             let begun = match self.line.now() {
-                Some(slot) => self.go(&run, slot, known).await,
+                Some(slot) => self.begin(&run, slot).await,
                 None => self.queue(&run).await,
             };
             if begun.is_err() {
@@ -184,18 +181,6 @@ impl Shared {
             }
             begun
         })
-    }
-
-    /// Begins with a slot that was free. A run that was in a former owner's queue has its turn recorded.
-    async fn go(self: &Arc<Self>, run: &RunId, slot: Slot, known: Option<RunState>) -> Result<(), Problem> {
-        let state = match known {
-            Some(state) => state,
-            None => self.desk.digest(run).await?.state,
-        };
-        if state == RunState::WaitsForSlot {
-            self.tell(run, Event::SlotGiven {}).await?;
-        }
-        self.begin(run, slot).await
     }
 
     /// Queues a run. That it waits is recorded before its turn can come.
@@ -214,19 +199,19 @@ impl Shared {
         if !matches!(self.places().runs.get(&run), Some(Place::Queued)) {
             return; // stopped meanwhile
         }
-        let begun = match self.tell(&run, Event::SlotGiven {}).await {
-            Ok(()) => self.begin(&run, slot).await,
-            Err(problem) => Err(problem),
-        };
-        if let Err(problem) = begun {
+        if let Err(problem) = self.begin(&run, slot).await {
             self.places().runs.remove(&run);
-            self.park(&run, problem).await;
+            // It ended while it was taken up, or the store is somebody else's now: nothing is to be recorded.
+            if problem.code != Code::OwnerLost {
+                self.park(&run, problem).await;
+            }
         }
     }
 
     async fn begin(self: &Arc<Self>, run: &RunId, slot: Slot) -> Result<(), Problem> {
         let stop = CancellationToken::new();
-        let taken = Run::take_up(self.desk.clone(), run.clone(), stop.clone()).await?;
+        let mut taken = Run::take_up(self.desk.clone(), run.clone(), stop.clone()).await?;
+        taken.takes_turn().await?;
         let mut places = self.places();
         // Stopped while its history was read, and perhaps begun again by somebody else.
         if !places.closed && matches!(places.runs.get(run), Some(Place::Queued)) {
@@ -256,7 +241,7 @@ impl Shared {
             Rested::Rests | Rested::Stopped | Rested::Gone => None,
         };
         for run in next.into_iter().chain(again.then_some(run)) {
-            if let Err(problem) = self.clone().attend(run.clone(), None).await {
+            if let Err(problem) = self.clone().attend(run.clone()).await {
                 self.park(&run, problem).await;
             }
         }
@@ -278,7 +263,7 @@ impl Shared {
         let parked = Event::RunParked { problem: disk_full() };
         let resumed = Event::RunResumed { by: Actor::Owner, epoch };
         let events = [parked, resumed].map(|event| NewEvent::of_run(run, None, event)).to_vec();
-        self.desk.append(None, events).await?;
+        self.desk.append(events).await?;
         self.places().starved.remove(run);
         Ok(())
     }
@@ -304,12 +289,12 @@ impl Shared {
                 note: "nobody answered in time".to_owned(),
             };
             let event = NewEvent::of_run(run, late.step.as_ref(), settled);
-            match self.desk.append(Some((run, digest.events)), vec![event]).await {
-                Ok(_) | Err(atelier_journal::AppendError::Conflict { .. }) => {} // an answer that came in between counts
+            match self.desk.append_to(&[&digest], vec![event]).await {
+                Ok(_) | Err(Unrecorded::Append(AppendError::Conflict { .. })) => {} // an answer that came in between counts
                 Err(error) => return Err(error.into()),
             }
         }
-        self.attend(run.clone(), None).await
+        self.attend(run.clone()).await
     }
 
     /// A run that cannot be worked on rests with the reason.
@@ -324,7 +309,7 @@ impl Shared {
     }
 
     async fn tell(&self, run: &RunId, event: Event) -> Result<(), Problem> {
-        self.desk.append(None, vec![NewEvent::of_run(run, None, event)]).await?;
+        self.desk.append(vec![NewEvent::of_run(run, None, event)]).await?;
         Ok(())
     }
 }

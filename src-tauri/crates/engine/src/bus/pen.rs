@@ -28,8 +28,11 @@ impl Pen {
         }
     }
 
-    /// Appends, all or nothing.
+    /// Appends, all or nothing. Runs are told of by those who work on them, never by the bus.
     pub async fn append(&self, append: Append) -> Result<Receipt, AppendError> {
+        if let Some(stray) = append.events.iter().find_map(|event| event.run.as_ref()) {
+            return Err(AppendError::Failed { reason: format!("the bus would record an event of run {stray}") });
+        }
         #[cfg(test)]
         if let Some(fuse) = &self.fuse {
             fuse.before()?;
