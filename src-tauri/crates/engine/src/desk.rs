@@ -4,14 +4,16 @@ use crate::flow::{self, Flow};
 use crate::objects::Objects;
 use crate::places::Places;
 use crate::processes::Processes;
-use crate::role::{self, Role};
-use crate::sources::{ROLES, Sources};
+use crate::role::Role;
+use crate::rulebook::Rulebook;
+use crate::sources::Sources;
 use atelier_egress::Egress;
 use atelier_journal::{Journal, Projections};
 use atelier_protocol::Envelope;
 use atelier_protocol::context::ContextView;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{FlowRef, NewEvent, Output};
+use atelier_protocol::hash::Hash;
 use atelier_protocol::ids::{ProjectId, RunId};
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::settings::Settings;
@@ -68,6 +70,8 @@ pub struct Desk {
     pub watching: Mutex<Option<Watch>>,
     /// Sees every append, just before and just after it.
     pub witness: Option<Witness>,
+    /// Roles and flows as they were read.
+    pub(crate) rulebook: Rulebook,
     /// Processes that stay while a run works.
     pub(crate) processes: Processes,
 }
@@ -89,12 +93,12 @@ pub enum Moment<'a> {
 
 impl Desk {
     /// The roles as their files say now.
-    pub fn roles(&self) -> Result<Vec<Role>, Problem> {
-        role::load(ROLES, Some(&self.root))
+    pub fn roles(&self) -> Result<Arc<Vec<Role>>, Problem> {
+        self.rulebook.roles(&self.root)
     }
 
     /// The flow of that id, with its text: the project's own, else a shipped one.
-    pub fn flow(&self, id: Option<&str>, roles: &[Role]) -> Result<(Flow, String), Problem> {
+    pub fn flow(&self, id: Option<&str>, roles: &[Role]) -> Result<(Arc<Flow>, String), Problem> {
         let mut found = flow::sources(&self.root)?;
         let id = id.unwrap_or("feature");
         let Some(source) = found.remove(id) else {
@@ -105,26 +109,38 @@ impl Desk {
                 format!("The flows here are: {}. Own ones are files in `.atelier/flows`.", known.join(", ")),
             ));
         };
+        Ok((self.read_flow(&source.file, &source.text, roles)?, source.text))
+    }
+
+    fn read_flow(&self, file: &str, text: &str, roles: &[Role]) -> Result<Arc<Flow>, Problem> {
+        if let Some(flow) = self.rulebook.flow(&Hash::of(text.as_bytes())) {
+            return Ok(flow);
+        }
         let ids: Vec<_> = roles.iter().map(|role| role.id.clone()).collect();
-        Ok((flow::read(&source.file, &source.text, &ids).map_err(|e| flow::problem(&e))?, source.text))
+        let flow = Arc::new(flow::read(file, text, &ids).map_err(|e| flow::problem(&e))?);
+        self.rulebook.keep(&flow);
+        Ok(flow)
     }
 
     /// The flows that a goal can be given to: the project's own, and those shipped ones that publish; the others are
     /// only called.
     pub fn flows(&self) -> Result<Vec<FlowView>, Problem> {
-        let ids: Vec<_> = self.roles()?.into_iter().map(|role| role.id).collect();
+        let roles = self.roles()?;
         let mut views = Vec::new();
         for source in flow::sources(&self.root)?.into_values() {
-            let flow = flow::read(&source.file, &source.text, &ids).map_err(|e| flow::problem(&e))?;
+            let flow = self.read_flow(&source.file, &source.text, &roles)?;
             if flow.publishes() || !flow::ships(&flow.hash) {
-                views.push(FlowView { id: flow.id, title: flow.title });
+                views.push(FlowView { id: flow.id.clone(), title: flow.title.clone() });
             }
         }
         Ok(views)
     }
 
     /// The flow that a run was started with, from its recorded text.
-    pub async fn flow_of(&self, reference: &FlowRef, roles: &[Role]) -> Result<Flow, Problem> {
+    pub async fn flow_of(&self, reference: &FlowRef, roles: &[Role]) -> Result<Arc<Flow>, Problem> {
+        if let Some(flow) = self.rulebook.flow(&reference.hash) {
+            return Ok(flow);
+        }
         let bytes = self.journal.blob(&reference.hash).await?.ok_or_else(|| {
             Problem::new(
                 Code::FlowInvalid,
@@ -132,8 +148,7 @@ impl Desk {
                 "Restore the store's folder from a backup, or start a new run.",
             )
         })?;
-        let ids: Vec<_> = roles.iter().map(|role| role.id.clone()).collect();
-        flow::read(&reference.id, &String::from_utf8_lossy(&bytes), &ids).map_err(|e| flow::problem(&e))
+        self.read_flow(&reference.id, &String::from_utf8_lossy(&bytes), roles)
     }
 
     /// Works on the user's repository, off the async threads.

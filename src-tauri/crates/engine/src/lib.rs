@@ -46,6 +46,7 @@ mod record;
 mod recover;
 mod replay;
 pub mod role;
+mod rulebook;
 mod run;
 mod scheduler;
 mod seat;

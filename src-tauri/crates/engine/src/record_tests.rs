@@ -10,6 +10,7 @@ use crate::legal::Refused;
 use crate::objects::tests::Room;
 use crate::places::Places;
 use crate::processes::Processes;
+use crate::rulebook::Rulebook;
 use crate::sources::Sources;
 use atelier_egress::{Egress, EgressPolicy, Forgetful};
 use atelier_journal::{AppendError, Owned, Projections};
@@ -45,6 +46,7 @@ async fn desk(room: &Room) -> (Owned, Desk) {
         watching: Mutex::default(),
         witness: None,
         processes: Processes::default(),
+        rulebook: Rulebook::default(),
     };
     (owned, desk)
 }

@@ -236,17 +236,30 @@ fn check_example(role: &Role, example: &Example) -> Result<(), (String, String)>
 /// The roles of a project: the shipped ones, and those of `<project>/.atelier/roles` over them.
 /// The shipped files are handed in, since this crate embeds nothing.
 pub fn load(shipped: &[(&str, &str)], project: Option<&Path>) -> Result<Vec<Role>, Problem> {
-    let mut roles: Vec<Role> = Vec::new();
-    for (file, text) in shipped {
-        roles.push(read(file, text).map_err(|e| problem(&e))?);
-    }
-    let folder = project.map(|root| root.join(".atelier/roles"));
-    for path in folder.iter().flat_map(|folder| yaml_files(folder)) {
+    over(shipped, &project.map(files).transpose()?.unwrap_or_default())
+}
+
+/// The role files of a project, in order: name and text.
+pub(crate) fn files(project: &Path) -> Result<Vec<(String, String)>, Problem> {
+    let mut files = Vec::new();
+    for path in yaml_files(&project.join(".atelier/roles")) {
         let name = format!(".atelier/roles/{}", path.file_name().unwrap_or_default().to_string_lossy());
         let text = std::fs::read_to_string(&path).map_err(|e| {
             Problem::new(Code::RoleInvalid, format!("{name} cannot be read: {e}"), "Mend or remove the file.")
         })?;
-        let role = read(&name, &text).map_err(|e| problem(&e))?;
+        files.push((name, text));
+    }
+    Ok(files)
+}
+
+/// The shipped roles, and a project's over them.
+pub(crate) fn over(shipped: &[(&str, &str)], own: &[(String, String)]) -> Result<Vec<Role>, Problem> {
+    let mut roles: Vec<Role> = Vec::new();
+    for (file, text) in shipped {
+        roles.push(read(file, text).map_err(|e| problem(&e))?);
+    }
+    for (name, text) in own {
+        let role = read(name, text).map_err(|e| problem(&e))?;
         // A project's role may narrow or reword a shipped one, never give it tools the shipped one lacks.
         if let Some(own) = roles.iter_mut().find(|r| r.id == role.id) {
             if let Some(extra) = role.tools.iter().find(|tool| !own.tools.contains(tool)) {

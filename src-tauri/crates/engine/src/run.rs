@@ -36,8 +36,8 @@ pub struct Run {
     pub(crate) desk: Arc<Desk>,
     pub(crate) id: RunId,
     pub(crate) machine: Machine,
-    pub(crate) flow: Flow,
-    pub(crate) roles: Vec<Role>,
+    pub(crate) flow: Arc<Flow>,
+    pub(crate) roles: Arc<Vec<Role>>,
     pub(crate) stop: CancellationToken,
     /// The time of the last event that was recorded here: no clock is read where that is now.
     heard_ms: Option<u64>,

@@ -12,6 +12,7 @@ use crate::places::Places;
 use crate::processes::Processes;
 use crate::project::Project;
 use crate::questions::Questions;
+use crate::rulebook::Rulebook;
 use crate::scheduler::Scheduler;
 use crate::seat::{MakeOwner, Seat};
 use crate::servers;
@@ -278,6 +279,7 @@ impl Workshop {
                     watching: Mutex::default(),
                     witness: shared.options.witness.clone(),
                     processes: Processes::default(),
+                    rulebook: Rulebook::default(),
                 });
                 // Who was following a run when its owner went away goes on with it; who just came may look first.
                 let recovery = if taken_over { Recovery::Resume } else { Recovery::Mark };
