@@ -12,7 +12,7 @@ use atelier_protocol::event::{Answer, Effect, EffectOutcome, Envelope, Event};
 use atelier_protocol::ids::{RunId, Seq};
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::view::{Disposition, RunState, RunView};
-use atelier_tests::world::{follow, goal, kinds, rests, start};
+use atelier_tests::world::{follow, goal, goal_by, kinds, rests, start};
 use atelier_tests::{World, steady};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -188,6 +188,39 @@ async fn a_fork_of_a_finished_run_asks_anew_and_is_handed_over_beside_it() {
     let problem = project.submit(Op::ForkRun { run, at: Some(last) }).await.unwrap_err();
     assert_eq!((problem.code, problem.details.len()), (Code::ForkPoint, 1), "{problem:?}");
     let Ok(Reply::Accepted { .. }) = project.submit(Op::AcceptRun { run: fork }).await else { panic!("not accepted") };
+    workshop.close().await;
+}
+
+/// A child has nobody else to work for, so a fork of it is refused; what is named forks the run at the top, which calls
+/// its child anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_works_for_another_is_forked_at_the_top() {
+    let (world, seen) = (World::with_tour().await, Seen::default());
+    let (workshop, project) = open(&world, &seen).await;
+    let run = start(&project, goal_by(false, Some("reviewed".to_owned()))).await;
+    let (view, _) = follow(&project, &run, rests).await;
+    assert_eq!(view.state, RunState::WaitsForApproval, "{:?}", view.problem);
+    let child = view.children[0].run.clone();
+    let (_, own) = follow(&project, &child, |view| view.state.is_final()).await;
+    for at in [None, Some(own[own.len() / 2].seq)] {
+        let problem = project.submit(Op::ForkRun { run: child.clone(), at }).await.unwrap_err();
+        assert_eq!(problem.code, Code::ForkPoint, "{problem}");
+        assert!(problem.message.contains(&format!("works for a step of run {run}")), "{problem}");
+        let near = problem.details.first().expect("the way on is named").clone();
+        assert!(problem.hint.contains(&format!("atelier runs fork {run} --at {near}")), "{}", problem.hint);
+        let at = Seq(near.parse().unwrap());
+        let fork = start(&project, Op::ForkRun { run: run.clone(), at: Some(at) }).await;
+        let (forked, told) = follow(&project, &fork, rests).await;
+        assert_eq!(forked.state, RunState::WaitsForApproval, "{:?}", forked.problem);
+        // Children that had ended are part of the history; one that was open is called anew.
+        let known = |child: &RunId| view.children.iter().any(|other| other.run == *child);
+        let copied: Vec<bool> = forked.children.iter().map(|child| known(&child.run)).collect();
+        let ended = told.iter().filter(|event| event.cause.is_some());
+        let ended = ended.filter(|event| matches!(event.event, Event::ChildEnded { .. })).count();
+        assert_eq!(copied.iter().filter(|copied| **copied).count(), ended, "{copied:?}");
+        assert!(copied.len() > ended, "the fork calls a child of its own: {copied:?}");
+        assert_eq!(forked.children.iter().filter(|child| child.outcome.is_none()).count(), 0);
+    }
     workshop.close().await;
 }
 

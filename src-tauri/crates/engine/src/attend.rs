@@ -166,12 +166,39 @@ impl ProjectOwner {
         }))
     }
 
+    /// Why a run that works for another is not forked, and where that one can be.
+    async fn fork_of_child(&self, child: &RunId, root: &RunId, at: Seq) -> Result<Problem, Problem> {
+        let original = Original::read(&self.desk, root).await?;
+        let Some(Event::RunStarted { flow, .. }) = original.own.first().map(|first| &first.event) else {
+            return Err(unknown(root));
+        };
+        let flow = self.desk.flow_of(flow, &self.desk.roles()?).await?;
+        let dir = self.desk.places.tree(&self.desk.project, root);
+        let (root, child) = (root.clone(), child.clone());
+        crate::desk::blocking(move || {
+            let tree = RunTree::open(&dir).ok();
+            let near = original.near(&flow, at, tree.as_ref())?;
+            let hint = match near.first() {
+                Some(near) => format!("Fork that one: `atelier runs fork {root} --at {near}`."),
+                None => "Start a new run for the same goal.".to_owned(),
+            };
+            let why = format!("Run {child} works for a step of run {root}, and nobody would wait for a fork of it.");
+            Ok(Problem::new(Code::ForkPoint, why, hint).with_details(near))
+        })
+        .await
+    }
+
     /// Continues a run another way.
     pub(crate) async fn fork(&self, run: &RunId, at: Option<Seq>) -> Result<Reply, Problem> {
         let original = Original::read(&self.desk, run).await?;
-        let Some(Event::RunStarted { flow, priority, .. }) = original.own.first().map(|first| &first.event) else {
+        let Some(Event::RunStarted { flow, priority, parent, .. }) = original.own.first().map(|first| &first.event)
+        else {
             return Err(unknown(run));
         };
+        if let Some(parent) = parent {
+            let at = at.or_else(|| original.own.last().map(|last| last.seq)).unwrap_or_default();
+            return Err(self.fork_of_child(run, &parent.root, at).await?);
+        }
         let priority = *priority;
         let flow = self.desk.flow_of(flow, &self.desk.roles()?).await?;
         let fork = self.desk.sources.run_id();

@@ -100,6 +100,19 @@ impl Original {
         Ok(events)
     }
 
+    /// The last event up to `at` and the first after it from which a fork can go on, where there are such.
+    pub(crate) fn near(&self, flow: &Flow, at: Seq, recorded: Option<&impl Recorded>) -> Result<Vec<String>, Problem> {
+        Ok(self.nearest(at, &self.points(flow, recorded)?))
+    }
+
+    fn nearest(&self, at: Seq, good: &[bool]) -> Vec<String> {
+        let place = |index: usize| self.own[index].seq;
+        let split = self.own.partition_point(|event| event.seq <= at);
+        let before = good[..split].iter().rposition(|good| *good).map(place);
+        let after = good[split..].iter().position(|good| *good).map(|index| place(split + index));
+        before.into_iter().chain(after).map(|seq| seq.to_string()).collect()
+    }
+
     /// For each of the run's events, whether a fork can go on from there.
     fn points(&self, flow: &Flow, recorded: Option<&impl Recorded>) -> Result<Vec<bool>, Problem> {
         let (checks, base) = (checks_of(flow), self.base()?);
@@ -194,13 +207,9 @@ impl Original {
     /// Why there is no fork at that event, and where there is one.
     fn nowhere(&self, at: Option<Seq>, good: &[bool]) -> Problem {
         let run = self.own.first().and_then(|first| first.run.as_ref()).map_or_else(String::new, ToString::to_string);
-        let place = |index: usize| self.own[index].seq;
         let at = at.unwrap_or_else(|| self.own.last().map_or(Seq::ZERO, |last| last.seq));
-        let split = self.own.partition_point(|event| event.seq <= at);
-        let before = good[..split].iter().rposition(|good| *good).map(place);
-        let after = good[split..].iter().position(|good| *good).map(|index| place(split + index));
-        let near: Vec<String> = before.into_iter().chain(after).map(|seq| seq.to_string()).collect();
-        let why = if split == 0 {
+        let near = self.nearest(at, good);
+        let why = if self.own.first().is_none_or(|first| first.seq > at) {
             format!("Run {run} begins after event {at}.")
         } else {
             format!(
