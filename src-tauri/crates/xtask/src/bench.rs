@@ -8,6 +8,7 @@ mod journal;
 mod localise;
 mod memory;
 pub mod record;
+mod runs;
 mod search;
 mod size;
 mod table;
@@ -34,6 +35,10 @@ cargo xtask bench NAME [RUNS]
              --nth (every n-th call of each class fails)  --each K (only K of each class and way)
              --power N (cuts)  --full N (disks with room for a part of the job)
              --mutants (each rule broken in turn: what is not noticed is the finding)
+  runs     many open runs: all complete, peak memory, bytes a stored event, beside those of `bench journal`
+             --n N (default 10000)  --live (live runs that a guest follows, default 1000)  --debug (the debug program)
+  steps    what the engine adds to a step without a model, beside a bare fsync      --n N (questions, default 200)
+             (both on the disk of the temporary folder; TMPDIR says another)
   localise how often the files that a later commit changes are found by its message, beside plain BM25
              --repo DIR (may be given again)  --base REV (for each, default 400 commits back)  --queries N (default 200)
              --program FILE (default: the command line program, built for release)
@@ -68,6 +73,8 @@ pub const FLAGS: &[&str] = &[
     "--full=",
     "--mutants",
     "--seed=",
+    "--n=",
+    "--live",
 ];
 
 /// The number that an option gives.
@@ -101,12 +108,15 @@ pub fn main(args: &Args) -> Result<(), Failure> {
             edits::main(&words, !args.has("--debug"), args.has("--built"))
         }
         "crash" => crash::main(args),
+        "runs" => runs::main(args),
+        "steps" => runs::steps(args),
         "localise" => localise::main(args),
         "search" => search::main(args),
         "turn" => turn::main(args, runs(5)?),
         "table" => table::main(),
         _ => Err(Failure::Usage(
-            "say what to measure: window, memory, build, journal, size, crash, edits, localise, search or turn; or table"
+            "say what to measure: window, memory, build, journal, size, crash, edits, runs, steps, localise, search \
+             or turn; or table"
                 .to_owned(),
         )),
     }
