@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 /// A world whose home knows the scripted model, as if the user had set it up.
-async fn prepared(pace_ms: u64) -> World {
+pub async fn prepared(pace_ms: u64) -> World {
     let mut script = tour::script().unwrap();
     script.turns.iter_mut().for_each(|turn| turn.pace_ms = Some(pace_ms));
     let world = World::playing(script).await;
@@ -27,11 +27,11 @@ async fn prepared(pace_ms: u64) -> World {
     world
 }
 
-async fn open(program: &Path, world: &World) -> Window {
+pub async fn open(program: &Path, world: &World) -> Window {
     Window::open(program, &world.home(), world.folder.path(), &[]).await
 }
 
-async fn begin(window: &Window, world: &World) {
+pub async fn begin(window: &Window, world: &World) {
     window.type_into("welcome.path", &world.project().to_string_lossy()).await;
     window.click("welcome.open").await;
     window.part("title.project").await;

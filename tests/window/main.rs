@@ -10,6 +10,7 @@
     reason = "tests fail loudly and say why they skip"
 )]
 
+mod families;
 #[path = "../scenarios/git.rs"]
 #[allow(dead_code, reason = "shared with the scenarios, which use all of it")]
 mod git;

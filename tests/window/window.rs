@@ -144,6 +144,15 @@ impl Window {
         }
     }
 
+    /// Waits until an expression of the page has a value.
+    pub async fn until_page(&self, expression: &str, value: &str) {
+        let begun = Instant::now();
+        while self.look(&format!("return {expression};")).await != json!(value) {
+            assert!(begun.elapsed() < PATIENCE, "`{expression}` is not {value:?} in time");
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// The value of an attribute of every element that fits a selector.
     pub async fn attributes(&self, selector: &str, attribute: &str) -> Vec<String> {
         let mut values = Vec::new();
