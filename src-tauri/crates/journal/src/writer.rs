@@ -203,6 +203,8 @@ impl Writer {
                         let news = match news {
                             Some(news) if mutant::is(Mutant::ToldBeforeSync) => {
                                 self.feed.tell(news);
+                                // Whoever follows has heard of it before the sync begins.
+                                std::thread::sleep(Duration::from_millis(20));
                                 None
                             }
                             news => news,
