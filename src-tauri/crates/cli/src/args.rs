@@ -80,7 +80,7 @@ pub enum Verb {
         #[arg(long)]
         watch: bool,
     },
-    /// Show exactly what of the project would be put before a model for a goal, and why.
+    /// Show what of the project fits a goal best within a budget of tokens, and why each part of it.
     Context {
         /// The goal, in words.
         goal: String,
