@@ -1,6 +1,6 @@
 //! Puts what was measured into `src-tauri/ARCHITECTURE.md`, from the JSON of the last run of each bench.
 //!
-//! Nothing is typed by hand: a figure that is not in a file is not in the table.
+//! Nothing is typed by hand. Rows of a bench that was not run in this checkout stay as they are, with their commit.
 
 use crate::run::Failure;
 use crate::workspace;
@@ -28,31 +28,29 @@ pub fn main() -> Result<(), Failure> {
     records.sort_by_key(|record: &Value| record["bench"].as_str().unwrap_or_default().to_owned());
     let page = workspace::root().join("src-tauri/ARCHITECTURE.md");
     let text = std::fs::read_to_string(&page).map_err(|error| Failure::Work(error.to_string()))?;
-    let changed = replaced(&text, &table(&records))
+    let changed = replaced(&text, &records)
         .ok_or_else(|| Failure::Work(format!("{} has no place for figures", page.display())))?;
     std::fs::write(&page, changed).map_err(|error| Failure::Work(error.to_string()))?;
     println!("wrote {} measurements into src-tauri/ARCHITECTURE.md", records.len());
     Ok(())
 }
 
-/// The page with `table` in the place of the old one; `None` where it has no such place.
-fn replaced(page: &str, table: &str) -> Option<String> {
+/// The page with these records in its table; `None` where it has none.
+fn replaced(page: &str, records: &[Value]) -> Option<String> {
     let (before, rest) = page.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}{table}{END}{after}"))
+    let (old, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}{}{END}{after}", table(old, records)))
 }
 
-fn table(records: &[Value]) -> String {
+fn table(old: &str, records: &[Value]) -> String {
+    let bench = |row: &str| row.split('|').nth(1).unwrap_or_default().trim().to_owned();
+    let measured: Vec<&str> = records.iter().map(|record| record["bench"].as_str().unwrap_or("?")).collect();
+    let kept = old.lines().skip(2).filter(|line| line.starts_with("| ") && !measured.contains(&bench(line).as_str()));
+    let mut rows: Vec<String> = kept.map(str::to_owned).chain(records.iter().flat_map(rows)).collect();
+    rows.sort_by_key(|row| bench(row));
     let mut text = String::from("| bench | figure | value | at commit |\n|---|---|---|---|\n");
-    for record in records {
-        let name = record["bench"].as_str().unwrap_or("?");
-        let commit = record["commit"].as_str().unwrap_or("?");
-        let mut rows = Vec::new();
-        flatten("", &record["figures"], &mut rows);
-        flatten("", &record["baseline"], &mut rows);
-        for (figure, value) in rows {
-            let _ = writeln!(text, "| {name} | {figure} | {value} | {commit} |");
-        }
+    for row in rows {
+        let _ = writeln!(text, "{row}");
     }
     if let Some(machine) = records.last().map(|record| &record["machine"]) {
         let part = |name: &str| machine[name].as_str().unwrap_or("?").to_owned();
@@ -67,6 +65,16 @@ fn table(records: &[Value]) -> String {
         );
     }
     text
+}
+
+/// What was measured, a line each.
+fn rows(record: &Value) -> Vec<String> {
+    let name = record["bench"].as_str().unwrap_or("?");
+    let commit = record["commit"].as_str().unwrap_or("?");
+    let mut figures = Vec::new();
+    flatten("", &record["figures"], &mut figures);
+    flatten("", &record["baseline"], &mut figures);
+    figures.into_iter().map(|(figure, value)| format!("| {name} | {figure} | {value} | {commit} |")).collect()
 }
 
 /// The numbers in a value, each with the names that lead to it.
@@ -112,12 +120,15 @@ mod tests {
             "baseline": {"empty_ms": {"median": 300.25, "least": 290.0, "most": 310.0, "runs": 3}},
             "figures": {"usable_ms": {"median": 512.0, "least": 500.0, "most": 530.0, "runs": 3}, "size": {"mb": 1.26}},
         });
-        let table = table(&[record]);
+        let old = "| bench |\n|---|\n| size | bytes | 7 | def |\n| window | usable_ms | 9 | def |\n\nMeasured on it.\n";
+        let table = table(old, std::slice::from_ref(&record));
         assert!(table.contains("| window | usable_ms | 512 (of 3 runs: 500 to 530) | abc |"), "{table}");
         assert!(table.contains("| window | size, mb | 1.3 | abc |"), "{table}");
         assert!(table.contains("| window | empty_ms | 300 (of 3 runs: 290 to 310) | abc |"), "{table}");
-        let page = format!("a\n{BEGIN}old\n{END}b\n");
-        assert_eq!(replaced(&page, "new\n"), Some(format!("a\n{BEGIN}new\n{END}b\n")));
-        assert_eq!(replaced("no place", "new"), None);
+        assert!(table.contains("| size | bytes | 7 | def |\n| window |"), "what was not measured anew stays: {table}");
+        assert!(!table.contains("| 9 |"), "{table}");
+        let page = format!("a\n{BEGIN}{old}{END}b\n");
+        assert_eq!(replaced(&page, &[record]), Some(format!("a\n{BEGIN}{table}{END}b\n")));
+        assert_eq!(replaced("no place", &[]), None);
     }
 }
