@@ -20,13 +20,15 @@ pub enum Mix {
     Full,
 }
 
-/// Lets `runs` runs append for `time`, each waiting for its acknowledgement before it goes on.
-pub async fn load(folder: &Path, mix: Mix, runs: u64, time: Duration) -> Value {
+/// Lets `runs` runs append for `time`, each waiting for its acknowledgement before it goes on. With a `rate`, in events a
+/// second, they append no faster than that together: without one they append as fast as they can, and what an append
+/// takes is then mostly its place in the queue.
+pub async fn load(folder: &Path, mix: Mix, runs: u64, rate: Option<u32>, time: Duration) -> Value {
     let place = Place::new(folder, "append");
     let owned = place.open().await;
     let since = Instant::now();
-    let tasks: Vec<_> =
-        (0..runs).map(|run| tokio::spawn(appender(owned.journal.clone(), mix, run, since, time))).collect();
+    let pace = Pace { since, time, rest: rate.map(|rate| Duration::from_secs(2 * runs) / rate) };
+    let tasks: Vec<_> = (0..runs).map(|run| tokio::spawn(appender(owned.journal.clone(), mix, run, pace))).collect();
     let (mut events, mut full, mut normal) = (0, Vec::new(), Vec::new());
     for task in tasks {
         let one = task.await.unwrap();
@@ -52,10 +54,34 @@ struct One {
     normal: Vec<Duration>,
 }
 
-async fn appender(journal: Journal, mix: Mix, number: u64, since: Instant, time: Duration) -> One {
+/// When a run appends.
+#[derive(Clone, Copy)]
+struct Pace {
+    since: Instant,
+    time: Duration,
+    /// From the begin of one append of two events to the begin of the next.
+    rest: Option<Duration>,
+}
+
+impl Pace {
+    fn is_over(&self) -> bool {
+        self.since.elapsed() >= self.time
+    }
+
+    /// Waits until a run's append may begin. Who is late begins at once and does not catch up.
+    async fn wait(&self, due: &mut Instant) {
+        let Some(rest) = self.rest else { return };
+        tokio::time::sleep_until((*due).into()).await;
+        *due = (*due + rest).max(Instant::now());
+    }
+}
+
+async fn appender(journal: Journal, mix: Mix, number: u64, pace: Pace) -> One {
     let mut one = One::default();
     let mut round = 0;
-    while since.elapsed() < time {
+    // The runs do not begin in step.
+    let mut due = pace.since + pace.rest.unwrap_or_default().mul_f64((number as f64 * 0.618).fract());
+    while !pace.is_over() {
         let mut story = Story::new(number << 32 | round);
         round += 1;
         match mix {
@@ -64,7 +90,7 @@ async fn appender(journal: Journal, mix: Mix, number: u64, since: Instant, time:
                 let first = story.next();
                 journal.append(vec![first]).await.unwrap();
                 for _ in 0..2_000 {
-                    if since.elapsed() > time {
+                    if pace.is_over() {
                         break;
                     }
                     let event = story.next();
@@ -86,6 +112,7 @@ async fn appender(journal: Journal, mix: Mix, number: u64, since: Instant, time:
                     let last = version == 42;
                     let events = if last { vec![end(&story.run)] } else { vec![story.next(), story.next()] };
                     let count = events.len();
+                    pace.wait(&mut due).await;
                     let begun = Instant::now();
                     journal.append_expecting(&story.run, version, events).await.unwrap();
                     let took = begun.elapsed();

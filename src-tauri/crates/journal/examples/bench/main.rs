@@ -16,6 +16,9 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Events a second at which the time of an append is looked at, beside as many as the machine takes.
+const RATE: u32 = 12_000;
+
 fn main() {
     let mut words = std::env::args().skip(1);
     let folder = PathBuf::from(words.next().expect("the folder to measure in"));
@@ -31,11 +34,13 @@ async fn measure(folder: &Path, events: usize) -> Value {
     let time = if events < 100_000 { Duration::from_millis(500) } else { Duration::from_secs(6) };
     let before = spread::fsync(folder, time);
     let mut figures = Map::new();
-    figures.insert("normal_20_runs".into(), append::load(folder, append::Mix::Normal, 20, time).await);
-    figures.insert("engine_mix_20_runs".into(), append::load(folder, append::Mix::Engine, 20, time).await);
-    figures.insert("full_20_runs".into(), append::load(folder, append::Mix::Full, 20, time).await);
-    figures.insert("full_alone".into(), append::load(folder, append::Mix::Full, 1, time).await);
-    figures.insert("normal_alone".into(), append::load(folder, append::Mix::Normal, 1, time).await);
+    figures.insert("normal_20_runs".into(), append::load(folder, append::Mix::Normal, 20, None, time).await);
+    figures.insert("engine_mix_20_runs".into(), append::load(folder, append::Mix::Engine, 20, None, time).await);
+    let at_rate = append::load(folder, append::Mix::Engine, 20, Some(RATE), time).await;
+    figures.insert(format!("engine_mix_20_runs_at_{RATE}_a_second"), at_rate);
+    figures.insert("full_20_runs".into(), append::load(folder, append::Mix::Full, 20, None, time).await);
+    figures.insert("full_alone".into(), append::load(folder, append::Mix::Full, 1, None, time).await);
+    figures.insert("normal_alone".into(), append::load(folder, append::Mix::Normal, 1, None, time).await);
     let after = spread::fsync(folder, time);
     figures.insert("long_run".into(), large::run(folder, events / 10).await);
     figures.insert("large_store".into(), large::store(folder, events).await);
