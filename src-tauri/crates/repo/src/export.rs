@@ -1,10 +1,12 @@
-//! Writes a commit out: a zip of its files, or a git bundle with its history.
+//! Writes a commit out: its files as a zip, a compressed tar or a plain folder, or a git bundle with its history.
 //!
 //! The same commit gives the same zip, byte for byte. Reads the user's repository only.
 
-use crate::durable;
 use crate::fault::{Fault, git, io};
+use crate::listing::listing;
 use crate::open::{OpenError, UserRepo};
+use crate::run_tree::TreeError;
+use crate::{durable, put};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::op::ExportFormat;
 use git2::Oid;
@@ -12,6 +14,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 mod bundle;
+mod tar;
 mod zip;
 
 /// What was written.
@@ -47,6 +50,9 @@ pub enum ExportError {
     /// The clone is shallow, so a bundle would lack history.
     #[error("the repository is a shallow clone, so its history is not complete")]
     Shallow,
+    /// A file cannot be written here.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
     /// The repository cannot be worked on.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -61,8 +67,9 @@ impl ExportError {
         let (code, hint) = match self {
             ExportError::Exists { .. } => (Code::BadArgument, "Choose another name, or move that file away."),
             ExportError::NoCommit { .. } => (Code::BadArgument, "Choose a commit or run of this project."),
-            ExportError::Unnameable { .. } => (Code::BadArgument, "Export a bundle, which holds every name."),
+            ExportError::Unnameable { .. } => (Code::BadArgument, "Export a tar or a bundle, which hold every name."),
             ExportError::Shallow => (Code::UnsupportedRepository, "Run `git fetch --unshallow`, or export a zip."),
+            ExportError::Tree(error) => return error.problem(),
             ExportError::Open(error) => return error.problem(),
             ExportError::Fault(fault) => return fault.problem(),
         };
@@ -89,10 +96,15 @@ impl UserRepo {
             return Err(ExportError::Exists { path: to.to_owned() });
         }
         let folder = to.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if format == ExportFormat::Folder {
+            return self.export_folder(&repo, &commit, folder, to);
+        }
         let mut part = temporary(folder).map_err(io("writing in", folder))?;
         match format {
             ExportFormat::Zip => zip::write(&repo, &commit, part.as_file_mut())?,
+            ExportFormat::TarGz => tar::write(&repo, &commit, part.as_file_mut())?,
             ExportFormat::Bundle => bundle::write(self, &repo, &commit, part.as_file_mut())?,
+            ExportFormat::Folder => {} // written above
         }
         part.as_file().sync_all().map_err(io("syncing", to))?;
         let bytes = part.as_file().metadata().map_err(io("reading", to))?.len();
@@ -101,6 +113,35 @@ impl UserRepo {
             _ => io("writing", to)(e.error).into(),
         })?;
         durable::sync_dir(folder)?;
+        Ok(Exported { path: to.to_owned(), bytes })
+    }
+}
+
+impl UserRepo {
+    /// The files as they are in the commit, in a new folder that appears complete or not at all.
+    fn export_folder(
+        &self,
+        repo: &git2::Repository,
+        commit: &git2::Commit<'_>,
+        beside: &Path,
+        to: &Path,
+    ) -> Result<Exported, ExportError> {
+        let part =
+            tempfile::Builder::new().prefix(".atelier-export-").tempdir_in(beside).map_err(io("writing in", beside))?;
+        let files = part.path().join("files");
+        std::fs::create_dir(&files).map_err(io("making", &files))?;
+        let tree = commit.tree().map_err(git("reading the commit"))?;
+        let mut bytes = 0;
+        for (path, entry) in listing(repo, &tree)? {
+            put::put(repo, &files, &path, entry)?;
+            bytes += repo.find_blob(entry.id).map_or(0, |blob| blob.size() as u64);
+        }
+        durable::sync_tree(&files)?;
+        if to.symlink_metadata().is_ok() {
+            return Err(ExportError::Exists { path: to.to_owned() });
+        }
+        std::fs::rename(&files, to).map_err(io("writing", to))?;
+        durable::sync_dir(beside)?;
         Ok(Exported { path: to.to_owned(), bytes })
     }
 }
