@@ -8,6 +8,7 @@ mod journal;
 mod localise;
 mod memory;
 pub mod record;
+mod repo;
 mod runs;
 mod search;
 mod size;
@@ -42,6 +43,8 @@ cargo xtask bench NAME [RUNS]
   localise how often the files that a later commit changes are found by its message, beside plain BM25
              --repo DIR (may be given again)  --base REV (for each, default 400 commits back)  --queries N (default 200)
              --program FILE (default: the command line program, built for release)
+  repo     run trees beside the git program on 2,400 files, or on a clone of --repo DIR: status, making a tree, a commit of
+           200 changed files, rollback                                                                  (default 5 runs)
   search   indexing, queries and saves on a folder of 60,000 files made from cargo's downloaded sources
              --repo DIR (that folder instead, copied first)  --files N  --saves N  --edits N
   turn     our own headless turn on the scripted model: process start to first request, peak memory of the tree, size of
@@ -111,6 +114,7 @@ pub fn main(args: &Args) -> Result<(), Failure> {
         "runs" => runs::main(args),
         "steps" => runs::steps(args),
         "localise" => localise::main(args),
+        "repo" => repo::main(args.values("--repo").last().unwrap_or_default(), runs(5)?),
         "search" => search::main(args),
         "turn" => turn::main(args, runs(5)?),
         "table" => table::main(),
