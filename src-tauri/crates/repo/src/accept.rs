@@ -1,21 +1,19 @@
-//! Brings a run's commits to the user's branch: finding out how, and asking afterwards whether it happened.
+//! A run's way to the user's branch: what is planned, why it may not be, and whether it happened. How it is found out is
+//! `merge`'s part, the acts themselves are `land`'s.
 //!
 //! Text filters (line ends, `ident`) apply to the user's files as with git. External filters such as LFS are never run:
 //! where a file of the run has one, the accept is refused. Commits are not signed and no hooks run.
 
 use crate::fault::{Fault, git};
-use crate::hand_over::{branch_of, branch_ref};
-use crate::landing::Landing;
-use crate::listing::new_objects;
-use crate::open::{OpenError, UserRepo, author};
-use crate::pack;
+use crate::hand_over::branch_ref;
+use crate::open::{OpenError, UserRepo};
 use crate::paths::shown;
 use crate::run_tree::ref_target;
 use crate::settled::Settled;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::AcceptMode;
 use atelier_protocol::ids::RunId;
-use git2::{Commit, Oid, Repository};
+use git2::{Oid, Repository};
 
 /// An accept that is planned. Everything it needs is in the user's repository, so it can be put together again from
 /// the journal after a crash.
@@ -55,9 +53,39 @@ pub enum AcceptRefusal {
         /// The files.
         paths: Vec<String>,
     },
+    /// Your branch moved on, so it cannot simply move forward.
+    #[error("your branch has commits that the run does not, so it cannot move forward to it")]
+    NotForward,
+    /// A part was chosen that the run's changes do not have.
+    #[error("the run's changes have no {what}")]
+    NoPart {
+        /// What was chosen.
+        what: String,
+    },
+    /// The message is not in the form of Conventional Commits.
+    #[error("the message is not in form ({})", why.join("; "))]
+    Message {
+        /// What is wrong with it.
+        why: Vec<String>,
+    },
     /// The branch has the commits already.
     #[error("your branch has these commits already")]
     AlreadyThere,
+    /// The branch does not have the commits that are to be taken off it.
+    #[error("`{branch}` does not have these commits any more")]
+    NotThere {
+        /// The branch.
+        branch: String,
+    },
+    /// Commits on top of the accept changed the same places.
+    #[error("later commits on your branch changed the same places in {} file(s)", paths.len())]
+    BuiltUpon {
+        /// The files.
+        paths: Vec<String>,
+    },
+    /// The branch went on since the accept was taken back.
+    #[error("your branch went on since the accept was taken back")]
+    AcceptAnew,
     /// The branch moved or another one was checked out since the plan was made.
     #[error("`{branch}` is no longer where it was ({found})")]
     Moved {
@@ -87,8 +115,8 @@ impl AcceptRefusal {
         let (code, hint, paths) = match self {
             AcceptRefusal::Conflict { paths } => (
                 Code::AcceptConflict,
-                "Merge the run's branch by hand (`git merge atelier/<run>`) and resolve the conflicts, start the run again \
-                 from where your branch is now, or discard it.",
+                "Look at both sides with `atelier runs conflicts` and say what is taken with `runs accept --resolve`, or merge \
+                 the run's branch by hand, start the run again from where your branch is now, or discard it.",
                 paths.as_slice(),
             ),
             AcceptRefusal::Dirty { paths } => {
@@ -99,6 +127,24 @@ impl AcceptRefusal {
                 "Merge the run's branch with git (`git merge atelier/<run>`), which runs the filters.",
                 paths.as_slice(),
             ),
+            AcceptRefusal::NotForward => {
+                (Code::WrongState, "Accept it with a merge or squashed into one commit.", none)
+            }
+            AcceptRefusal::NoPart { .. } => {
+                (Code::BadArgument, "Look at the changes with `atelier runs show --diff` and choose again.", none)
+            }
+            AcceptRefusal::Message { .. } => (
+                Code::BadArgument,
+                "Write `type(scope): subject` in at most 72 characters, then an empty line, then more.",
+                none,
+            ),
+            AcceptRefusal::NotThere { .. } => (Code::WrongState, "There is nothing to take back here.", none),
+            AcceptRefusal::BuiltUpon { paths } => (
+                Code::AcceptConflict,
+                "Take the change back by hand in these files, or with `git revert`, which leaves the conflicts in your files.",
+                paths.as_slice(),
+            ),
+            AcceptRefusal::AcceptAnew => (Code::WrongState, "Accept the run again with `atelier runs accept`.", none),
             AcceptRefusal::AlreadyThere => (Code::WrongState, "There is nothing left to do.", none),
             AcceptRefusal::Moved { .. } => (Code::WrongState, "Look at your branch, then accept again.", none),
             AcceptRefusal::NoCommit { .. } => (Code::WrongState, "Hand the run over again.", none),
@@ -110,36 +156,6 @@ impl AcceptRefusal {
 }
 
 impl UserRepo {
-    /// Finds out how the commit `tip` of `run` comes to the branch that is checked out: by fast-forward where possible,
-    /// else by a merge commit, which is made here (unreachable until the accept is performed).
-    /// Where uncommitted changes and the run touch the same files, it is refused with their list.
-    pub fn plan_accept(&self, run: &RunId, tip: &str, at_ms: u64) -> Result<Accept, AcceptRefusal> {
-        let repo = self.repo()?;
-        self.release_index(run)?;
-        self.refuse_busy(&repo)?;
-        let doing = || git("planning the accept");
-        let (branch, from) = self.head_of(&repo)?;
-        let none = || AcceptRefusal::NoCommit { commit: tip.to_owned() };
-        let tip = repo.find_commit(Oid::from_str(tip).map_err(|_| none())?).map_err(|_| none())?;
-        let (to, mode) = if from == tip.id() || repo.graph_descendant_of(from, tip.id()).map_err(doing())? {
-            return Err(AcceptRefusal::AlreadyThere);
-        } else if repo.graph_descendant_of(tip.id(), from).map_err(doing())? {
-            (tip.id(), AcceptMode::FastForward)
-        } else {
-            (self.merge(&repo, run, from, &tip, at_ms)?, AcceptMode::Merge)
-        };
-        let change = Landing::between(&repo, from, to)?;
-        change.refuse_filters(&repo)?;
-        change.refuse_dirty(&repo, self.root())?;
-        Ok(Accept {
-            run: run.clone(),
-            branch: branch.unwrap_or_else(|| HEAD.to_owned()),
-            from: from.to_string(),
-            to: to.to_string(),
-            mode,
-        })
-    }
-
     /// Performs it: files, then the index, then the branch. Only what the run changed is written; everything else that is
     /// uncommitted or staged stays as it is. Performing it again after a crash at any point finishes it.
     pub fn perform_accept(&self, plan: &Accept) -> Result<(), AcceptRefusal> {
@@ -152,8 +168,13 @@ impl UserRepo {
             self.release_index(&plan.run)?;
             self.release_branch(plan)?;
             let at = ref_target(&repo, &plan.reference())?;
-            let later = at.zip(Oid::from_str(&plan.to).ok()).is_some_and(|(at, to)| has(&repo, at, to));
-            Ok((at, later))
+            let id = |text: &str| Oid::from_str(text).map_err(git("reading an id"));
+            let (from, to) = (id(&plan.from)?, id(&plan.to)?);
+            Ok(match at {
+                // It was to go back, and the user went on from where it was.
+                Some(at) if !has(&repo, to, from) && has(&repo, at, from) => (Some(from), false),
+                at => (at, at.is_some_and(|at| reached(&repo, at, from, to))),
+            })
         });
         match found {
             Ok((Some(at), _)) if at.to_string() == plan.from => Settled::NotLanded,
@@ -162,47 +183,6 @@ impl UserRepo {
             Ok((None, false)) => Settled::Unknown(format!("there is no `{}`", plan.branch)),
             Err(e) => Settled::Unknown(e.to_string()),
         }
-    }
-
-    /// The merge commit of the user's branch and the run's, or the files in which they conflict.
-    fn merge(
-        &self,
-        repo: &Repository,
-        run: &RunId,
-        from: Oid,
-        tip: &Commit<'_>,
-        at_ms: u64,
-    ) -> Result<Oid, AcceptRefusal> {
-        let doing = || git("merging");
-        pack::hold_in_memory(repo)?;
-        let ours = repo.find_commit(from).map_err(doing())?;
-        let mut merged = repo.merge_commits(&ours, tip, None).map_err(doing())?;
-        if merged.has_conflicts() {
-            let mut paths = std::collections::BTreeSet::new();
-            for conflict in merged.conflicts().map_err(doing())? {
-                let conflict = conflict.map_err(doing())?;
-                let sides = [conflict.our, conflict.their, conflict.ancestor];
-                paths.extend(sides.iter().flatten().next().map(|entry| shown(&entry.path)));
-            }
-            return Err(AcceptRefusal::Conflict { paths: paths.into_iter().collect() });
-        }
-        let tree = repo.find_tree(merged.write_tree_to(repo).map_err(doing())?).map_err(doing())?;
-        let who = author(repo, at_ms)?;
-        let text = format!("Merge {}: {}\n", branch_of(run), self.subject(repo, from, tip)?);
-        let id = repo.commit(None, &who, &who, &text, &tree, &[&ours, tip]).map_err(doing())?;
-        let new = new_objects(repo, ours.tree().ok().as_ref(), &tree)?;
-        pack::write(repo, new.into_iter().chain([id]), &self.common_dir().join("objects"))?;
-        Ok(id)
-    }
-
-    /// What the run did, in one line: its first commit says it.
-    fn subject(&self, repo: &Repository, from: Oid, tip: &Commit<'_>) -> Result<String, Fault> {
-        let doing = || git("reading the run's commits");
-        let mut walk = repo.revwalk().map_err(doing())?;
-        walk.push(tip.id()).and_then(|()| walk.hide(from)).map_err(doing())?;
-        let first = walk.filter_map(Result::ok).last().unwrap_or(tip.id());
-        let commit = repo.find_commit(first).map_err(doing())?;
-        Ok(commit.summary_bytes().map(shown).unwrap_or_default())
     }
 }
 
@@ -214,6 +194,22 @@ impl Accept {
     pub(crate) fn reference(&self) -> String {
         if self.branch == HEAD { HEAD.to_owned() } else { branch_ref(&self.branch) }
     }
+}
+
+/// The files of a merge that conflict, by path.
+pub(crate) fn conflicting(merged: &git2::Index) -> Result<Vec<String>, Fault> {
+    let mut paths = std::collections::BTreeSet::new();
+    for conflict in merged.conflicts().map_err(git("merging"))? {
+        let conflict = conflict.map_err(git("merging"))?;
+        let sides = [conflict.our, conflict.their, conflict.ancestor];
+        paths.extend(sides.iter().flatten().next().map(|entry| shown(&entry.path)));
+    }
+    Ok(paths.into_iter().collect())
+}
+
+/// Whether a branch that was to go from `from` to `to` did: it may have gone on from there, and `to` may be the older one.
+pub(crate) fn reached(repo: &Repository, at: Oid, from: Oid, to: Oid) -> bool {
+    has(repo, at, to) && (has(repo, to, from) || !has(repo, at, from))
 }
 
 /// Whether the history of `at` has the commit `wanted`.

@@ -47,6 +47,7 @@ impl RunTree {
 
     /// Makes every file that is not ignored byte for byte as in `commit`, where the private branch is afterwards too.
     /// Ignored files (build caches) and anything called `.git` are left alone. Repeating it after a crash finishes it.
+    /// What is there and recorded nowhere is kept first, under `refs/atelier/before/<commit>` of the private repository.
     pub fn reset_to(&self, commit: &str) -> Result<(), TreeError> {
         let repo = self.repo()?;
         let wanted = find_commit(&repo, commit)?;
@@ -61,6 +62,7 @@ impl RunTree {
         tracked.extend(target.iter().map(|(path, entry)| (path.clone(), *entry)));
         pack::hold_in_memory(&repo)?;
         let present = scan::scan(self, &repo, &tracked)?;
+        self.keep_present(&repo, &present, wanted)?;
         for path in present.keys().filter(|path| !target.contains_key(*path)) {
             put::take_away(self.root(), path)?;
         }
@@ -86,6 +88,24 @@ impl RunTree {
             Ok(false) => Settled::NotLanded, // putting files back is done again without harm
             Err(e) => Settled::Unknown(e.to_string()),
         }
+    }
+
+    /// Records files that are about to be replaced, unless they are as the last checkpoint or the wanted state.
+    fn keep_present(&self, repo: &Repository, present: &Listing, wanted: Oid) -> Result<(), TreeError> {
+        let doing = || git("recording the files before they are replaced");
+        let head = self.head(repo)?;
+        let id = scan::write_tree(repo, present)?;
+        let wanted = repo.find_commit(wanted).map_err(doing())?.tree_id();
+        if id == head.tree_id() || id == wanted {
+            return Ok(());
+        }
+        let who = Signature::new(FALLBACK.0, FALLBACK.1, &head.time()).map_err(doing())?;
+        let files = repo.find_tree(id).map_err(doing())?;
+        let commit = repo.commit(None, &who, &who, "before a reset", &files, &[&head]).map_err(doing())?;
+        let new = new_objects(repo, head.tree().ok().as_ref(), &files)?;
+        pack::write(repo, new.into_iter().chain([commit]), &self.objects())?;
+        repo.reference(&format!("refs/atelier/before/{commit}"), commit, true, "before a reset").map_err(doing())?;
+        Ok(())
     }
 
     /// The last checkpoint, or the base.

@@ -67,7 +67,7 @@ impl UserRepo {
 
 /// The changed files between two trees, by path, with renames.
 pub(crate) fn changes(repo: &Repository, old: Oid, new: Oid) -> Result<Vec<Change>, Fault> {
-    let diff = between(repo, old, new)?;
+    let diff = with_patches(repo, old, new)?;
     let mut all = Vec::new();
     for (index, delta) in diff.deltas().enumerate() {
         let patch = Patch::from_diff(&diff, index).map_err(git("comparing a file"))?;
@@ -92,7 +92,8 @@ fn without_attributes(repo: &Repository) -> Result<Repository, Fault> {
     Ok(bare)
 }
 
-fn between(repo: &Repository, old: Oid, new: Oid) -> Result<Diff<'_>, Fault> {
+/// The difference of two trees as it is shown.
+pub(crate) fn with_patches(repo: &Repository, old: Oid, new: Oid) -> Result<Diff<'_>, Fault> {
     let doing = || git("comparing two states");
     let (old, new) = (repo.find_tree(old).map_err(doing())?, repo.find_tree(new).map_err(doing())?);
     let mut options = DiffOptions::new();
@@ -110,7 +111,7 @@ fn between(repo: &Repository, old: Oid, new: Oid) -> Result<Diff<'_>, Fault> {
 }
 
 fn file_diffs(repo: &Repository, old: Oid, new: Oid) -> Result<Vec<FileDiff>, Fault> {
-    let diff = between(repo, old, new)?;
+    let diff = with_patches(repo, old, new)?;
     let mut all = Vec::new();
     for (index, delta) in diff.deltas().enumerate() {
         let patch = Patch::from_diff(&diff, index).map_err(git("comparing a file"))?;
@@ -126,7 +127,7 @@ fn file_diffs(repo: &Repository, old: Oid, new: Oid) -> Result<Vec<FileDiff>, Fa
     Ok(all.into_iter().map(|(_, file)| file).collect())
 }
 
-fn change(delta: &DiffDelta<'_>, patch: Option<&Patch<'_>>) -> Result<Change, Fault> {
+pub(crate) fn change(delta: &DiffDelta<'_>, patch: Option<&Patch<'_>>) -> Result<Change, Fault> {
     let old_path = delta.old_file().path_bytes().unwrap_or_default();
     let new_path = delta.new_file().path_bytes().unwrap_or(old_path);
     let status = match delta.status() {

@@ -1,16 +1,18 @@
-//! Removes what a run left: its branch, keep-ref and tree.
+//! Removes what a run left: its branch, keep-ref and tree; and brings it back.
 //!
+//! Before the tree goes, what it holds is recorded in the run's own repository, which is put aside in the data folder.
 //! Afterwards the user's references, reflogs, configuration, index and files are what they were before the run, down to
 //! folders that would be left empty. Objects that nothing refers to any more are git's to collect.
 
 use crate::accept::has;
-use crate::durable;
 use crate::fault::{Fault, git, io};
-use crate::hand_over::{branch_of, branch_ref};
+use crate::hand_over::{HandOver, HandOverError, branch_of, branch_ref};
+use crate::listing::listing;
 use crate::open::{OpenError, UserRepo};
 use crate::paths::remove_all;
-use crate::run_tree::{RunTree, TreeError, find_commit, keep_ref, ref_target};
+use crate::run_tree::{BRANCH, RunTree, TreeError, TreeSpec, find_commit, keep_ref, open_private, ref_target};
 use crate::settled::Settled;
+use crate::{durable, put};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::ids::RunId;
 use git2::{ErrorCode, Oid, Repository};
@@ -26,6 +28,8 @@ pub struct Discard {
     pub tip: Option<String>,
     /// The folder of its tree; `None` where none was made.
     pub dir: Option<PathBuf>,
+    /// The time in the record of what the tree holds, milliseconds since 1970 UTC.
+    pub at_ms: u64,
 }
 
 /// Why it was not removed.
@@ -51,6 +55,15 @@ pub enum DiscardError {
         /// The tree's folder.
         dir: PathBuf,
     },
+    /// What the run held was not kept, or is gone.
+    #[error("what the run held is not there any more ({what})")]
+    NotKept {
+        /// What is missing.
+        what: String,
+    },
+    /// The branch cannot be made again.
+    #[error(transparent)]
+    Publish(#[from] Box<HandOverError>),
     /// The repository cannot be worked on.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -71,6 +84,8 @@ impl DiscardError {
             }
             DiscardError::CheckedOut { .. } => (Code::WrongState, "Check out another branch, then discard again."),
             DiscardError::WorkWouldBeLost { .. } => (Code::WrongState, "Discard the run where its work is not wanted."),
+            DiscardError::NotKept { .. } => (Code::WrongState, "Start the run again for the same goal."),
+            DiscardError::Publish(error) => return error.problem(),
             DiscardError::Open(error) => return error.problem(),
             DiscardError::Tree(error) => return error.problem(),
             DiscardError::Fault(fault) => return fault.problem(),
@@ -97,9 +112,69 @@ impl UserRepo {
         let staged = self.git_dir().join(format!("atelier-accept-{}", plan.run));
         remove_all(&staged).map_err(io("removing", &staged))?; // of an accept that was given up half-way
         match &plan.dir {
-            Some(dir) => Ok(remove_dir(dir)?),
+            Some(dir) => Ok(set_aside(dir, plan.at_ms)?),
             None => Ok(()),
         }
+    }
+
+    /// Brings back what a discard removed: keep-ref, tree and, where `tip` is given, the branch. What is back already is
+    /// fine, so repeating it after a crash finishes it.
+    pub fn perform_restore(&self, spec: &TreeSpec, tip: Option<&str>) -> Result<(), DiscardError> {
+        if spec.dir.join(KEPT).exists() || spec.dir.join("repo").exists() {
+            self.take_up(spec)?;
+        }
+        let Some(tip) = tip else { return Ok(()) };
+        self.perform_again(&spec.run, &spec.dir, tip)
+    }
+
+    /// Makes the branch of a run again that was taken out.
+    pub fn perform_again(&self, run: &RunId, dir: &Path, tip: &str) -> Result<(), DiscardError> {
+        if !dir.join("repo").exists() {
+            return Err(DiscardError::NotKept { what: "its repository".to_owned() });
+        }
+        let again = HandOver::again(run, tip, dir);
+        Ok(self.perform_hand_over(&again).map_err(Box::new)?)
+    }
+
+    /// Whether all of it is back.
+    pub fn settle_restore(&self, spec: &TreeSpec, tip: Option<&str>) -> Settled {
+        if spec.dir.join(KEPT).exists() {
+            return Settled::NotLanded;
+        }
+        match (spec.dir.join("repo").exists(), tip) {
+            (false, None) => Settled::Landed, // there was nothing
+            (false, Some(_)) => Settled::Unknown("the run's repository is gone".to_owned()),
+            (true, None) => self.settle_tree(spec),
+            (true, Some(tip)) => self.settle_hand_over(&branch_of(&spec.run), tip),
+        }
+    }
+
+    /// Lays out the files anew from the repository that was put aside.
+    fn take_up(&self, spec: &TreeSpec) -> Result<(), DiscardError> {
+        let user = self.repo()?;
+        let base = find_commit(&user, &spec.base)
+            .map_err(|_| DiscardError::NotKept { what: format!("the commit {} it began at", spec.base) })?;
+        self.keep(&user, spec, base)?;
+        let (kept, part, tree) = (spec.dir.join(KEPT), spec.dir.join("part"), spec.dir.join("tree"));
+        if kept.exists() {
+            for old in [&part, &tree] {
+                remove_all(old).map_err(io("removing", old))?; // of a restore that was interrupted
+            }
+            let files = part.join("tree");
+            fs::create_dir_all(&files).map_err(io("making", &files))?;
+            let private = open_private(&kept)?;
+            let last =
+                private.find_reference(BRANCH).and_then(|r| r.peel_to_tree()).map_err(git("reading what was kept"))?;
+            for (path, entry) in listing(&private, &last)? {
+                put::put(&private, &files, &path, entry)?;
+            }
+            durable::sync_tree(&files)?;
+            fs::rename(&files, &tree).map_err(io("moving", &files))?;
+            let repo = spec.dir.join("repo");
+            fs::rename(&kept, &repo).map_err(io("moving", &kept))?;
+            durable::sync_dir(&spec.dir)?;
+        }
+        Ok(remove_all(&part).map_err(io("removing", &part))?)
     }
 
     /// Whether branch, keep-ref and tree are gone.
@@ -212,6 +287,25 @@ fn is_kept(repo: &Repository, commit: Oid) -> Result<bool, Fault> {
     }
     Ok(false)
 }
+
+/// Records what the tree holds, puts the run's repository aside and removes the tree. What cannot be recorded (a pipe, a
+/// file that may not be read) does not keep the run from being discarded: who asked for it was told.
+fn set_aside(dir: &Path, at_ms: u64) -> Result<(), Fault> {
+    let (repo, kept, part) = (dir.join("repo"), dir.join(KEPT), dir.join("part"));
+    if repo.exists() {
+        if let Err(error) = RunTree::open(dir).and_then(|tree| tree.checkpoint("before the discard", at_ms)) {
+            tracing::warn!(dir = %dir.display(), %error, "what was not recorded yet is not kept");
+        }
+        remove_all(&kept).map_err(io("removing", &kept))?;
+        fs::create_dir_all(&part).map_err(io("making", &part))?; // while it is there, what is left in `tree` is ours
+        fs::rename(&repo, &kept).map_err(io("moving", &repo))?;
+        durable::sync_dir(dir)?;
+    }
+    remove_dir(dir)
+}
+
+/// The name of the run's repository while it is put aside.
+const KEPT: &str = "kept";
 
 fn has_tree(dir: &Path) -> bool {
     ["repo", "tree", "part"].iter().any(|part| dir.join(part).exists())

@@ -178,6 +178,11 @@ pub fn user_state(root: &Path) -> UserState {
     state
 }
 
+/// Only the files of the work tree at `root`, for a repository that git cannot read.
+pub fn files_of(root: &Path, state: &mut UserState) {
+    picture(root, root, "files", state);
+}
+
 fn picture(top: &Path, folder: &Path, label: &str, state: &mut UserState) {
     for entry in fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();

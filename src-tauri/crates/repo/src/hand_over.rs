@@ -22,7 +22,7 @@ use atelier_protocol::event::{Commit, FileChange, Reviewer};
 use atelier_protocol::ids::RunId;
 use git2::{Index, Oid, Repository};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a run could not be handed over.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +90,11 @@ pub struct HandOver {
 }
 
 impl HandOver {
+    /// One that was performed before and is to be again: its commits are in the private repository in `dir`.
+    pub(crate) fn again(run: &RunId, tip: &str, dir: &Path) -> HandOver {
+        HandOver { branch: branch_of(run), tip: tip.to_owned(), commits: Vec::new(), dir: dir.to_owned() }
+    }
+
     /// The branch, `atelier/<run>`.
     pub fn branch(&self) -> &str {
         &self.branch

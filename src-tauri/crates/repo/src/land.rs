@@ -4,7 +4,7 @@
 //! by one rename, then the index is written, then the branch moves. Until the last act the branch is where it was and
 //! `perform_accept` can be repeated. HEAD itself is written only where it is detached.
 
-use crate::accept::{Accept, AcceptRefusal, HEAD, has};
+use crate::accept::{Accept, AcceptRefusal, HEAD, reached};
 use crate::durable;
 use crate::fault::{Fault, git, io};
 use crate::held::STAGING;
@@ -61,7 +61,7 @@ impl UserRepo {
                 found: format!("`{branch}` is checked out"),
             });
         }
-        if at != from && has(&repo, at, to) {
+        if at != from && reached(&repo, at, from, to) {
             pass(Act::CleanUp)?;
             return Ok(self.clean_up(plan)?);
         }
@@ -163,12 +163,15 @@ impl UserRepo {
     }
 
     fn move_branch(&self, repo: &Repository, plan: &Accept, from: Oid, to: Oid) -> Result<(), AcceptRefusal> {
-        let how = match plan.mode {
-            AcceptMode::FastForward => "Fast-forward",
-            AcceptMode::Merge => "Merge made by Atelier",
-        };
+        let run = crate::hand_over::branch_of(&plan.run);
         let name = plan.reference();
-        let log = format!("merge {}: {how}", crate::hand_over::branch_of(&plan.run));
+        let log = match plan.mode {
+            AcceptMode::FastForward => format!("merge {run}: Fast-forward"),
+            AcceptMode::Merge => format!("merge {run}: Merge made by Atelier"),
+            AcceptMode::Squash => format!("merge {run}: Squash made by Atelier"),
+            AcceptMode::Back => format!("reset: the accept of {run} taken back"),
+            AcceptMode::Revert => format!("revert: {run}"),
+        };
         match repo.reference_matching(&name, to, true, from, &log) {
             Ok(_) => {}
             Err(e) if e.code() == git2::ErrorCode::Modified => {

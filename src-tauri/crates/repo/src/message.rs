@@ -190,13 +190,47 @@ impl Message {
     }
 }
 
+/// The types that a message may have.
+const TYPES: &[&str] = &["feat", "fix", "refactor", "docs", "test", "chore", "perf", "style", "build", "ci", "revert"];
+
+/// What is wrong with a message by the rules of Conventional Commits and the usual ones of git; empty where nothing is.
+pub fn lint(message: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut lines = message.lines();
+    let first = lines.next().unwrap_or_default();
+    match first.split_once(": ") {
+        Some((head, subject)) => {
+            let word = head.strip_suffix('!').unwrap_or(head);
+            let (word, scope) = word.split_once('(').map_or((word, None), |(word, scope)| (word, Some(scope)));
+            if !TYPES.contains(&word) {
+                wrong.push(format!("`{word}` is none of {}", TYPES.join(", ")));
+            }
+            if scope.is_some_and(|scope| scope.strip_suffix(')').is_none_or(str::is_empty)) {
+                wrong.push("the scope is not a word in brackets".to_owned());
+            }
+            if subject.trim().is_empty() {
+                wrong.push("it says nothing after its type".to_owned());
+            }
+            if subject.ends_with('.') {
+                wrong.push("its first line ends with a full stop".to_owned());
+            }
+        }
+        None => wrong.push("its first line is not `type: subject`".to_owned()),
+    }
+    if first.chars().count() > LONGEST {
+        wrong.push(format!("its first line has {} characters, more than {LONGEST}", first.chars().count()));
+    }
+    if lines.next().is_some_and(|second| !second.trim().is_empty()) {
+        wrong.push("its second line is not empty".to_owned());
+    }
+    wrong
+}
+
 /// A subject that has a type already, such as `fix(parser)!: x`, without it.
 fn without_type(text: &str) -> &str {
     let Some((head, rest)) = text.split_once(": ") else { return text };
     let word = head.trim_end_matches('!');
     let word = word.split_once('(').filter(|(_, scope)| scope.ends_with(')')).map_or(word, |(word, _)| word);
-    const TYPES: &[&str] =
-        &["feat", "fix", "refactor", "docs", "test", "chore", "perf", "style", "build", "ci", "revert"];
     if TYPES.contains(&word.to_lowercase().as_str()) { rest.trim_start() } else { text }
 }
 

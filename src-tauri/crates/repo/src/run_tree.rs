@@ -47,6 +47,15 @@ pub enum TreeError {
         /// Why not.
         why: String,
     },
+    /// Later changes touched the same places.
+    #[error("later changes touch the same places in {}", paths.join(", "))]
+    BuiltUpon {
+        /// The files.
+        paths: Vec<String>,
+    },
+    /// What is to be taken back is not there any more.
+    #[error("nothing of that change is left in the files")]
+    NothingLeft,
     /// The disk or git failed.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -62,6 +71,15 @@ impl TreeError {
             TreeError::Unrecordable { .. } => {
                 (Code::Io, "Remove that file or change its name or permissions, then resume the run.")
             }
+            TreeError::BuiltUpon { paths } => {
+                return Problem::new(
+                    Code::AcceptConflict,
+                    format!("The change cannot be taken back alone: {self}."),
+                    "Take the later operations back first, the newest first; `atelier ops list` shows them.",
+                )
+                .with_details(paths.iter().cloned());
+            }
+            TreeError::NothingLeft => (Code::WrongState, "There is nothing to do."),
             TreeError::Fault(fault) => return fault.problem(),
         };
         Problem::new(code, format!("The run's working copy cannot be used: {self}."), hint)
@@ -173,7 +191,7 @@ impl UserRepo {
         }
     }
 
-    fn keep(&self, repo: &Repository, spec: &TreeSpec, base: Oid) -> Result<(), TreeError> {
+    pub(crate) fn keep(&self, repo: &Repository, spec: &TreeSpec, base: Oid) -> Result<(), TreeError> {
         let name = keep_ref(&spec.run);
         match ref_target(repo, &name)? {
             Some(at) if at == base => {}
@@ -196,6 +214,10 @@ impl UserRepo {
         write("objects/info/alternates", &self.alternates()?)?;
         let exclude = to.join("info/exclude");
         durable::write(&exclude, &self.excludes(repo))?;
+        // A history that the user's clone cuts off ends there for the run too.
+        if let Ok(cut) = fs::read(self.common_dir().join("shallow")) {
+            write("shallow", &cut)?;
+        }
         write(BASE, format!("{base}\n").as_bytes())?;
         write(BRANCH, format!("{tip}\n").as_bytes())?;
         write(
@@ -322,7 +344,7 @@ impl RunTree {
     }
 }
 
-fn open_private(git_dir: &Path) -> Result<Repository, Fault> {
+pub(crate) fn open_private(git_dir: &Path) -> Result<Repository, Fault> {
     durable::sync_git();
     let flags = RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::BARE | RepositoryOpenFlags::NO_DOTGIT;
     let doing = || git("opening the run's repository");

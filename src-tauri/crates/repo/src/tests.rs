@@ -10,6 +10,9 @@ mod opening;
 mod past;
 mod reading;
 mod reviewing;
+mod safety;
+mod taking;
+mod taking_back;
 mod trees;
 
 /// The git program for a second opinion, away from the machine's configuration; `None`, said aloud, where there is none.

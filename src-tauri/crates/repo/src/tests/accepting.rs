@@ -5,7 +5,7 @@ use crate::fixture::{AT_MS, Project, run_id, user_state, write};
 use crate::land::Act;
 use crate::{Accept, AcceptRefusal, Fault, HandOver, Settled, UserRepo};
 use atelier_protocol::error::Code;
-use atelier_protocol::event::AcceptMode;
+use atelier_protocol::event::{AcceptMode, Acceptance};
 use std::fs;
 
 /// A run that changed these files (`None` deletes), handed over.
@@ -21,7 +21,7 @@ fn handed_over(project: &Project, n: u8, files: &[(&str, Option<&str>)]) -> Hand
 }
 
 fn plan(project: &Project, n: u8, over: &HandOver) -> Result<Accept, AcceptRefusal> {
-    project.open().plan_accept(&run_id(n), over.tip(), AT_MS)
+    project.open().plan_accept(&run_id(n), over.tip(), &Acceptance::default(), AT_MS)
 }
 
 fn accept(project: &Project, n: u8, over: &HandOver) -> Accept {
@@ -237,7 +237,7 @@ fn a_linked_work_tree_accepts_on_its_own_branch() {
     let main = user_state(project.root());
     let user = UserRepo::open(&linked).unwrap();
     let over = handed_over(&project, 1, &[("a", Some("2\n")), ("b", Some("3\n"))]);
-    let plan = user.plan_accept(&run_id(1), over.tip(), AT_MS).unwrap();
+    let plan = user.plan_accept(&run_id(1), over.tip(), &Acceptance::default(), AT_MS).unwrap();
     user.perform_accept(&plan).unwrap();
     assert_eq!(plan.branch, "side");
     assert_eq!(fs::read_to_string(linked.join("b")).unwrap(), "3\n");

@@ -3,6 +3,7 @@
 use super::handing_over::unchecked;
 use crate::fixture::{AT_MS, Project, run_id, write};
 use crate::{Fault, HandOverError, Message};
+use atelier_protocol::event::Acceptance;
 use proptest::prelude::*;
 use std::fs;
 use std::path::Path;
@@ -80,7 +81,7 @@ proptest! {
             other => other.unwrap(),
         };
         user.perform_hand_over(&plan).unwrap();
-        let accept = user.plan_accept(&run_id(1), plan.tip(), AT_MS).unwrap();
+        let accept = user.plan_accept(&run_id(1), plan.tip(), &Acceptance::default(), AT_MS).unwrap();
         let mut left = stop;
         let _ = user.land(&accept, &mut |_| match left.checked_sub(1) {
             Some(fewer) => {

@@ -3,6 +3,7 @@
 use super::handing_over::hand_over;
 use crate::fixture::{AT_MS, Project, run_id, write};
 use crate::{Discard, DiscardError, Settled, Tip};
+use atelier_protocol::event::Acceptance;
 use std::fs;
 
 #[test]
@@ -26,18 +27,20 @@ fn a_whole_run_and_its_discard_leave_no_trace() {
     tree.diff(&tree.base(), Tip::Files).unwrap();
     tree.reset_to(&point.commit).unwrap();
     let over = hand_over(&project, &tree, "change things");
-    user.plan_accept(&run_id(1), over.tip(), AT_MS).unwrap();
+    user.plan_accept(&run_id(1), over.tip(), &Acceptance::default(), AT_MS).unwrap();
     let mut during = project.state();
     untouched(&mut during);
     assert_eq!(during, before, "before an accept only names of ours are new");
 
-    let discard = Discard { run: run_id(1), tip: Some(over.tip().to_owned()), dir: Some(spec.dir.clone()) };
+    let discard =
+        Discard { run: run_id(1), tip: Some(over.tip().to_owned()), dir: Some(spec.dir.clone()), at_ms: AT_MS };
     assert_eq!(user.settle_discard(&discard), Settled::NotLanded);
     user.perform_discard(&discard).unwrap();
     assert_eq!(project.state(), before);
-    assert!(!spec.dir.exists());
+    assert!(!tree.root().exists(), "only what it takes to bring the run back is kept, in the data folder");
     assert_eq!(user.settle_discard(&discard), Settled::Landed);
     user.perform_discard(&discard).unwrap();
+    assert_eq!(project.state(), before);
 }
 
 #[test]
@@ -52,7 +55,12 @@ fn logs_of_references_go_with_them_whether_or_not_the_user_keeps_any() {
         let tree = project.tree(&run_id(1));
         write(tree.root(), "a", "2\n");
         let over = hand_over(&project, &tree, "two");
-        let plan = Discard { run: run_id(1), tip: Some(over.tip().to_owned()), dir: Some(tree.dir().to_owned()) };
+        let plan = Discard {
+            run: run_id(1),
+            tip: Some(over.tip().to_owned()),
+            dir: Some(tree.dir().to_owned()),
+            at_ms: AT_MS,
+        };
         project.open().perform_discard(&plan).unwrap();
         assert_eq!(project.state(), before, "logAllRefUpdates = {every}");
     }
@@ -65,7 +73,8 @@ fn another_run_keeps_its_branch_and_base() {
     write(one.root(), "a", "2\n");
     write(two.root(), "a", "3\n");
     let (first, second) = (hand_over(&project, &one, "two"), hand_over(&project, &two, "three"));
-    let plan = Discard { run: run_id(1), tip: Some(first.tip().to_owned()), dir: Some(one.dir().to_owned()) };
+    let plan =
+        Discard { run: run_id(1), tip: Some(first.tip().to_owned()), dir: Some(one.dir().to_owned()), at_ms: AT_MS };
     project.open().perform_discard(&plan).unwrap();
     assert_eq!(project.target(&format!("refs/heads/{}", second.branch())).as_deref(), Some(second.tip()));
     assert_eq!(project.target(&format!("refs/heads/{}", first.branch())), None);
@@ -87,7 +96,7 @@ fn packed_references_are_removed_too() {
         fs::remove_file(project.path(".git").join(name)).unwrap();
         assert!(project.target(name).is_some());
     }
-    let plan = Discard { run: run_id(1), tip: Some(over.tip().to_owned()), dir: None };
+    let plan = Discard { run: run_id(1), tip: Some(over.tip().to_owned()), dir: None, at_ms: AT_MS };
     project.open().perform_discard(&plan).unwrap();
     assert!(names.iter().all(|name| project.target(name).is_none()));
 }
@@ -99,7 +108,8 @@ fn a_branch_that_the_user_works_on_is_kept() {
     write(tree.root(), "a", "2\n");
     let over = hand_over(&project, &tree, "two");
     let user = project.open();
-    let plan = Discard { run: run_id(1), tip: Some(over.tip().to_owned()), dir: Some(tree.dir().to_owned()) };
+    let plan =
+        Discard { run: run_id(1), tip: Some(over.tip().to_owned()), dir: Some(tree.dir().to_owned()), at_ms: AT_MS };
     let name = format!("refs/heads/{}", over.branch());
 
     let linked = project.data().join("linked");
@@ -147,7 +157,7 @@ fn a_folder_that_holds_other_things_of_the_run_is_kept() {
     let project = Project::new(&[("a", "1\n")]);
     let tree = project.tree(&run_id(1));
     write(tree.dir(), "logs/check.txt", "kept\n");
-    let plan = Discard { run: run_id(1), tip: None, dir: Some(tree.dir().to_owned()) };
+    let plan = Discard { run: run_id(1), tip: None, dir: Some(tree.dir().to_owned()), at_ms: AT_MS };
     project.open().perform_discard(&plan).unwrap();
     assert!(tree.dir().join("logs/check.txt").exists() && !tree.root().exists());
     assert_eq!(project.open().settle_discard(&plan), Settled::Landed);
