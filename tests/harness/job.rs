@@ -158,7 +158,9 @@ async fn finish(project: &Project, run: &RunId, job: Job) -> Result<(), Problem>
     }
     match (job, &view.disposition) {
         (Job::Accept | Job::Fork | Job::Stay, Disposition::Pending) => {
-            let Reply::Accepted { commit, .. } = project.submit(Op::AcceptRun { run: run.clone() }).await? else {
+            let Reply::Accepted { commit, .. } =
+                project.submit(Op::AcceptRun { run: run.clone(), how: Default::default() }).await?
+            else {
                 return Err(odd());
             };
             say(format_args!("accepted {commit}"));

@@ -187,7 +187,9 @@ async fn a_fork_of_a_finished_run_asks_anew_and_is_handed_over_beside_it() {
     let last = events.last().unwrap().seq;
     let problem = project.submit(Op::ForkRun { run, at: Some(last) }).await.unwrap_err();
     assert_eq!((problem.code, problem.details.len()), (Code::ForkPoint, 1), "{problem:?}");
-    let Ok(Reply::Accepted { .. }) = project.submit(Op::AcceptRun { run: fork }).await else { panic!("not accepted") };
+    let Ok(Reply::Accepted { .. }) = project.submit(Op::AcceptRun { run: fork, how: Default::default() }).await else {
+        panic!("not accepted")
+    };
     workshop.close().await;
 }
 

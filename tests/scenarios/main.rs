@@ -32,3 +32,4 @@ mod scheduling;
 mod seeds;
 mod store;
 mod unconfined;
+mod undoing;

@@ -76,7 +76,7 @@ async fn a_goal_becomes_reviewed_commits_on_the_users_branch() {
     assert_eq!(diff.files.len(), 3);
     assert!(diff.files.iter().all(|f| !f.hunks.is_empty()));
 
-    let accepted = project.submit(Op::AcceptRun { run: run.clone() }).await.unwrap();
+    let accepted = project.submit(Op::AcceptRun { run: run.clone(), how: Default::default() }).await.unwrap();
     let Reply::Accepted { branch: onto, commit, .. } = accepted else { panic!("{accepted:?}") };
     assert_eq!(onto, "main");
     assert_eq!(
@@ -95,7 +95,7 @@ async fn a_goal_becomes_reviewed_commits_on_the_users_branch() {
 
     let (view, _) = follow(&project, &run, |v| v.disposition != Disposition::Pending).await;
     assert_eq!(view.disposition, Disposition::Accepted { commit });
-    let again = project.submit(Op::AcceptRun { run }).await.unwrap_err();
+    let again = project.submit(Op::AcceptRun { run, how: Default::default() }).await.unwrap_err();
     assert_eq!(again.code, Code::WrongState);
     assert_eq!(world.stage.unmatched(), [], "every question of the roles was foreseen");
     workshop.close().await;
@@ -115,7 +115,10 @@ async fn discarding_leaves_everything_as_it_was() {
     assert_eq!(world.user_state(), before);
     let (view, _) = follow(&project, &run, |v| v.disposition != Disposition::Pending).await;
     assert_eq!(view.disposition, Disposition::Discarded);
-    assert_eq!(project.submit(Op::AcceptRun { run }).await.unwrap_err().code, Code::WrongState);
+    assert_eq!(
+        project.submit(Op::AcceptRun { run, how: Default::default() }).await.unwrap_err().code,
+        Code::WrongState
+    );
     workshop.close().await;
 }
 

@@ -27,7 +27,9 @@ async fn owner_and_guest_see_the_same_run_live() {
     guest.submit(Op::SettleApproval { approval, answer: Answer::Approve, note: String::new() }).await.unwrap();
     let (done, _) = follow(&owner, &run, |v| v.state.is_final()).await;
     assert_eq!(done.state, RunState::Done, "{:?}", done.problem);
-    let Ok(Reply::Accepted { .. }) = guest.submit(Op::AcceptRun { run }).await else { panic!("the guest accepts") };
+    let Ok(Reply::Accepted { .. }) = guest.submit(Op::AcceptRun { run, how: Default::default() }).await else {
+        panic!("the guest accepts")
+    };
     second.close().await;
     first.close().await;
 }

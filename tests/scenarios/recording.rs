@@ -20,7 +20,7 @@ async fn the_pages_recording_is_what_the_engine_really_does() {
     project.submit(Op::SettleApproval { approval, answer: Answer::Approve, note: String::new() }).await.unwrap();
     follow(&project, &run, |v| v.state.is_final()).await;
     let Ok(Reply::Diff(diff)) = project.submit(Op::ShowDiff { run: run.clone() }).await else { panic!("no diff") };
-    project.submit(Op::AcceptRun { run: run.clone() }).await.unwrap();
+    project.submit(Op::AcceptRun { run: run.clone(), how: Default::default() }).await.unwrap();
     follow(&project, &run, |v| v.disposition != Disposition::Pending).await;
 
     let Ok(Reply::Events(events)) = project.submit(Op::ReadEvents { run: None, after: Seq::ZERO, limit: 10_000 }).await

@@ -64,7 +64,7 @@ async fn handed_over(project: &Project, view: &RunView) -> RunId {
 }
 
 async fn accept(project: &Project, run: &RunId) -> Result<(String, String, AcceptMode), Problem> {
-    match project.submit(Op::AcceptRun { run: run.clone() }).await? {
+    match project.submit(Op::AcceptRun { run: run.clone(), how: Default::default() }).await? {
         Reply::Accepted { branch, commit, mode } => Ok((branch, commit, mode)),
         other => panic!("{other:?}"),
     }
@@ -274,7 +274,7 @@ async fn while_an_accept_is_under_way_no_other_door_accepts_or_discards() {
         assert_eq!(view.state, RunState::Done, "{:?}", view.problem);
         let op = match discards {
             true => Op::DiscardRun { run: run.clone(), anyway: false },
-            false => Op::AcceptRun { run: run.clone() },
+            false => Op::AcceptRun { run: run.clone(), how: Default::default() },
         };
         assert!(door.asks.set((project.clone(), op)).is_ok());
 
@@ -330,7 +330,7 @@ async fn in_the_middle_of_a_merge_nothing_is_started_or_accepted() {
     let tip = head(&world.project()).1;
     std::fs::write(world.project().join(".git/MERGE_HEAD"), format!("{tip}\n")).unwrap();
     let before = world.user_state();
-    for op in [goal(true), Op::AcceptRun { run: run.clone() }] {
+    for op in [goal(true), Op::AcceptRun { run: run.clone(), how: Default::default() }] {
         let problem = project.submit(op).await.unwrap_err();
         assert_eq!(problem.code, Code::RepositoryBusy, "{problem:?}");
         assert!(problem.message.contains("a merge"), "{}", problem.message);

@@ -20,7 +20,7 @@ async fn job(world: &World, prepared: &Path, seed: u64) -> Vec<String> {
     let project = workshop.open_project(&world.project()).await.unwrap();
     let run = start(&project, goal(true)).await;
     follow(&project, &run, rests).await;
-    project.submit(Op::AcceptRun { run: run.clone() }).await.unwrap();
+    project.submit(Op::AcceptRun { run: run.clone(), how: Default::default() }).await.unwrap();
     let all = Op::ReadEvents { run: Some(run), after: Seq::ZERO, limit: 10_000 };
     let Ok(Reply::Events(events)) = project.submit(all).await else { panic!("no events") };
     workshop.close().await;

@@ -82,12 +82,47 @@ describe('a result', () => {
     const { desk } = await bench(finished, port);
     port.answers.accept_run = { reply: 'accepted', value: { branch: 'main', commit: 'abc', mode: 'fast_forward' } };
     await user.click(at('run.accept'));
-    expect(port.ops('accept_run')).toEqual([{ op: 'accept_run', run: desk.selected }]);
+    expect(port.ops('accept_run')).toEqual([{ op: 'accept_run', run: desk.selected, how: { way: null, only: null, resolved: [], message: null } }]);
     expect(at('run.disposition').dataset.disposition).toBe('pending');
     await port.play(tape.events.slice(finished.length));
     expect(at('run.disposition').dataset.disposition).toBe('accepted');
     expect(text('run.result')).toContain('by fast-forward');
     expect(maybe('run.accept')).toBeNull();
+  });
+
+  it('is taken without the hunks that were left out', async () => {
+    const port = new HandPort(tape);
+    const { desk } = await bench(finished, port);
+    const run = desk.run;
+    if (run === null) throw new Error('no run');
+    await desk.loadDiff(run);
+    desk.leaveHunk({ file: 0, hunk: 0 });
+    await settle();
+    expect(text('run.accept')).toContain('Accept without 1 hunk');
+    await user.click(at('run.accept'));
+    const sent = port.ops('accept_run')[0];
+    const diff = desk.diffs[run.id]?.diff;
+    const path = diff?.at === 'ready' ? diff.value.files[0]?.change.path : undefined;
+    const only = sent?.op === 'accept_run' ? (sent.how.only ?? []) : [];
+    expect(only.length).toBeGreaterThan(0);
+    expect(only).not.toContainEqual({ path, hunk: 0 });
+    expect(only).not.toContainEqual({ path, hunk: null });
+  });
+
+  it('is taken back only after the files that change were shown', async () => {
+    const port = new HandPort(tape);
+    const { desk } = await bench(finished, port);
+    const change = { place: 'branch' as const, branch: 'main', from: 'a', to: 'b', mode: 'fast_forward' as const };
+    const done = { operation: 7, run: desk.selected ?? '', at_ms: 0, kind: 'accept' as const, title: 'accepted on main', change, undoes: null, undone_by: null };
+    const files = [{ path: 'src/lib.rs', old_path: null, status: 'modified' as const, insertions: 1, deletions: 1 }];
+    port.answers.list_operations = { reply: 'operations', value: [{ ...done, preview: null }] };
+    port.answers.show_operation = { reply: 'operations', value: [{ ...done, preview: { preview: 'possible', change, files } }] };
+    port.answers.undo_operation = { reply: 'operations', value: [{ ...done, operation: 9, kind: 'undo', undoes: 7, preview: null }] };
+    await user.click(at('run.undo'));
+    expect(text('run.undo.files')).toContain('src/lib.rs');
+    expect(port.ops('undo_operation')).toEqual([]);
+    await user.click(at('run.undo.confirm'));
+    expect(port.ops('undo_operation')).toEqual([{ op: 'undo_operation', operation: 7 }]);
   });
 
   it('that cannot be accepted says why, with the files, and stays', async () => {

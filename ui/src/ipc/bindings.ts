@@ -1015,7 +1015,11 @@ looked_for: Array<string>, } } | { "kind": "review_recorded", "payload": {
 /**
  * The review.
  */
-review: Review, } } | { "kind": "handed_over", "payload": { 
+review: Review, } } | { "kind": "comment_made", "payload": { 
+/**
+ * On what, and what.
+ */
+comment: Comment, } } | { "kind": "handed_over", "payload": { 
 /**
  * The branch.
  */
@@ -1035,7 +1039,11 @@ commit: string,
 /**
  * How.
  */
-mode: AcceptMode, } } | { "kind": "run_discarded", "payload": Record<symbol, never> } | { "kind": "noticed", "payload": { 
+mode: AcceptMode, } } | { "kind": "run_discarded", "payload": Record<symbol, never> } | { "kind": "operation_undone", "payload": { 
+/**
+ * Which, and what changed.
+ */
+undo: Undo, } } | { "kind": "noticed", "payload": { 
 /**
  * What.
  */
@@ -1589,7 +1597,11 @@ looked_for: Array<string>, } } | { "kind": "review_recorded", "payload": {
 /**
  * The review.
  */
-review: Review, } } | { "kind": "handed_over", "payload": { 
+review: Review, } } | { "kind": "comment_made", "payload": { 
+/**
+ * On what, and what.
+ */
+comment: Comment, } } | { "kind": "handed_over", "payload": { 
 /**
  * The branch.
  */
@@ -1609,7 +1621,11 @@ commit: string,
 /**
  * How.
  */
-mode: AcceptMode, } } | { "kind": "run_discarded", "payload": Record<symbol, never> } | { "kind": "noticed", "payload": { 
+mode: AcceptMode, } } | { "kind": "run_discarded", "payload": Record<symbol, never> } | { "kind": "operation_undone", "payload": { 
+/**
+ * Which, and what changed.
+ */
+undo: Undo, } } | { "kind": "noticed", "payload": { 
 /**
  * What.
  */
@@ -2181,7 +2197,11 @@ branch: string | null,
 /**
  * The commit it must be at to be removed.
  */
-tip: string | null, } | { "effect": "restore_tree", 
+tip: string | null, } | { "effect": "undo", 
+/**
+ * Which, and what is to change.
+ */
+undo: Undo, } | { "effect": "restore_tree", 
 /**
  * The checkpoint's commit.
  */
@@ -2333,7 +2353,223 @@ id: string,
  */
 subject: string, };
 
-export type AcceptMode = "fast_forward" | "merge";
+export type AcceptMode = "fast_forward" | "merge" | "squash" | "back" | "revert";
+
+export type Change = { "place": "tree", 
+/**
+ * The commit before, in the run's private repository.
+ */
+from: string, 
+/**
+ * The commit after.
+ */
+to: string, } | { "place": "published", 
+/**
+ * The branch.
+ */
+branch: string, 
+/**
+ * Where it was; `None` where there was none.
+ */
+from: string | null, 
+/**
+ * Where it is; `None` where there is none.
+ */
+to: string | null, } | { "place": "branch", 
+/**
+ * The branch; `HEAD` where it is detached.
+ */
+branch: string, 
+/**
+ * The commit it was at.
+ */
+from: string, 
+/**
+ * The commit it is at.
+ */
+to: string, 
+/**
+ * How it got there.
+ */
+mode: AcceptMode, } | { "place": "traces", 
+/**
+ * The commit its branch is at while it is there; `None` where it was not handed over.
+ */
+tip: string | null, 
+/**
+ * Whether they are gone after it.
+ */
+gone: boolean, };
+
+export type Undo = { 
+/**
+ * The operation.
+ */
+operation: Seq, 
+/**
+ * What is changed for it.
+ */
+change: Change, 
+/**
+ * The files that it changes, in the run's tree or in the user's work tree.
+ */
+files: Array<FileChange>, 
+/**
+ * The commit by which the run is on the user's branch after it; `None` where it is not.
+ */
+accepted: string | null, };
+
+export type OperationKind = "step" | "hand_over" | "accept" | "discard" | "undo";
+
+export type OperationView = { 
+/**
+ * Its number: that of the event that tells of it.
+ */
+operation: Seq, 
+/**
+ * The run.
+ */
+run: RunId, 
+/**
+ * When, milliseconds since 1970 UTC.
+ */
+at_ms: number, 
+/**
+ * Its kind.
+ */
+kind: OperationKind, 
+/**
+ * What it did, in a few words.
+ */
+title: string, 
+/**
+ * What it changed.
+ */
+change: Change, 
+/**
+ * The operation that it took back.
+ */
+undoes: Seq | null, 
+/**
+ * The operation that took it back and is in force.
+ */
+undone_by: Seq | null, 
+/**
+ * What taking it back would do now; only where that was asked for.
+ */
+preview: UndoPreview | null, };
+
+export type UndoPreview = { "preview": "possible", 
+/**
+ * What would change.
+ */
+change: Change, 
+/**
+ * Exactly these files change; nothing else does.
+ */
+files: Array<FileChange>, } | { "preview": "refused", 
+/**
+ * Why, and what can be done.
+ */
+problem: Problem, };
+
+export type Comment = { 
+/**
+ * The file.
+ */
+path: string, 
+/**
+ * The lines that are meant, as they were; empty for the file as a whole.
+ */
+quote: Array<string>, 
+/**
+ * The number of the first of them when it was said.
+ */
+line: number, 
+/**
+ * What is said.
+ */
+text: string, };
+
+export type CommentView = { 
+/**
+ * The event that tells of it.
+ */
+seq: Seq, 
+/**
+ * What was said, of what.
+ */
+comment: Comment, 
+/**
+ * Whether it went back to the author.
+ */
+sent: boolean, };
+
+export type Acceptance = { 
+/**
+ * The way; `None` is a fast-forward where that is possible, else a merge.
+ */
+way: AcceptMode | null, 
+/**
+ * Only these parts, as one commit; `None` is everything.
+ */
+only: Array<Part> | null, 
+/**
+ * How places are settled that your branch and the run both changed.
+ */
+resolved: Array<Resolution>, 
+/**
+ * The message of a squashed, merged or partial commit; `None` takes what the run says of itself.
+ */
+message: string | null, };
+
+export type Part = { 
+/**
+ * The file, by its present path.
+ */
+path: string, 
+/**
+ * Which hunk of the file's diff, from 0; `None` is the whole file.
+ */
+hunk: number | null, };
+
+export type Resolution = { 
+/**
+ * The file.
+ */
+path: string, 
+/**
+ * What is taken.
+ */
+take: Take, };
+
+export type Take = { "take": "yours" } | { "take": "run" } | { "take": "text", 
+/**
+ * The whole file.
+ */
+text: string, };
+
+export type ConflictView = { 
+/**
+ * The file.
+ */
+path: string, 
+/**
+ * The file where both began; `None` where there was none. Bytes that are not UTF-8 are shown as U+FFFD.
+ */
+base: string | null, 
+/**
+ * As your branch has it; `None` where it was removed.
+ */
+yours: string | null, 
+/**
+ * As the run has it; `None` where it was removed.
+ */
+run: string | null, 
+/**
+ * Both with conflict markers; `None` where they cannot be put into one text.
+ */
+merged: string | null, };
 
 export type Parent = { 
 /**
@@ -2745,7 +2981,11 @@ problem: Problem | null,
 /**
  * Things to know that stop nothing.
  */
-notices: Array<Problem>, };
+notices: Array<Problem>, 
+/**
+ * What the user remarked on its changes.
+ */
+comments: Array<CommentView>, };
 
 export type StepView = { 
 /**
@@ -3683,7 +3923,23 @@ note: string, } | { "op": "accept_run",
 /**
  * The run.
  */
-run: RunId, } | { "op": "discard_run", 
+run: RunId, 
+/**
+ * How, and what of it.
+ */
+how: Acceptance, } | { "op": "show_conflicts", 
+/**
+ * The run.
+ */
+run: RunId, } | { "op": "comment_run", 
+/**
+ * The run.
+ */
+run: RunId, 
+/**
+ * On what, and what.
+ */
+comment: Comment, } | { "op": "discard_run", 
 /**
  * The run.
  */
@@ -3691,7 +3947,23 @@ run: RunId,
 /**
  * Also where its tree holds work that no checkpoint recorded.
  */
-anyway: boolean, } | { "op": "list_runs", 
+anyway: boolean, } | { "op": "list_operations", 
+/**
+ * Only those of this run.
+ */
+run: RunId | null, 
+/**
+ * At most so many.
+ */
+limit: number, } | { "op": "show_operation", 
+/**
+ * Its number.
+ */
+operation: Seq, } | { "op": "undo_operation", 
+/**
+ * Its number.
+ */
+operation: Seq, } | { "op": "list_runs", 
 /**
  * Only runs that are in one of these states; empty is all of them.
  */
@@ -3929,9 +4201,9 @@ commit: string,
 /**
  * How.
  */
-mode: AcceptMode, } } | { "reply": "models", "value": Array<ProviderView> } | { "reply": "cards", "value": Array<ModelCard> } | { "reply": "project", "value": ProjectView } | { "reply": "settings", "value": Settings } | { "reply": "state", "value": StateView } | { "reply": "store_checked", "value": StoreCheck } | { "reply": "posted", "value": Seq } | { "reply": "messages", "value": Array<MessageView> } | { "reply": "topics", "value": Array<TopicView> } | { "reply": "dead", "value": Array<DeadView> } | { "reply": "replayed", "value": Array<ReplayView> } | { "reply": "jobs", "value": Array<JobView> } | { "reply": "object", "value": ObjectView } | { "reply": "objects", "value": Array<ObjectView> } | { "reply": "enrolled", "value": ProjectId } | { "reply": "projects", "value": Array<KnownProject> } | { "reply": "egress", "value": EgressView } | { "reply": "permissions", "value": Array<CloudPermission> };
+mode: AcceptMode, } } | { "reply": "conflicts", "value": Array<ConflictView> } | { "reply": "operations", "value": Array<OperationView> } | { "reply": "models", "value": Array<ProviderView> } | { "reply": "cards", "value": Array<ModelCard> } | { "reply": "project", "value": ProjectView } | { "reply": "settings", "value": Settings } | { "reply": "state", "value": StateView } | { "reply": "store_checked", "value": StoreCheck } | { "reply": "posted", "value": Seq } | { "reply": "messages", "value": Array<MessageView> } | { "reply": "topics", "value": Array<TopicView> } | { "reply": "dead", "value": Array<DeadView> } | { "reply": "replayed", "value": Array<ReplayView> } | { "reply": "jobs", "value": Array<JobView> } | { "reply": "object", "value": ObjectView } | { "reply": "objects", "value": Array<ObjectView> } | { "reply": "enrolled", "value": ProjectId } | { "reply": "projects", "value": Array<KnownProject> } | { "reply": "egress", "value": EgressView } | { "reply": "permissions", "value": Array<CloudPermission> };
 
-export type ExportFormat = "zip" | "bundle";
+export type ExportFormat = "zip" | "tar_gz" | "folder" | "bundle";
 
 export type Frame = { "frame": "event", "value": Envelope } | { "frame": "draft", "value": Draft } | { "frame": "caught_up", "value": Seq } | { "frame": "owner", "value": { 
 /**

@@ -208,9 +208,11 @@ function isOfUser(event: Envelope): boolean {
     case 'approval_settled':
       return event.payload.by === 'user';
     case 'effect_intended':
-      return event.payload.effect.effect === 'accept' || event.payload.effect.effect === 'discard';
+      return ['accept', 'discard', 'undo'].includes(event.payload.effect.effect);
     case 'run_accepted':
     case 'run_discarded':
+    case 'operation_undone':
+    case 'comment_made':
       return true;
     default:
       return false;

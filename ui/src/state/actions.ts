@@ -96,6 +96,12 @@ function ofRun(desk: Desk, hands: Hands, add: Add): void {
     } else {
       add('parent', 'Go to the run it works for', () => desk.select(parent));
     }
+    if (parent === undefined && (isOver(run.state) || STATES[run.state].rests)) {
+      add('undo', 'Take the last operation back (asks first)', () => {
+        desk.show('thread');
+        void desk.askUndo(run.id);
+      });
+    }
     if (isOver(run.state) && run.state !== 'done' && pending) add('again', 'Use the goal again', () => desk.again(run));
     if (isOver(run.state) && pending) {
       add('discard', 'Discard the result (asks once more)', () => {
@@ -121,6 +127,8 @@ function ofPanes(desk: Desk, hands: Hands, add: Add): void {
   if (desk.run?.checkpoint != null) {
     add('next_hunk', 'Next hunk', () => desk.moveDiff('hunk', 1));
     add('previous_hunk', 'Previous hunk', () => desk.moveDiff('hunk', -1));
+    if (desk.choosing) add('leave_hunk', 'Leave the hunk out, or take it again', () => desk.leaveHunk());
+    if (desk.remarking) add('remark', 'Remark on the hunk', () => desk.askRemark());
     add('next_file', 'Next changed file', () => desk.moveDiff('file', 1));
     add('previous_file', 'Previous changed file', () => desk.moveDiff('file', -1));
   }

@@ -4,11 +4,11 @@
 // what happened. Nothing is shown as done because it was asked for.
 
 import {
-  STATES, type AcceptMode, type DiffView, type Envelope, type ExportFormat, type Hash, type ModelChoice, type Op, type Problem, type ProjectView,
+  STATES, type AcceptMode, type Acceptance, type ConflictView, type DiffView, type Envelope, type ExportFormat, type Hash, type ModelChoice, type Op, type OperationView, type Problem, type ProjectView,
   type ProviderView, type Reply, type RunId, type RunSummary, type RunView, type Seq,
 } from '../ipc/bindings';
 import { asProblem, expectReply, type Port } from '../ipc/port';
-import { FIRST, move, type DiffPlace } from './diff';
+import { FIRST, move, taken, type DiffPlace, type LeftOut } from './diff';
 import { firstLine } from './format';
 import { recall, remember } from './layout.svelte';
 import { rowsOf, waitingBelow, type Row } from './list';
@@ -19,7 +19,7 @@ export type Tab = 'changes' | 'checks' | 'context' | 'files';
 export type Pane = Tab | 'thread' | 'runs';
 /** An act that asks for a second press. */
 export interface Confirm {
-  act: 'stop' | 'discard' | 'fork';
+  act: 'stop' | 'discard' | 'fork' | 'undo';
   run: RunId;
   /** The last event that a fork keeps; null is the last of all. */
   at: Seq | null;
@@ -69,6 +69,15 @@ export class Desk {
   diffs: Readonly<Record<RunId, { key: string; diff: Loaded<DiffView> }>> = $state.raw({});
   /** Where the reader of the diff is. */
   at: DiffPlace = $state.raw(FIRST);
+  /** Hunks that are left out of what is accepted. */
+  left: Readonly<Record<RunId, readonly LeftOut[]>> = $state.raw({});
+  /** Files that your branch and a run both changed, and which side is taken of each. */
+  conflicts: Readonly<Record<RunId, readonly ConflictView[]>> = $state.raw({});
+  taken: Readonly<Record<RunId, Readonly<Record<string, 'yours' | 'run'>>>> = $state.raw({});
+  /** The hunk that a remark is being written on. */
+  remarkAt: DiffPlace | null = $state.raw(null);
+  /** The operation that is asked about, with what taking it back changes. */
+  undoing: OperationView | null = $state.raw(null);
   blobs: Readonly<Record<Hash, Loaded<string>>> = $state.raw({});
   /** The last change of state, in words, for those who listen. */
   said = $state('');
@@ -108,6 +117,13 @@ export class Desk {
     const newest = this.runs.find((run) => isActive(run.state) && run.id in this.state.runs);
     return newest === undefined ? null : (this.state.runs[newest.id] ?? null);
   });
+
+  /** Whether parts of the selected run's result can be left out now: it is there and nothing is decided. */
+  readonly choosing: boolean = $derived(
+    this.run?.state === 'done' && this.run.disposition.disposition === 'pending' && this.run.parent === null && this.run.branch !== null,
+  );
+  /** Whether a remark on the selected run's changes still reaches its author. */
+  readonly remarking: boolean = $derived(this.run !== null && this.run.checkpoint !== null && !STATES[this.run.state].final);
 
   /** The one thing that is brass now. */
   readonly primary: Primary = $derived.by(() => {
@@ -240,10 +256,99 @@ export class Desk {
   }
 
   async accept(run: RunId): Promise<boolean> {
-    const reply = await this.#ask('accept', run, { op: 'accept_run', run }, (problem) => this.#refuse(run, problem));
+    const diff = this.diffs[run]?.diff;
+    const left = this.left[run] ?? [];
+    const only = left.length > 0 && diff?.at === 'ready' ? taken(diff.value, left) : null;
+    const resolved = Object.entries(this.taken[run] ?? {}).map(([path, take]) => ({ path, take: { take } }));
+    const how: Acceptance = { way: null, only, resolved, message: null };
+    const reply = await this.#ask('accept', run, { op: 'accept_run', run, how }, (problem) => {
+      this.#refuse(run, problem);
+      if (problem.code === 'accept_conflict') void this.loadConflicts(run);
+    });
     if (reply?.reply === 'accepted') this.accepted = { ...this.accepted, [run]: reply.value.mode };
     await this.#look();
     return reply !== null;
+  }
+
+  /** Leaves a hunk of the selected run's diff out of what is accepted, or takes it again; without a place, the one read now. */
+  leaveHunk(place: DiffPlace = this.at): void {
+    const run = this.run;
+    const diff = run === null ? undefined : this.diffs[run.id]?.diff;
+    if (run === null || !this.choosing || diff?.at !== 'ready') return;
+    const path = diff.value.files[place.file]?.change.path;
+    if (path === undefined) return;
+    const left = this.left[run.id] ?? [];
+    const isIt = (other: LeftOut): boolean => other.path === path && other.hunk === place.hunk;
+    const next = left.some(isIt) ? left.filter((other) => !isIt(other)) : [...left, { path, hunk: place.hunk }];
+    this.left = { ...this.left, [run.id]: next };
+  }
+
+  isLeft(path: string, hunk: number): boolean {
+    return this.choosing && (this.left[this.run?.id ?? ''] ?? []).some((other) => other.path === path && other.hunk === hunk);
+  }
+
+  /** Opens the field for a remark on the hunk that is read now. */
+  askRemark(place: DiffPlace = this.at): void {
+    this.at = place;
+    this.remarkAt = this.remarking ? place : null;
+  }
+
+  /** Remarks on the changed lines of a hunk; rejecting the hand-over sends them to the author. */
+  async remark(text: string): Promise<boolean> {
+    const run = this.run;
+    const diff = run === null ? undefined : this.diffs[run.id]?.diff;
+    const place = this.remarkAt;
+    const file = place === null || diff?.at !== 'ready' ? undefined : diff.value.files[place.file];
+    if (run === null || place === null || file === undefined) return false;
+    const lines = (file.hunks[place.hunk]?.lines ?? []).filter((line) => line.side === 'added');
+    const comment = { path: file.change.path, quote: lines.map((line) => line.text), line: lines[0]?.new ?? 1, text };
+    const done = await this.#act('remark', run.id, { op: 'comment_run', run: run.id, comment });
+    if (done) this.remarkAt = null;
+    return done;
+  }
+
+  /** Fetches both sides of the files that your branch and a run changed in the same place. */
+  async loadConflicts(run: RunId): Promise<void> {
+    try {
+      const reply = await this.port.submit(this.project.id, { op: 'show_conflicts', run });
+      this.conflicts = { ...this.conflicts, [run]: expectReply(reply, 'conflicts').value };
+    } catch (reason) {
+      this.#refuse(run, asProblem(reason));
+    }
+  }
+
+  /** Settles the conflict in one file by a side. */
+  take(run: RunId, path: string, side: 'yours' | 'run'): void {
+    this.taken = { ...this.taken, [run]: { ...this.taken[run], [path]: side } };
+  }
+
+  /** Looks what taking the newest operation of a run back would change, and asks. */
+  async askUndo(run: RunId): Promise<void> {
+    const reply = await this.#ask('undo', run, { op: 'list_operations', run, limit: 1000 }, (problem) => this.#refuse(run, problem));
+    if (reply?.reply !== 'operations') return;
+    const newest = reply.value.find((operation) => operation.undone_by === null && operation.kind !== 'undo');
+    if (newest === undefined) {
+      this.notice = 'Nothing of this run can be taken back.';
+      return;
+    }
+    const shown = await this.#ask('undo', run, { op: 'show_operation', operation: newest.operation }, (problem) => this.#refuse(run, problem));
+    const operation = shown?.reply === 'operations' ? shown.value[0] : undefined;
+    if (operation?.preview?.preview === 'refused') this.#refuse(run, operation.preview.problem);
+    else if (operation !== undefined) {
+      this.undoing = operation;
+      this.confirm = { act: 'undo', run, at: null };
+    }
+  }
+
+  /** Takes back what was asked about. */
+  async undo(run: RunId): Promise<boolean> {
+    const operation = this.undoing?.operation;
+    this.confirm = null;
+    this.undoing = null;
+    if (operation === undefined) return false;
+    const done = await this.#act('undo', run, { op: 'undo_operation', operation });
+    await this.#look();
+    return done;
   }
 
   askDiscard(run: RunId): void {

@@ -2,7 +2,7 @@
 //
 // Rule: pure; a place is always one that exists, or the first.
 
-import type { DiffView, FileDiff, Hunk } from '../ipc/bindings';
+import type { DiffView, FileDiff, Hunk, Part } from '../ipc/bindings';
 
 /** A place in a diff: indices of a file and of a hunk in it. */
 export interface DiffPlace {
@@ -26,6 +26,21 @@ export function move(diff: DiffView, at: DiffPlace, what: 'hunk' | 'file', by: 1
   const next = diff.files[file];
   if (next === undefined) return what === 'file' && by === -1 ? { file: at.file, hunk: 0 } : at;
   return { file, hunk: what === 'hunk' && by === -1 ? Math.max(0, next.hunks.length - 1) : 0 };
+}
+
+/** A hunk that is left out. */
+export interface LeftOut {
+  path: string;
+  hunk: number;
+}
+
+/** What is taken of a diff where some hunks are left out; a file without hunks is taken whole. */
+export function taken(diff: DiffView, left: readonly LeftOut[]): Part[] {
+  return diff.files.flatMap(({ change: { path }, hunks }): Part[] => {
+    const out = left.filter((other) => other.path === path).map((other) => other.hunk);
+    if (out.length === 0) return [{ path, hunk: null }];
+    return hunks.flatMap((_, hunk) => (out.includes(hunk) ? [] : [{ path, hunk }]));
+  });
 }
 
 /** The hunks of a file, cut after `limit` lines, and how many lines are left out. */

@@ -5,7 +5,8 @@
 export type ActionId =
   | 'palette' | 'settings' | 'back' | 'goal' | 'start' | 'waiting' | 'approve' | 'reject' | 'stop' | 'resume' | 'accept' | 'discard' | 'again' | 'fork' | 'parent' | 'filter'
   | 'changes' | 'checks' | 'context' | 'files' | 'thread' | 'runs' | 'next_run' | 'previous_run'
-  | 'next_hunk' | 'previous_hunk' | 'next_file' | 'previous_file' | 'theme' | 'latest' | 'export_zip' | 'export_bundle';
+  | 'next_hunk' | 'previous_hunk' | 'next_file' | 'previous_file' | 'theme' | 'latest' | 'export_zip' | 'export_bundle'
+  | 'leave_hunk' | 'undo' | 'remark';
 
 /** `Mod` is Cmd on a Mac and Ctrl elsewhere. The last part is a KeyboardEvent's `code`, or the character on the key. */
 export const KEYS: Readonly<Record<ActionId, string>> = {
@@ -41,6 +42,9 @@ export const KEYS: Readonly<Record<ActionId, string>> = {
   latest: 'Mod+End',
   export_zip: 'Mod+Shift+S',
   export_bundle: 'Mod+Shift+B',
+  leave_hunk: 'F9',
+  undo: 'Mod+Shift+U',
+  remark: 'F10',
 };
 
 const CODES: Readonly<Record<string, string>> = { ',': 'Comma', '.': 'Period' };

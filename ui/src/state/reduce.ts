@@ -3,7 +3,7 @@
 // Rule: pure, and equal to the other fold for every event; a new kind of event does not compile until it is
 // decided here. Transitions come from the generated table. Drafts and prompts are kept elsewhere (`project.ts`).
 
-import { STATES, type CallId, type Envelope, type Event, type Item, type RunState, type RunSummary, type RunView, type StepView, type Usage } from '../ipc/bindings';
+import { STATES, type CallId, type Envelope, type Event, type Item, type RunState, type RunSummary, type RunView, type StepView, type Undo, type Usage } from '../ipc/bindings';
 
 type Payload<K extends Event['kind']> = Extract<Event, { kind: K }>['payload'];
 type Turn = Extract<Item, { item: 'turn' }>;
@@ -50,6 +50,7 @@ export function start(first: Envelope): RunView | null {
     cost: { calls: 0, prompt_tokens: 0, output_tokens: 0, local_ms: 0, micros: 0 },
     problem: null,
     notices: [],
+    comments: [],
   };
 }
 
@@ -142,6 +143,10 @@ export function apply(before: RunView, envelope: Envelope): RunView {
       return { ...view, disposition: { disposition: 'accepted', commit: envelope.payload.commit } };
     case 'run_discarded':
       return { ...view, disposition: { disposition: 'discarded' } };
+    case 'operation_undone':
+      return operationUndone(view, envelope.payload.undo);
+    case 'comment_made':
+      return { ...view, comments: [...view.comments, { seq: envelope.seq, comment: envelope.payload.comment, sent: false }] };
     case 'noticed':
       return { ...view, notices: [...view.notices, envelope.payload.problem] };
     case 'owner_changed':
@@ -259,6 +264,20 @@ function undone(view: RunView, payload: Payload<'step_undone'>): RunView {
   return found === undefined ? view : { ...view, steps: view.steps.with(at, { ...found, undone: payload.how }) };
 }
 
+/** An operation of the user's was taken back, or done again. */
+function operationUndone(view: RunView, { change, accepted }: Undo): RunView {
+  switch (change.place) {
+    case 'tree':
+      return view; // the checkpoint is told by an event of its own
+    case 'published':
+      return { ...view, branch: change.to === null ? null : change.branch };
+    case 'branch':
+      return { ...view, disposition: accepted === null ? { disposition: 'pending' } : { disposition: 'accepted', commit: accepted } };
+    case 'traces':
+      return { ...view, disposition: change.gone ? { disposition: 'discarded' } : { disposition: 'pending' } };
+  }
+}
+
 function newStep(envelope: Envelope, { role, title, brief, phase, undo }: Payload<'step_started'>): StepView {
   return {
     id: envelope.step ?? NO_STEP,
@@ -338,7 +357,10 @@ function settled(view: RunView, payload: Payload<'approval_settled'>): RunView {
   const approvals = view.approvals.map((approval, index) =>
     index === at ? { ...approval, answer: payload.answer, note: payload.note } : approval,
   );
-  return goOn({ ...view, approvals });
+  // A hand-over that is rejected with remarks goes back to the author with them.
+  const back = payload.answer === 'reject' && view.approvals[at]?.ask.ask === 'hand_over';
+  const comments = back ? view.comments.map((comment) => ({ ...comment, sent: true })) : view.comments;
+  return goOn({ ...view, approvals, comments });
 }
 
 function inStep(view: RunView, envelope: Envelope, change: (step: StepView) => StepView): RunView {

@@ -166,7 +166,17 @@ export function checkWord(check: Check): { word: string; tone: Tone } {
 }
 
 export function acceptWord(mode: AcceptMode): string {
-  return mode === 'fast_forward' ? 'by fast-forward' : 'by a merge';
+  switch (mode) {
+    case 'fast_forward':
+      return 'by fast-forward';
+    case 'merge':
+      return 'by a merge';
+    case 'squash':
+      return 'as one commit';
+    case 'back':
+    case 'revert':
+      return 'taken back';
+  }
 }
 
 /** A role as the project knows it; a role that no longer loads keeps its id and a plain badge. */

@@ -1,6 +1,6 @@
 //! The arguments of `atelier`.
 
-use atelier_protocol::event::{AskKind, Priority};
+use atelier_protocol::event::{AcceptMode, AskKind, Priority};
 use atelier_protocol::op::ExportFormat;
 use atelier_protocol::settings::{ModelChoice, ProviderKind, ProviderSettings};
 use atelier_protocol::view::{HitKind, RunState};
@@ -60,6 +60,9 @@ pub enum Verb {
     /// List, show, resume, accept or discard runs.
     #[command(subcommand)]
     Runs(RunsVerb),
+    /// What steps, hand-overs, accepts and discards changed; take them back, or do them again.
+    #[command(subcommand)]
+    Ops(OpsVerb),
     /// List and answer open questions.
     #[command(subcommand)]
     Approvals(ApprovalsVerb),
@@ -266,10 +269,28 @@ pub enum RunsVerb {
         #[arg(long)]
         detach: bool,
     },
-    /// Bring a run's commits to your branch.
-    Accept {
+    /// Bring a run's commits, or parts of its changes, to your branch.
+    Accept(AcceptArgs),
+    /// The files that your branch and the run both changed in the same place, with both sides.
+    Conflicts {
         /// The run's id, or `last`.
         run: String,
+        /// Also write each, with conflict markers, into this folder.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Remark on lines of a run's result; rejecting its hand-over then sends it back to the author.
+    Comment {
+        /// The run's id, or `last`.
+        run: String,
+        /// The file.
+        path: String,
+        /// The lines that are meant, as the new side of the diff counts them: `12` or `12-15`.
+        #[arg(long, value_parser = line_range)]
+        lines: Option<(u32, u32)>,
+        /// What is to change.
+        #[arg(short = 'm', long = "text")]
+        text: String,
     },
     /// Remove a run's branch and tree.
     Discard {
@@ -279,10 +300,97 @@ pub enum RunsVerb {
         #[arg(long)]
         anyway: bool,
     },
+    /// Take the newest thing back that happened to a run: its discard, accept, hand-over, or a step.
+    Undo {
+        /// The run's id, or `last`.
+        run: String,
+        /// Only say what would change.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Stop a run; its tree stays until it is discarded.
     Cancel {
         /// The run's id, or `last`.
         run: String,
+    },
+}
+
+#[derive(clap::Args, Debug)]
+pub struct AcceptArgs {
+    /// The run's id, or `last`.
+    pub run: String,
+    /// The way to your branch; without it forward where that is possible, else a merge.
+    #[arg(long, value_name = "WAY", conflicts_with = "hunks")]
+    pub how: Option<Way>,
+    /// Only this file, or hunks of it (`src/a.rs:1,3-4`, counted as in `runs show --diff`); may be given more than once.
+    #[arg(long, value_name = "PATH[:N]")]
+    pub hunks: Vec<String>,
+    /// How a conflict is settled: `PATH=yours`, `PATH=run`, or `PATH=@FILE` with the whole text; more than once.
+    #[arg(long, value_name = "PATH=TAKE")]
+    pub resolve: Vec<String>,
+    /// The message of a commit that is made, as `type: subject`.
+    #[arg(short = 'm', long)]
+    pub message: Option<String>,
+}
+
+/// A way to the user's branch.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Move the branch forward, or refuse.
+    Ff,
+    /// Make a merge commit.
+    Merge,
+    /// Make one commit of all.
+    Squash,
+}
+
+impl From<Way> for AcceptMode {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Ff => AcceptMode::FastForward,
+            Way::Merge => AcceptMode::Merge,
+            Way::Squash => AcceptMode::Squash,
+        }
+    }
+}
+
+/// `12` or `12-15`, from 1.
+fn line_range(text: &str) -> Result<(u32, u32), String> {
+    let (from, to) = text.split_once('-').unwrap_or((text, text));
+    match (from.trim().parse(), to.trim().parse()) {
+        (Ok(from), Ok(to)) if from > 0 && to >= from => Ok((from, to)),
+        _ => Err("write a line such as 12, or lines such as 12-15".to_owned()),
+    }
+}
+
+#[derive(Subcommand, Debug)]
+pub enum OpsVerb {
+    /// The operations, newest first.
+    List {
+        /// Only those of this run, by its id or `last`.
+        #[arg(long)]
+        run: Option<String>,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// One operation, and exactly which files change when it is taken back now.
+    Show {
+        /// Its number.
+        operation: u64,
+    },
+    /// Take an operation back.
+    Undo {
+        /// Its number; without it the newest one that is in force.
+        operation: Option<u64>,
+        /// Only say what would change.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Do an operation again that was taken back.
+    Redo {
+        /// Its number; without it the last one that was taken back.
+        operation: Option<u64>,
     },
 }
 
@@ -475,7 +583,13 @@ impl From<Kind> for AskKind {
 
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
+    /// A zip of the files.
     Zip,
+    /// A compressed tar of the files.
+    TarGz,
+    /// The files in a new folder.
+    Folder,
+    /// A git bundle with the history.
     Bundle,
 }
 
@@ -483,6 +597,8 @@ impl From<Format> for ExportFormat {
     fn from(format: Format) -> Self {
         match format {
             Format::Zip => ExportFormat::Zip,
+            Format::TarGz => ExportFormat::TarGz,
+            Format::Folder => ExportFormat::Folder,
             Format::Bundle => ExportFormat::Bundle,
         }
     }

@@ -75,7 +75,9 @@ async fn play(workshop: &Workshop, folder: &std::path::Path, demo: &DemoArgs, sc
 }
 
 async fn accept(project: &Project, run: atelier_protocol::RunId, folder: &std::path::Path, out: &Out) -> End {
-    let Reply::Accepted { branch, commit, .. } = project.submit(Op::AcceptRun { run: run.clone() }).await? else {
+    let Reply::Accepted { branch, commit, .. } =
+        project.submit(Op::AcceptRun { run: run.clone(), how: Default::default() }).await?
+    else {
         return Err(unexpected());
     };
     let Reply::RunView(view) = project.submit(Op::ShowRun { run, at: None }).await? else { return Err(unexpected()) };

@@ -16,7 +16,9 @@ mod follow;
 mod jobs;
 mod models;
 mod objects;
+mod ops;
 mod out;
+mod review;
 mod roles;
 mod run;
 mod runs;
@@ -69,6 +71,7 @@ async fn perform(args: &Args, out: &out::Out) -> out::End {
     match &args.verb {
         Verb::Run(run) => run::run(args, run, out).await,
         Verb::Runs(verb) => runs::runs(args, verb, out).await,
+        Verb::Ops(verb) => ops::ops(args, verb, out).await,
         Verb::Approvals(verb) => approvals::approvals(args, verb, out).await,
         Verb::Answer { text, id } => approvals::in_words(args, id.as_deref(), text, out).await,
         Verb::Index { watch: true, .. } => find::watch(args, out).await,

@@ -3,12 +3,12 @@
 use crate::args::{Args, RunsVerb};
 use crate::follow::follow;
 use crate::out::{End, Finished, Out, unexpected};
+use crate::review;
 use crate::session;
 use crate::story;
 use atelier_engine::Project;
 use atelier_protocol::RunId;
 use atelier_protocol::error::Problem;
-use atelier_protocol::event::AcceptMode;
 use atelier_protocol::ids::Seq;
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::view::{DiffView, RunState, Side};
@@ -37,12 +37,22 @@ async fn perform(project: &Project, verb: &RunsVerb, out: &Out) -> End {
             events(project, session::run_id(project, run).await?, Seq(*after), out).await
         }
         RunsVerb::Resume { run } => resume(project, session::run_id(project, run).await?, out).await,
-        RunsVerb::Accept { run } => accept(project, session::run_id(project, run).await?, out).await,
+        RunsVerb::Accept(args) => review::accept(project, session::run_id(project, &args.run).await?, args, out).await,
+        RunsVerb::Conflicts { run, out: to } => {
+            review::conflicts(project, session::run_id(project, run).await?, to.as_deref(), out).await
+        }
+        RunsVerb::Comment { run, path, lines, text } => {
+            review::comment(project, session::run_id(project, run).await?, path, *lines, text, out).await
+        }
         RunsVerb::Discard { run, anyway } => {
             let run = session::run_id(project, run).await?;
             project.submit(Op::DiscardRun { run: run.clone(), anyway: *anyway }).await?;
             out.say("discarded: the run's branch and tree are gone, your files are as they were");
             Ok(Finished::done(json!({"run": {"id": run}, "disposition": "discarded"})))
+        }
+        RunsVerb::Undo { run, dry_run } => {
+            let run = session::run_id(project, run).await?;
+            crate::ops::undo_of_run(project, &run, *dry_run, out).await
         }
         RunsVerb::Cancel { run } => {
             let run = session::run_id(project, run).await?;
@@ -154,24 +164,12 @@ async fn first_own(project: &Project, fork: &RunId) -> Result<Seq, Problem> {
     }
 }
 
-async fn accept(project: &Project, run: RunId, out: &Out) -> End {
-    let Reply::Accepted { branch, commit, mode } = project.submit(Op::AcceptRun { run: run.clone() }).await? else {
-        return Err(unexpected());
-    };
-    let how = match mode {
-        AcceptMode::FastForward => "moved forward",
-        AcceptMode::Merge => "merged",
-    };
-    out.say(format!("accepted: {branch} {how} to {}", story::short(&commit)));
-    Ok(Finished::done(json!({"run": {"id": run}, "branch": branch, "commit": commit, "mode": mode})))
-}
-
 fn unified(diff: &DiffView) -> String {
     let mut text = String::new();
     for file in &diff.files {
         text.push_str(&format!("\n{}\n", story::changed(&file.change)));
-        for hunk in &file.hunks {
-            text.push_str(&format!("@@ -{} +{} @@ {}\n", hunk.old_start, hunk.new_start, hunk.header));
+        for (number, hunk) in (1..).zip(&file.hunks) {
+            text.push_str(&format!("@@ -{} +{} @@ {} (hunk {number})\n", hunk.old_start, hunk.new_start, hunk.header));
             for line in &hunk.lines {
                 let mark = match line.side {
                     Side::Context => ' ',

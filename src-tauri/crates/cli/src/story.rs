@@ -88,6 +88,10 @@ pub fn line(event: &Event) -> Option<String> {
         }
         Event::RunAccepted { branch, commit, .. } => format!("accepted: {branch} is at {}", short(commit)),
         Event::RunDiscarded {} => "discarded".to_owned(),
+        Event::OperationUndone { undo } => format!("operation {} taken back", undo.operation),
+        Event::CommentMade { comment } => {
+            format!("  ✎ {}:{}: {}", comment.path, comment.line, first_line(&comment.text))
+        }
         Event::RunFinished { outcome } => match outcome {
             Outcome::Done => "\ndone".to_owned(),
             Outcome::Failed { problem } => format!("\nfailed: {}", problem.message),

@@ -7,8 +7,9 @@ use crate::bus::{Works, may_discard};
 use crate::desk::Desk;
 use crate::machine::Machine;
 use crate::run::{defect, machine_of};
+use crate::take_back;
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{AcceptMode, Effect, EffectOutcome, Event, NewEvent};
+use atelier_protocol::event::{AcceptMode, Acceptance, Comment, Effect, EffectOutcome, Event, NewEvent};
 use atelier_protocol::ids::RunId;
 use atelier_protocol::mutant::{self, Mutant};
 use atelier_protocol::op::{ExportFormat, Reply};
@@ -20,11 +21,11 @@ const ACCEPT: &str = "accept";
 const DISCARD: &str = "discard";
 
 /// Brings a handed-over run to the user's branch.
-pub(crate) async fn accept(desk: &Desk, run: &RunId) -> Result<Reply, Problem> {
+pub(crate) async fn accept(desk: &Desk, run: &RunId, how: Acceptance) -> Result<Reply, Problem> {
     let mut machine = settled(desk, run).await?;
     let view = &machine.view;
     may_be_decided(view)?;
-    if view.state != RunState::Done || view.commits.is_empty() {
+    if view.state != RunState::Done || view.branch.is_none() || view.commits.is_empty() {
         return Err(wrong(
             format!("Run {run} was not handed over, so there is nothing to accept."),
             "Resume it, or discard it.",
@@ -33,7 +34,7 @@ pub(crate) async fn accept(desk: &Desk, run: &RunId) -> Result<Reply, Problem> {
     let tip =
         view.commits.last().map(|c| c.id.clone()).ok_or_else(|| defect("a run was handed over without commits"))?;
     let (id, at_ms) = (run.clone(), desk.sources.clock.now_ms());
-    let plan = desk.with_repo(move |repo| repo.plan_accept(&id, &tip, at_ms).map_err(|e| e.problem())).await?;
+    let plan = desk.with_repo(move |repo| repo.plan_accept(&id, &tip, &how, at_ms).map_err(|e| e.problem())).await?;
     let effect =
         Effect::Accept { branch: plan.branch.clone(), from: plan.from.clone(), to: plan.to.clone(), mode: plan.mode };
     let performing = plan.clone();
@@ -51,7 +52,7 @@ pub(crate) async fn accept(desk: &Desk, run: &RunId) -> Result<Reply, Problem> {
             append(desk, &mut machine, accepted(&plan)).await?;
             let files = machine.view.checkpoint.iter().flat_map(|point| &point.files);
             desk.wrote(files.map(|file| file.path.clone()));
-            tidy_up(desk, run, &plan.to).await;
+            tidy_up(desk, &machine.view).await;
             Ok(Reply::Accepted { branch: plan.branch, commit: plan.to, mode: plan.mode })
         }
         Err(problem) => {
@@ -90,6 +91,39 @@ pub(crate) async fn discard(desk: &Desk, run: &RunId, works: Works<'_>, anyway: 
             Err(problem)
         }
     }
+}
+
+/// The files that the user's branch and a run's result both changed in the same place.
+pub(crate) async fn conflicts(desk: &Desk, run: &RunId) -> Result<Reply, Problem> {
+    let view = machine_of(desk, run).await?.view;
+    may_be_decided(&view)?;
+    let tip = view.branch.as_ref().and(view.commits.last()).map(|commit| commit.id.clone());
+    let tip = tip.ok_or_else(|| wrong(format!("Run {run} has published nothing yet."), "Wait for its hand-over."))?;
+    Ok(Reply::Conflicts(desk.with_repo(move |repo| repo.conflicts(&tip).map_err(|e| e.problem())).await?))
+}
+
+/// Remarks on lines of a run's result, for its author.
+pub(crate) async fn comment(desk: &Desk, run: &RunId, comment: Comment) -> Result<Reply, Problem> {
+    let machine = machine_of(desk, run).await?;
+    if machine.view.state.is_final() {
+        return Err(wrong(
+            format!("Run {run} has ended, so nobody works in what you remark."),
+            "Continue it another way with `atelier runs fork`, or start a new run.",
+        ));
+    }
+    if comment.text.trim().is_empty() || comment.path.trim().is_empty() {
+        return Err(Problem::new(Code::BadArgument, "The remark is empty.", "Name a file and say what is to change."));
+    }
+    let changes = machine.view.checkpoint.as_ref();
+    if !changes.is_some_and(|point| point.files.iter().any(|file| file.path == comment.path)) {
+        return Err(Problem::new(
+            Code::BadArgument,
+            format!("Run {run} does not change `{}`.", comment.path),
+            "Look at the changes with `atelier runs show --diff`.",
+        ));
+    }
+    desk.append(vec![NewEvent::of_run(run, None, Event::CommentMade { comment })]).await?;
+    Ok(Reply::Done)
 }
 
 /// What a run changed against its base.
@@ -134,7 +168,7 @@ pub(crate) async fn recover(desk: &Desk, run: &RunId) -> Result<(), Problem> {
 
 /// The run, after an accept or discard that was left open is settled.
 async fn settled(desk: &Desk, run: &RunId) -> Result<Machine, Problem> {
-    let mut machine = machine_of(desk, run).await?;
+    let mut machine = take_back::settled(desk, machine_of(desk, run).await?).await?;
     let open = |key: &str| machine.effects.get(key).filter(|tried| tried.outcome.is_none()).map(|t| t.effect.clone());
     if let Some(Effect::Accept { branch, from, to, mode }) = open(ACCEPT) {
         let plan = Accept { run: run.clone(), branch, from, to, mode };
@@ -173,21 +207,27 @@ fn discard_plan(desk: &Desk, machine: &Machine) -> Discard {
     let run = machine.view.id.clone();
     let dir = desk.places.tree(&desk.project, &run);
     let tip = machine.view.commits.last().map(|c| c.id.clone());
-    Discard { tip: machine.view.branch.as_ref().and(tip), dir: Some(dir), run }
+    let at_ms = recorded_at(&machine.view);
+    Discard { tip: machine.view.branch.as_ref().and(tip), dir: Some(dir), run, at_ms }
+}
+
+/// The time in what is recorded of a run without a look at the clock: the same after an interruption.
+pub(crate) fn recorded_at(view: &RunView) -> u64 {
+    view.started_at_ms
 }
 
 /// After an accept the tree has served. A tree that holds more than the commits stays.
-async fn tidy_up(desk: &Desk, run: &RunId, tip: &str) {
-    let dir = desk.places.tree(&desk.project, run);
-    let (id, tip) = (run.clone(), tip.to_owned());
+pub(crate) async fn tidy_up(desk: &Desk, view: &RunView) {
+    let Some(tip) = view.commits.last().map(|commit| commit.id.clone()) else { return };
+    let (run, dir) = (view.id.clone(), desk.places.tree(&desk.project, &view.id));
     let removed = desk
         .with_repo(move |repo| {
             repo.remove_tree(&dir, &tip).map_err(|e| e.problem())?;
-            repo.remove_keep_ref(&id).map_err(|e| e.problem())
+            repo.remove_keep_ref(&run).map_err(|e| e.problem())
         })
         .await;
     if let Err(problem) = removed {
-        tracing::warn!(%run, %problem, "the run's tree was kept");
+        tracing::warn!(run = %view.id, %problem, "the run's tree was kept");
     }
 }
 
@@ -222,7 +262,7 @@ fn discarded() -> Vec<Event> {
 }
 
 /// Appends to a run that nobody works on, and folds what was appended.
-async fn append(desk: &Desk, machine: &mut Machine, events: Vec<Event>) -> Result<(), Problem> {
+pub(crate) async fn append(desk: &Desk, machine: &mut Machine, events: Vec<Event>) -> Result<(), Problem> {
     let events = events.into_iter().map(|event| NewEvent::of_run(&machine.view.id, None, event)).collect();
     let appended = desk.append_to(&[&machine.row], events).await?;
     appended.iter().for_each(|event| machine.apply(event));

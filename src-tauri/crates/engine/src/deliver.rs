@@ -3,12 +3,19 @@
 //! What is published is a reviewed patch: checks, review and approval of one and the same tree.
 
 use crate::run::{Done, Halt, Run, defect};
+use crate::{flow, remarks};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Answer, Ask, Check, ChecksVerdict, Effect, Event, Outcome, Reviewer, StepResult};
 use atelier_repo::{Checks, HandOver, Kind, Message, ReviewProof, ReviewedPatch};
 
 impl Run {
     pub(crate) async fn ask_hand_over(&mut self) -> Done {
+        // The user may have taken a step back since the checks ran; then they run on what is there now.
+        let tree = self.machine.view.checkpoint.as_ref().map(|point| point.tree.clone()).unwrap_or_default();
+        let proved = self.machine.rounds.keys().any(|name| self.is_check(name));
+        if proved && self.machine.view.checks_of(&tree) == ChecksVerdict::NoneDeclared && !self.prove().await? {
+            return Ok(());
+        }
         let Some(point) = self.machine.view.checkpoint.clone() else {
             return Err(Halt::Fail(defect("a hand-over was asked for without a checkpoint")));
         };
@@ -32,7 +39,13 @@ impl Run {
 
     pub(crate) async fn hand_over_answered(&mut self, answer: Answer) -> Done {
         match answer {
+            Answer::Approve if !self.asked_about_this() => self.ask_hand_over().await,
             Answer::Approve => self.end_step(Vec::new(), StepResult::Done).await,
+            Answer::Reject if !self.machine.remarks.is_empty() => {
+                let note = self.machine.view.approvals.last().map(|a| a.note.clone()).unwrap_or_default();
+                let reason = remarks::told(&self.machine.remarks, &note, &self.files());
+                self.end_step(Vec::new(), StepResult::SentBack { reason }).await
+            }
             Answer::Reject => {
                 let note = self.machine.view.approvals.last().map(|a| a.note.clone()).unwrap_or_default();
                 let problem = Problem::new(
@@ -47,6 +60,19 @@ impl Run {
                 self.finish(Outcome::Cancelled { problem }).await
             }
         }
+    }
+
+    /// Whether what was approved is what the tree holds now.
+    fn asked_about_this(&self) -> bool {
+        let asked = self.machine.view.approvals.iter().rev().find_map(|a| match &a.ask {
+            Ask::HandOver { tree, .. } => Some(tree),
+            _ => None,
+        });
+        asked == self.machine.view.checkpoint.as_ref().map(|point| &point.tree)
+    }
+
+    fn is_check(&self, name: &str) -> bool {
+        self.flow.steps.iter().any(|step| step.id == name && step.kind == flow::Kind::Check)
     }
 
     pub(crate) async fn hand_over(&mut self) -> Done {

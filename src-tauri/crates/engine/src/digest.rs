@@ -6,7 +6,7 @@
 use atelier_journal::Projection;
 use atelier_protocol::Envelope;
 use atelier_protocol::error::Code;
-use atelier_protocol::event::{AskKind, Event, Outcome, Parent, Priority, StepPhase, StepResult};
+use atelier_protocol::event::{AskKind, Change, Event, Outcome, Parent, Priority, StepPhase, StepResult};
 use atelier_protocol::ids::{ApprovalId, RunId, Seq, StepId};
 use atelier_protocol::view::{Disposition, Illegal, RunState, RunSummary};
 use serde::{Deserialize, Serialize};
@@ -92,7 +92,7 @@ impl Projection for Runs {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn keys(&self, event: &Envelope) -> Vec<String> {
@@ -239,10 +239,16 @@ impl Digest {
                 self.files = u32::try_from(checkpoint.files.len()).unwrap_or(u32::MAX);
             }
             Event::EffectIntended { effect, .. } if effect.decides() => self.deciding = true,
-            // While one is open nothing else is intended in a run that has ended.
+            // While one is open nobody works on the run, so nothing else is settled in it.
             Event::EffectSettled { .. } => self.deciding = false,
             Event::RunAccepted { commit, .. } => self.disposition = Disposition::Accepted { commit: commit.clone() },
             Event::RunDiscarded {} => self.disposition = Disposition::Discarded,
+            Event::OperationUndone { undo } => match &undo.change {
+                Change::Branch { .. } => self.disposition = Disposition::of_accept(undo.accepted.as_ref()),
+                Change::Traces { gone: true, .. } => self.disposition = Disposition::Discarded,
+                Change::Traces { gone: false, .. } => self.disposition = Disposition::Pending,
+                Change::Tree { .. } | Change::Published { .. } => {}
+            },
             _ => {}
         }
     }

@@ -287,6 +287,8 @@ fn left_out(envelope: &Envelope, flow: &Flow) -> bool {
                 | Event::HandedOver { .. }
                 | Event::RunAccepted { .. }
                 | Event::RunDiscarded {}
+                | Event::OperationUndone { .. }
+                | Event::CommentMade { .. }
                 | Event::MessagePosted { .. }
                 | Event::MessageDead { .. }
                 | Event::DeadReplayed { .. }
@@ -310,7 +312,12 @@ fn of_the_tree(effect: &Effect) -> bool {
         Effect::StartProcess { .. } | Effect::EndProcess { .. } => true,
         // The tree itself is the fork's own.
         Effect::MakeTree { .. } | Effect::ForkTree { .. } => false,
-        Effect::HandOver { .. } | Effect::RemoveBranch { .. } | Effect::Accept { .. } | Effect::Discard { .. } => false,
+        // What the user took back of a tree is in its next checkpoint.
+        Effect::HandOver { .. }
+        | Effect::RemoveBranch { .. }
+        | Effect::Accept { .. }
+        | Effect::Discard { .. }
+        | Effect::Undo { .. } => false,
     }
 }
 

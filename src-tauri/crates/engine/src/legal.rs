@@ -70,6 +70,9 @@ fn may_follow_the_end(event: &Event) -> bool {
         event,
         Event::RunAccepted { .. }
             | Event::RunDiscarded {}
+            | Event::OperationUndone { .. }
+            | Event::CheckpointMade { .. }
+            | Event::CommentMade { .. }
             | Event::EffectIntended { .. }
             | Event::EffectSettled { .. }
             | Event::Noticed { .. }

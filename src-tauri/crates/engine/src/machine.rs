@@ -9,7 +9,8 @@ use crate::flow::{Flow, Kind};
 use crate::talk::Talk;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{
-    Actor, Answer, Ask, Effect, EffectOutcome, Envelope, Event, Grants, Outcome, Route, StepResult, ToolCall, Usage,
+    Actor, Answer, Ask, Comment, Effect, EffectOutcome, Envelope, Event, Grants, Outcome, Route, StepResult, ToolCall,
+    Usage,
 };
 use atelier_protocol::ids::{ApprovalId, RunId, Seq, StepId};
 use atelier_protocol::settings::ModelChoice;
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 
 /// The version of a machine as it is kept in a snapshot. Raised when its shape or its fold changes; a snapshot of
 /// another version is not used.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// A run as its events tell it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -66,6 +67,10 @@ pub struct Machine {
     pub budget: Budget,
     /// The last accepted result, and what happened since.
     pub progress: Progress,
+    /// What the user remarked on the result and the author was not told yet.
+    pub remarks: Vec<Comment>,
+    /// How often the user sent the result back to its author.
+    pub sent_back: u32,
 }
 
 /// An effect and what is known of it.
@@ -279,6 +284,8 @@ impl Machine {
                 noticed: false,
                 checked: String::new(),
             },
+            remarks: Vec::new(),
+            sent_back: 0,
         })
     }
 
@@ -308,7 +315,13 @@ impl Machine {
                     child: None,
                 });
             }
+            Event::CommentMade { comment } => self.remarks.push(comment.clone()),
             Event::StepFinished { result } => {
+                let asked = self.current.as_ref().is_some_and(|current| current.asked.is_some());
+                if asked && !self.remarks.is_empty() && matches!(result, StepResult::SentBack { .. }) {
+                    self.remarks.clear();
+                    self.sent_back += 1;
+                }
                 if let Some(current) = self.current.take() {
                     if *result == StepResult::Done && current.undo {
                         let Current { step, before, .. } = &current;
@@ -497,7 +510,9 @@ impl Machine {
                         return Action::Finish { outcome: Outcome::Done };
                     }
                     StepResult::Done => index + 1,
-                    StepResult::SentBack { .. } => flow.steps[index].back_to.unwrap_or(index),
+                    StepResult::SentBack { .. } => {
+                        flow.steps[index].back_to.or_else(|| author_before(flow, index)).unwrap_or(index)
+                    }
                     StepResult::Failed { problem } => return Action::Fail { problem: problem.clone() },
                 }
             }
@@ -666,6 +681,12 @@ impl Progress {
             };
         }
     }
+}
+
+/// The step whose role made the result that a question is about.
+fn author_before(flow: &Flow, index: usize) -> Option<usize> {
+    let asks = flow.steps[index].kind == Kind::Approve;
+    flow.steps[..index].iter().rposition(|step| asks && matches!(step.kind, Kind::Agent { writes: true, .. }))
 }
 
 fn lost_step(step: &StepId) -> Problem {

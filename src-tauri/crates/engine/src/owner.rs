@@ -7,7 +7,7 @@ use crate::objects::Tell;
 use crate::run::{read_all, unknown};
 use crate::scheduler::Scheduler;
 use crate::supervisor::{Supervisor, disk_full};
-use crate::{accept, checks, role, servers};
+use crate::{accept, checks, role, servers, take_back};
 use atelier_journal::{OpHandler, Order};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Event, Grants, NewEvent, Priority};
@@ -70,11 +70,22 @@ impl ProjectOwner {
                 self.start(goal, model, Grants { approve, deny_asks }, flow, priority, budget_tokens).await
             }
             Op::ResumeRun { run } => self.resume(run).await,
-            Op::CancelRun { run } => self.cancel(&run).await,
+            Op::CancelRun { run } => Box::pin(self.cancel(&run)).await,
             Op::SettleApproval { approval, answer, note } => self.settle(&approval, answer, note).await,
-            Op::AcceptRun { run } => {
+            Op::AcceptRun { run, how } => {
                 let _alone = self.deciding.lock().await;
-                accept::accept(&self.desk, &run).await
+                accept::accept(&self.desk, &run, how).await
+            }
+            Op::ShowConflicts { run } => accept::conflicts(&self.desk, &run).await,
+            Op::CommentRun { run, comment } => accept::comment(&self.desk, &run, comment).await,
+            Op::ListOperations { run, limit } => take_back::list(&self.desk, run.as_ref(), limit).await,
+            Op::ShowOperation { operation } => {
+                let _alone = self.deciding.lock().await;
+                take_back::show(&self.desk, operation, &|run| self.supervisor.is_at_work(run)).await
+            }
+            Op::UndoOperation { operation } => {
+                let _alone = self.deciding.lock().await;
+                take_back::take_back(&self.desk, operation, &|run| self.supervisor.is_at_work(run)).await
             }
             Op::DiscardRun { run, anyway } => {
                 let _alone = self.deciding.lock().await;

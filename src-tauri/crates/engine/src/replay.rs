@@ -8,7 +8,7 @@
 use crate::hands::edit_of;
 use crate::role::Tool;
 use atelier_protocol::Envelope;
-use atelier_protocol::event::{Effect, EffectOutcome, Event, ToolCall};
+use atelier_protocol::event::{Change, Effect, EffectOutcome, Event, ToolCall};
 use atelier_protocol::hash::Hash;
 use atelier_protocol::ids::{RunId, Seq};
 use atelier_repo::Files;
@@ -190,6 +190,10 @@ impl<'a, R: Recorded> Replay<'a, R> {
                 None => self.lose(),
             },
             (Effect::RestoreTree { commit }, EffectOutcome::Landed) => self.put_back(commit),
+            (Effect::Undo { undo }, EffectOutcome::Landed) => match &undo.change {
+                Change::Tree { to, .. } => self.put_back(to),
+                _ => Proof::Open,
+            },
             _ => Proof::Open,
         }
     }

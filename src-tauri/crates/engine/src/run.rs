@@ -394,7 +394,7 @@ impl Run {
 
     async fn begin(&mut self, index: usize, step: StepId) -> Done {
         let definition = self.flow.steps[index].clone();
-        if step.round() > self.flow.rounds {
+        if step.round() > self.flow.rounds.saturating_add(self.machine.sent_back) {
             return Err(Halt::Fail(out_of_rounds(&self.machine, self.flow.rounds)));
         }
         let (role, brief) = match &definition.kind {

@@ -51,8 +51,8 @@ impl Run {
                 true => Settled::NotLanded,
                 false => Settled::Landed,
             },
-            Effect::Accept { .. } | Effect::Discard { .. } => {
-                return Err(Halt::Fail(defect("an accept or discard was left open in a run that is at work")));
+            Effect::Accept { .. } | Effect::Discard { .. } | Effect::Undo { .. } => {
+                return Err(Halt::Park(defect("what the user does to a run was left open in one that is at work")));
             }
         };
         let step = tried.step.clone();

@@ -45,6 +45,16 @@ impl Run {
             let missing = Event::ChecksMissing { looked_for: checks::looked_for() };
             return self.end_step(vec![missing], StepResult::Done).await;
         }
+        if !self.prove().await? {
+            return Ok(());
+        }
+        let tree = self.machine.view.checkpoint.as_ref().map(|point| point.tree.clone()).unwrap_or_default();
+        self.judge(&tree).await
+    }
+
+    /// Has every declared check recorded on the present tree; not yet where a question had to be asked first.
+    pub(crate) async fn prove(&mut self) -> Result<bool, Halt> {
+        let declared = checks::declared(&self.desk.root)?;
         let mut point = self.checkpoint_recorded().await?;
         for rerun in [false, true] {
             for check in &declared {
@@ -53,13 +63,13 @@ impl Run {
                 }
                 match self.check(check, &point, None).await? {
                     Ran::Recorded => {}
-                    Ran::Asked => return Ok(()),
+                    Ran::Asked => return Ok(false),
                     Ran::Refused => return Err(Halt::Fail(command_refused(check))),
                 }
             }
             let after = self.checkpoint().await?;
             if after.tree == point.tree {
-                return self.judge(&point.tree).await;
+                return Ok(true);
             }
             let files: Vec<String> = after.files.iter().map(|f| f.path.clone()).collect();
             if rerun {
@@ -68,7 +78,7 @@ impl Run {
             self.record(vec![Event::CheckpointMade { checkpoint: after.clone() }]).await?;
             point = after;
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn judge(&mut self, tree: &str) -> Done {

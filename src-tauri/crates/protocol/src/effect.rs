@@ -8,6 +8,7 @@ use crate::event::Class;
 use crate::fact::AcceptMode;
 use crate::hash::Hash;
 use crate::ids::RunId;
+use crate::undo::Undo;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -63,6 +64,11 @@ pub enum Effect {
         /// The commit it must be at to be removed.
         tip: Option<String>,
     },
+    /// Take an operation back, because the user wants it so.
+    Undo {
+        /// Which, and what is to change.
+        undo: Undo,
+    },
     /// Put the run's tree back to a checkpoint, to undo a step.
     RestoreTree {
         /// The checkpoint's commit.
@@ -97,17 +103,19 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// Whether it is the user's decision about a run's result, which is made after the run has ended.
+    /// Whether it is the user's own doing to a run that nobody works on: not settled by whoever works on it.
     pub fn decides(&self) -> bool {
-        matches!(self, Effect::Accept { .. } | Effect::Discard { .. })
+        matches!(self, Effect::Accept { .. } | Effect::Discard { .. } | Effect::Undo { .. })
     }
 
     /// How durable its intent must be: full where the world cannot be asked afterwards.
     pub fn class(&self) -> Class {
         match self {
-            Effect::Accept { .. } | Effect::Discard { .. } | Effect::HandOver { .. } | Effect::RemoveBranch { .. } => {
-                Class::Full
-            }
+            Effect::Accept { .. }
+            | Effect::Discard { .. }
+            | Effect::Undo { .. }
+            | Effect::HandOver { .. }
+            | Effect::RemoveBranch { .. } => Class::Full,
             // A command is confined to the tree, which is put back to its checkpoint before a repeat.
             Effect::MakeTree { .. }
             | Effect::WriteFile { .. }

@@ -10,8 +10,10 @@ use crate::error::Problem;
 pub use crate::fact::*;
 use crate::hash::Hash;
 use crate::ids::{ApprovalId, CallId, ProjectId, RoleId, RunId, Seq, StepId, StoreId};
+pub use crate::review::*;
 pub use crate::routing::*;
 use crate::settings::{ModelChoice, Settings};
+pub use crate::undo::*;
 use crate::upcast::newest;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -401,6 +403,11 @@ pub enum Event {
         /// The review.
         review: Review,
     },
+    /// The user remarked on lines of the result.
+    CommentMade {
+        /// On what, and what.
+        comment: Comment,
+    },
     /// The run's commits are on a branch of the user's repository.
     HandedOver {
         /// The branch.
@@ -419,6 +426,11 @@ pub enum Event {
     },
     /// The run's branch and tree are gone.
     RunDiscarded {},
+    /// An operation was taken back. This is an operation too, and taking it back does the first one again.
+    OperationUndone {
+        /// Which, and what changed.
+        undo: Undo,
+    },
     /// Something the user should know that stops nothing.
     Noticed {
         /// What.
@@ -592,6 +604,8 @@ impl Event {
             | Event::HandedOver { .. }
             | Event::RunAccepted { .. }
             | Event::RunDiscarded {}
+            | Event::OperationUndone { .. }
+            | Event::CommentMade { .. }
             | Event::ChildStarted { .. }
             | Event::ChildEnded { .. }
             | Event::CardMeasured { .. }

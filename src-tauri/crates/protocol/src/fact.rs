@@ -497,7 +497,7 @@ pub struct Commit {
     pub subject: String,
 }
 
-/// How commits come to the user's branch.
+/// How commits come to the user's branch, or leave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "snake_case")]
 pub enum AcceptMode {
@@ -505,4 +505,10 @@ pub enum AcceptMode {
     FastForward,
     /// Make a merge commit.
     Merge,
+    /// Make one commit of all of them.
+    Squash,
+    /// Move the branch back to where it was: an accept is undone.
+    Back,
+    /// Make a commit that takes the others back: an accept is undone on which the user has built.
+    Revert,
 }

@@ -6,7 +6,10 @@
 
 use crate::error::{Code, Problem};
 use crate::event::Answer;
-use crate::event::{Check, ChecksVerdict, Cost, Envelope, Event, Outcome, Reviewer, StepResult, Usage};
+use crate::event::{
+    AskKind, Change, Check, ChecksVerdict, CommentView, Cost, Envelope, Event, Outcome, Reviewer, StepResult, Undo,
+    Usage,
+};
 use crate::ids::{CallId, StepId};
 use crate::state::Illegal;
 use crate::view::{
@@ -49,6 +52,7 @@ impl RunView {
             cost: Cost { prompt_tokens: Some(0), output_tokens: Some(0), micros: Some(0), ..Cost::default() },
             problem: None,
             notices: Vec::new(),
+            comments: Vec::new(),
         })
     }
 
@@ -204,6 +208,10 @@ impl RunView {
                 if let Some(asked) = self.approvals.iter_mut().find(|a| a.id == *approval && a.answer.is_none()) {
                     asked.answer = Some(*answer);
                     asked.note.clone_from(note);
+                    // A hand-over that is rejected with remarks goes back to the author with them.
+                    if *answer == Answer::Reject && asked.ask.kind() == AskKind::HandOver {
+                        self.comments.iter_mut().for_each(|comment| comment.sent = true);
+                    }
                 }
                 next = self.goes_on();
             }
@@ -230,6 +238,10 @@ impl RunView {
             }
             Event::RunAccepted { commit, .. } => self.disposition = Disposition::Accepted { commit: commit.clone() },
             Event::RunDiscarded {} => self.disposition = Disposition::Discarded,
+            Event::OperationUndone { undo } => self.undone(undo),
+            Event::CommentMade { comment } => {
+                self.comments.push(CommentView { seq: envelope.seq, comment: comment.clone(), sent: false });
+            }
             Event::Noticed { problem } => self.notices.push(problem.clone()),
             Event::OwnerChanged { .. }
             | Event::ProjectOpened { .. }
@@ -340,6 +352,17 @@ impl RunView {
     /// Where it goes on to from what held it up; nowhere while it rests.
     fn goes_on(&self) -> Option<RunState> {
         (!self.state.rests()).then(|| self.open_state())
+    }
+
+    /// An operation of the user's was taken back, or done again.
+    fn undone(&mut self, undo: &Undo) {
+        match &undo.change {
+            Change::Tree { .. } => {} // the checkpoint is told by an event of its own
+            Change::Published { branch, to, .. } => self.branch = to.as_ref().map(|_| branch.clone()),
+            Change::Branch { .. } => self.disposition = Disposition::of_accept(undo.accepted.as_ref()),
+            Change::Traces { gone: true, .. } => self.disposition = Disposition::Discarded,
+            Change::Traces { gone: false, .. } => self.disposition = Disposition::Pending,
+        }
     }
 
     fn finish(&mut self, outcome: &Outcome) -> RunState {

@@ -5,7 +5,8 @@
 use crate::context::ContextView;
 use crate::error::Problem;
 use crate::event::{
-    AcceptMode, Answer, AskKind, CloudPermission, EgressNote, EgressView, Envelope, Job, Message, ModelCard, Priority,
+    AcceptMode, Acceptance, Answer, AskKind, CloudPermission, Comment, ConflictView, EgressNote, EgressView, Envelope,
+    Job, Message, ModelCard, OperationView, Priority,
 };
 use crate::hash::Hash;
 use crate::ids::{ApprovalId, ProjectId, RunId, Seq};
@@ -76,6 +77,22 @@ pub enum Op {
     AcceptRun {
         /// The run.
         run: RunId,
+        /// How, and what of it.
+        #[serde(default)]
+        how: Acceptance,
+    },
+    /// The files that the user's branch and a handed-over run both changed in the same place. Answered by
+    /// [`Reply::Conflicts`].
+    ShowConflicts {
+        /// The run.
+        run: RunId,
+    },
+    /// Remark on lines of a run's result. Rejecting the hand-over then sends the run back to its author with the remarks.
+    CommentRun {
+        /// The run.
+        run: RunId,
+        /// On what, and what.
+        comment: Comment,
     },
     /// Remove a run's branch and tree. Stopped by anyone concerned who speaks against it.
     DiscardRun {
@@ -84,6 +101,24 @@ pub enum Op {
         /// Also where its tree holds work that no checkpoint recorded.
         #[serde(default)]
         anyway: bool,
+    },
+    /// The operations of the project that can be taken back or were, newest first. Answered by [`Reply::Operations`].
+    ListOperations {
+        /// Only those of this run.
+        #[serde(default)]
+        run: Option<RunId>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// One operation, with what taking it back would do now. Answered by [`Reply::Operations`] with one.
+    ShowOperation {
+        /// Its number.
+        operation: Seq,
+    },
+    /// Take an operation back. Answered by [`Reply::Operations`] with the operation that this was.
+    UndoOperation {
+        /// Its number.
+        operation: Seq,
     },
     /// The runs of the project, newest first.
     ListRuns {
@@ -334,6 +369,9 @@ impl Op {
     pub fn only_asks(&self) -> bool {
         match self {
             Op::ListRuns { .. }
+            | Op::ListOperations { .. }
+            | Op::ShowOperation { .. }
+            | Op::ShowConflicts { .. }
             | Op::ShowRun { .. }
             | Op::ReadEvents { .. }
             | Op::ListApprovals
@@ -371,6 +409,8 @@ impl Op {
             | Op::SettleApproval { .. }
             | Op::AcceptRun { .. }
             | Op::DiscardRun { .. }
+            | Op::UndoOperation { .. }
+            | Op::CommentRun { .. }
             | Op::Export { .. }
             | Op::ForkRun { .. }
             | Op::BackUpStore { .. }
@@ -434,6 +474,10 @@ pub enum Reply {
         /// How.
         mode: AcceptMode,
     },
+    /// Conflicts.
+    Conflicts(Vec<ConflictView>),
+    /// Operations.
+    Operations(Vec<OperationView>),
     /// Model servers.
     Models(Vec<ProviderView>),
     /// What was measured about models.
@@ -478,6 +522,10 @@ pub enum Reply {
 pub enum ExportFormat {
     /// A zip of the files.
     Zip,
+    /// A compressed tar of the files.
+    TarGz,
+    /// The files in a new folder.
+    Folder,
     /// A git bundle with history.
     Bundle,
 }

@@ -4,9 +4,9 @@
 
 use crate::error::Problem;
 use crate::event::{
-    Answer, Ask, Base, Check, Checkpoint, Commit, Compaction, ContextMismatch, Cost, FileChange, FlowRef, Fork,
-    Guarantee, Hold, Job, Lifecycle, Mechanism, Message, ModelCard, Outcome, Output, Parent, Priority, Review, Route,
-    Spec, StepPhase, StepResult, ToolCall, Usage, Verdict,
+    Answer, Ask, Base, Check, Checkpoint, CommentView, Commit, Compaction, ContextMismatch, Cost, FileChange, FlowRef,
+    Fork, Guarantee, Hold, Job, Lifecycle, Mechanism, Message, ModelCard, Outcome, Output, Parent, Priority, Review,
+    Route, Spec, StepPhase, StepResult, ToolCall, Usage, Verdict,
 };
 use crate::hash::Hash;
 use crate::ids::{ApprovalId, CallId, ProjectId, RoleId, RunId, Seq, StepId};
@@ -28,6 +28,16 @@ pub enum Disposition {
     },
     /// Thrown away.
     Discarded,
+}
+
+impl Disposition {
+    /// By the commit by which the run is on the user's branch.
+    pub fn of_accept(commit: Option<&String>) -> Disposition {
+        match commit {
+            Some(commit) => Disposition::Accepted { commit: commit.clone() },
+            None => Disposition::Pending,
+        }
+    }
 }
 
 /// One run in full.
@@ -87,6 +97,9 @@ pub struct RunView {
     pub problem: Option<Problem>,
     /// Things to know that stop nothing.
     pub notices: Vec<Problem>,
+    /// What the user remarked on its changes.
+    #[serde(default)]
+    pub comments: Vec<CommentView>,
 }
 
 /// One step in one round.

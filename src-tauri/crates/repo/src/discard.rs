@@ -222,8 +222,8 @@ impl UserRepo {
         Ok(self.remove_ref(&self.repo()?, &keep_ref(run))?)
     }
 
-    /// Removes the tree in `dir` after proof that its files are those of `tip`, a commit that the user's branches keep.
-    /// Ignored files, such as build caches, go with it.
+    /// Removes the tree in `dir` after proof that its files are those of `tip`, a commit that the user's branches keep. The
+    /// run's repository is put aside, so that the tree can come back; ignored files, such as build caches, are gone.
     pub fn remove_tree(&self, dir: &Path, tip: &str) -> Result<(), DiscardError> {
         if has_tree(dir) && dir.join("repo").exists() {
             let repo = self.repo()?;
@@ -234,7 +234,7 @@ impl UserRepo {
                 return Err(DiscardError::WorkWouldBeLost { dir: dir.to_owned() });
             }
         }
-        Ok(remove_dir(dir)?)
+        Ok(put_aside(dir)?)
     }
 
     /// Removes a reference with its log, and the folders that were made for it where they are empty now. Not by way of
@@ -288,14 +288,21 @@ fn is_kept(repo: &Repository, commit: Oid) -> Result<bool, Fault> {
     Ok(false)
 }
 
-/// Records what the tree holds, puts the run's repository aside and removes the tree. What cannot be recorded (a pipe, a
-/// file that may not be read) does not keep the run from being discarded: who asked for it was told.
+/// Records what the tree holds and puts it aside. What cannot be recorded (a pipe, a file that may not be read) does not
+/// keep the run from being discarded: who asked for it was told.
 fn set_aside(dir: &Path, at_ms: u64) -> Result<(), Fault> {
+    if dir.join("repo").exists()
+        && let Err(error) = RunTree::open(dir).and_then(|tree| tree.checkpoint("before the discard", at_ms))
+    {
+        tracing::warn!(dir = %dir.display(), %error, "what was not recorded yet is not kept");
+    }
+    put_aside(dir)
+}
+
+/// Puts the run's repository aside and removes the tree.
+fn put_aside(dir: &Path) -> Result<(), Fault> {
     let (repo, kept, part) = (dir.join("repo"), dir.join(KEPT), dir.join("part"));
     if repo.exists() {
-        if let Err(error) = RunTree::open(dir).and_then(|tree| tree.checkpoint("before the discard", at_ms)) {
-            tracing::warn!(dir = %dir.display(), %error, "what was not recorded yet is not kept");
-        }
         remove_all(&kept).map_err(io("removing", &kept))?;
         fs::create_dir_all(&part).map_err(io("making", &part))?; // while it is there, what is left in `tree` is ours
         fs::rename(&repo, &kept).map_err(io("moving", &repo))?;

@@ -245,12 +245,12 @@ impl UserRepo {
         Repository::open_ext(&self.git_dir, flags, std::iter::empty::<&OsStr>()).map_err(git("opening the repository"))
     }
 
-    /// The git directory of this work tree, not shared with linked ones.
     /// The files that are written when HEAD becomes another commit or branch.
     pub fn head_files(&self) -> Vec<PathBuf> {
         vec![self.git_dir.join("HEAD"), self.git_dir.join("logs").join("HEAD")]
     }
 
+    /// The git directory of this work tree, not shared with linked ones.
     pub(crate) fn git_dir(&self) -> &Path {
         &self.git_dir
     }

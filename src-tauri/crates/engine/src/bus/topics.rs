@@ -156,6 +156,9 @@ pub fn message_of(envelope: &Envelope) -> Option<Message> {
         Event::RunAccepted { branch, commit, .. } => {
             ("run/accepted".to_owned(), json!({"branch": branch, "commit": commit}))
         }
+        Event::OperationUndone { undo } => {
+            ("run/undone".to_owned(), json!({"operation": undo.operation, "change": undo.change}))
+        }
         Event::RunDiscarded {} => ("run/discarded".to_owned(), json!({})),
         Event::StepStarted { role, title, .. } => ("step/started".to_owned(), json!({"role": role, "title": title})),
         Event::StepFinished { result } => {

@@ -146,7 +146,7 @@ fn a_tree_is_removed_only_when_its_work_is_on_a_branch() {
     assert!(matches!(user.remove_tree(tree.dir(), over.tip()), Err(DiscardError::WorkWouldBeLost { .. })));
     repo.reference(&name, git2::Oid::from_str(over.tip()).unwrap(), false, "back").unwrap();
     user.remove_tree(tree.dir(), over.tip()).unwrap();
-    assert!(!tree.dir().exists());
+    assert!(!tree.root().exists());
     user.remove_tree(tree.dir(), over.tip()).unwrap();
     user.remove_keep_ref(&run_id(1)).unwrap();
     assert!(!project.path(".git/refs/atelier").exists());
