@@ -10,6 +10,8 @@
 mod answers;
 mod bad_input;
 mod bus;
+#[cfg(unix)]
+mod committing;
 #[cfg(target_os = "linux")]
 mod crash;
 mod documents;

@@ -18,7 +18,7 @@ export type Seq = number;
 
 export type Hash = string;
 
-export type Code = "checks_failed" | "review_rejected" | "nothing_changed" | "wrong_state" | "accept_conflict" | "accept_dirty" | "turn_limit" | "looping" | "empty_goal" | "bad_argument" | "no_folder" | "not_a_repository" | "no_commit" | "unsupported_repository" | "repository_busy" | "role_invalid" | "flow_invalid" | "script_invalid" | "project_file_invalid" | "unknown_run" | "unknown_approval" | "edit_unreadable" | "edit_not_found" | "edit_ambiguous" | "unknown_message" | "guarantee_weaker" | "unknown_job" | "object_invalid" | "object_changed" | "object_cycle" | "fork_point" | "too_deep" | "child_failed" | "stopped" | "query_invalid" | "document_unknown" | "document_encrypted" | "document_damaged" | "document_too_large" | "needs_approval" | "budget_reached" | "budget_near" | "cloud_paused" | "cancelled" | "rejected" | "model_server_down" | "model_missing" | "no_model" | "model_server_error" | "model_timeout" | "account_exhausted" | "key_refused" | "context_mismatch" | "context_overflow" | "not_confined" | "program_missing" | "store_failed" | "disk_full" | "store_damaged" | "store_newer" | "owner_lost" | "io" | "git_failed" | "interrupted" | "indeterminate" | "internal" | "answer_empty" | "answer_invalid" | "answer_incomplete" | "denied" | "local_only" | "not_permitted" | "keys_locked" | "outside_project";
+export type Code = "checks_failed" | "review_rejected" | "nothing_changed" | "wrong_state" | "accept_conflict" | "accept_dirty" | "hook_refused" | "signing_failed" | "turn_limit" | "looping" | "empty_goal" | "bad_argument" | "no_folder" | "not_a_repository" | "no_commit" | "unsupported_repository" | "repository_busy" | "role_invalid" | "flow_invalid" | "script_invalid" | "project_file_invalid" | "unknown_run" | "unknown_approval" | "edit_unreadable" | "edit_not_found" | "edit_ambiguous" | "unknown_message" | "guarantee_weaker" | "unknown_job" | "object_invalid" | "object_changed" | "object_cycle" | "fork_point" | "too_deep" | "child_failed" | "stopped" | "query_invalid" | "document_unknown" | "document_encrypted" | "document_damaged" | "document_too_large" | "needs_approval" | "budget_reached" | "budget_near" | "cloud_paused" | "cancelled" | "rejected" | "model_server_down" | "model_missing" | "no_model" | "model_server_error" | "model_timeout" | "account_exhausted" | "key_refused" | "context_mismatch" | "context_overflow" | "not_confined" | "program_missing" | "store_failed" | "disk_full" | "store_damaged" | "store_newer" | "owner_lost" | "io" | "git_failed" | "interrupted" | "indeterminate" | "internal" | "answer_empty" | "answer_invalid" | "answer_incomplete" | "denied" | "local_only" | "not_permitted" | "keys_locked" | "outside_project";
 
 export type ExitClass = "done" | "work_not_done" | "usage" | "needs_answer" | "budget" | "cancelled" | "environment" | "bad_answer" | "refused";
 
@@ -2521,7 +2521,15 @@ resolved: Array<Resolution>,
 /**
  * The message of a squashed, merged or partial commit; `None` takes what the run says of itself.
  */
-message: string | null, };
+message: string | null, 
+/**
+ * The user's git hooks are not asked.
+ */
+skip_hooks: boolean, 
+/**
+ * The commits are not signed, also where the user's git configuration asks for it.
+ */
+skip_signing: boolean, };
 
 export type Part = { 
 /**

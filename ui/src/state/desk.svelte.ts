@@ -30,6 +30,11 @@ export interface Past {
   at: Seq;
   view: Loaded<RunView>;
 }
+/** What the user does not ask for when accepting, although git is set up for it. */
+export interface Without {
+  hooks?: boolean;
+  signatures?: boolean;
+}
 /** What the user is most likely to do next. */
 export type Primary = 'approve' | 'below' | 'waiting' | 'accept' | 'resume' | 'start' | null;
 export type Loaded<T> = { at: 'loading' } | { at: 'ready'; value: T } | { at: 'error'; problem: Problem };
@@ -255,12 +260,12 @@ export class Desk {
     return this.#act('stop', run, { op: 'cancel_run', run });
   }
 
-  async accept(run: RunId): Promise<boolean> {
+  async accept(run: RunId, without: Without = {}): Promise<boolean> {
     const diff = this.diffs[run]?.diff;
     const left = this.left[run] ?? [];
     const only = left.length > 0 && diff?.at === 'ready' ? taken(diff.value, left) : null;
     const resolved = Object.entries(this.taken[run] ?? {}).map(([path, take]) => ({ path, take: { take } }));
-    const how: Acceptance = { way: null, only, resolved, message: null };
+    const how: Acceptance = { way: null, only, resolved, message: null, skip_hooks: without.hooks ?? false, skip_signing: without.signatures ?? false };
     const reply = await this.#ask('accept', run, { op: 'accept_run', run, how }, (problem) => {
       this.#refuse(run, problem);
       if (problem.code === 'accept_conflict') void this.loadConflicts(run);

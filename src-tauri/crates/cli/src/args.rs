@@ -331,6 +331,12 @@ pub struct AcceptArgs {
     /// The message of a commit that is made, as `type: subject`.
     #[arg(short = 'm', long)]
     pub message: Option<String>,
+    /// Do not ask the project's git hooks (`pre-commit`, `pre-merge-commit`, `prepare-commit-msg`, `commit-msg`).
+    #[arg(long)]
+    pub no_verify: bool,
+    /// Do not sign the commits, also where the git configuration asks for it.
+    #[arg(long)]
+    pub no_gpg_sign: bool,
 }
 
 /// A way to the user's branch.

@@ -90,6 +90,8 @@ fn acceptance(args: &AcceptArgs) -> Result<Acceptance, Problem> {
         only: (!only.is_empty()).then_some(only),
         resolved,
         message: args.message.clone(),
+        skip_hooks: args.no_verify,
+        skip_signing: args.no_gpg_sign,
     })
 }
 

@@ -7,14 +7,15 @@ use crate::bus::{Works, may_discard};
 use crate::desk::Desk;
 use crate::machine::Machine;
 use crate::run::{defect, machine_of};
-use crate::take_back;
+use crate::{hooks, take_back};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{AcceptMode, Acceptance, Comment, Effect, EffectOutcome, Event, NewEvent};
 use atelier_protocol::ids::RunId;
 use atelier_protocol::mutant::{self, Mutant};
 use atelier_protocol::op::{ExportFormat, Reply};
 use atelier_protocol::view::{DiffView, Disposition, RunState, RunView};
-use atelier_repo::{Accept, Discard, RunTree, Settled, Tip};
+use atelier_repo::{Accept, Discard, RunTree, Settled, Tip, UserRepo};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 const ACCEPT: &str = "accept";
@@ -34,7 +35,10 @@ pub(crate) async fn accept(desk: &Desk, run: &RunId, how: Acceptance) -> Result<
     let tip =
         view.commits.last().map(|c| c.id.clone()).ok_or_else(|| defect("a run was handed over without commits"))?;
     let (id, at_ms) = (run.clone(), desk.sources.clock.now_ms());
+    let (hooks, signs) = (!how.skip_hooks, !how.skip_signing);
     let plan = desk.with_repo(move |repo| repo.plan_accept(&id, &tip, &how, at_ms).map_err(|e| e.problem())).await?;
+    let messages = if hooks { hooks::ask(desk, run, &plan).await? } else { BTreeMap::new() };
+    let plan = desk.with_repo(move |repo| as_the_user_commits(repo, &plan, &messages, signs)).await?;
     let effect =
         Effect::Accept { branch: plan.branch.clone(), from: plan.from.clone(), to: plan.to.clone(), mode: plan.mode };
     let performing = plan.clone();
@@ -64,6 +68,20 @@ pub(crate) async fn accept(desk: &Desk, run: &RunId, how: Acceptance) -> Result<
             }
             Err(problem)
         }
+    }
+}
+
+/// The plan with the messages that hooks left, and signed where the user's git configuration asks for it.
+pub(crate) fn as_the_user_commits(
+    repo: &UserRepo,
+    plan: &Accept,
+    messages: &BTreeMap<String, String>,
+    signs: bool,
+) -> Result<Accept, Problem> {
+    let signs = signs && repo.wants_signatures().map_err(|e| e.problem())?;
+    match signs || !messages.is_empty() {
+        true => repo.remake(plan, messages, signs).map_err(|e| e.problem()),
+        false => Ok(plan.clone()),
     }
 }
 

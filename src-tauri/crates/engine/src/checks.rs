@@ -2,117 +2,95 @@
 //!
 //! The declaration is read from the user's folder, never from the run's tree: a role cannot choose its own proof.
 
-use atelier_protocol::error::{Code, Problem};
+use crate::declared;
+use atelier_protocol::error::Problem;
 use atelier_protocol::view::DeclaredCheck;
-use atelier_protocol::yaml;
-use serde::Deserialize;
 use std::path::Path;
 
-/// Time limit of a check that names none, in milliseconds.
-const DEFAULT_TIMEOUT_MS: u64 = 600_000;
+/// A kind of project: the file that tells, and how its tests are run without the network.
+struct Known {
+    file: &'static str,
+    /// A program beside it that is taken in place of the first word of the command, where it is there.
+    wrapper: Option<&'static str>,
+    argv: &'static [&'static str],
+}
 
-/// What is looked for when nothing is declared: the file, the check's name, its command.
-const DETECTED: &[(&str, &str, &[&str])] = &[
-    ("Cargo.toml", "test", &["cargo", "test", "--offline", "--quiet"]),
-    ("go.mod", "test", &["go", "test", "./..."]),
-    ("pyproject.toml", "test", &["python3", "-m", "pytest", "-q"]),
-    ("pytest.ini", "test", &["python3", "-m", "pytest", "-q"]),
-    ("package.json", "test", &["npm", "test", "--silent"]),
-    ("Makefile", "test", &["make", "test"]),
+const fn known(file: &'static str, argv: &'static [&'static str]) -> Known {
+    Known { file, wrapper: None, argv }
+}
+
+/// What is looked for when nothing is declared; the first that is there is taken. What names its package manager comes
+/// before what does not, and files that may only call others come last.
+const DETECTED: &[Known] = &[
+    known("Cargo.toml", &["cargo", "test", "--offline", "--quiet"]),
+    known("go.mod", &["go", "test", "./..."]),
+    known("pyproject.toml", &["python3", "-m", "pytest", "-q"]),
+    known("pytest.ini", &["python3", "-m", "pytest", "-q"]),
+    known("tox.ini", &["python3", "-m", "pytest", "-q"]),
+    known("pnpm-lock.yaml", &["pnpm", "test"]),
+    known("yarn.lock", &["yarn", "test"]),
+    known("package.json", &["npm", "test", "--silent"]),
+    Known { file: "pom.xml", wrapper: Some("mvnw"), argv: &["mvn", "--offline", "--quiet", "test"] },
+    Known { file: "build.gradle", wrapper: Some("gradlew"), argv: &["gradle", "--offline", "--quiet", "test"] },
+    Known { file: "build.gradle.kts", wrapper: Some("gradlew"), argv: &["gradle", "--offline", "--quiet", "test"] },
+    known("justfile", &["just", "test"]),
+    known("Justfile", &["just", "test"]),
+    known("Makefile", &["make", "test"]),
+    known("makefile", &["make", "test"]),
 ];
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(rename = "schema")]
-    _schema: u32,
-    #[serde(default)]
-    checks: Vec<FileCheck>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileCheck {
-    name: String,
-    argv: Vec<String>,
-    /// Seconds.
-    #[serde(default)]
-    timeout: Option<u64>,
-}
 
 /// The checks of the project at `root`. An empty declaration means: none, on purpose.
 pub fn declared(root: &Path) -> Result<Vec<DeclaredCheck>, Problem> {
-    let file = ".atelier/project.yaml";
-    match std::fs::read_to_string(root.join(file)) {
-        Ok(text) => read(file, &text),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(detected(root)),
-        Err(e) => Err(Problem::new(
-            Code::ProjectFileInvalid,
-            format!("{file} cannot be read: {e}"),
-            "Make the file readable or remove it.",
-        )),
-    }
+    Ok(declared::read(root)?.checks.unwrap_or_else(|| detected(root)))
 }
 
 /// The files that are looked for.
 pub fn looked_for() -> Vec<String> {
-    let mut names = vec![".atelier/project.yaml".to_owned()];
-    names.extend(DETECTED.iter().map(|(file, ..)| (*file).to_owned()));
+    let mut names = vec![declared::FILE.to_owned()];
+    for Known { file, .. } in DETECTED {
+        if !names.iter().any(|name| name == file) {
+            names.push((*file).to_owned());
+        }
+    }
     names
 }
 
-fn read(file: &str, text: &str) -> Result<Vec<DeclaredCheck>, Problem> {
-    let problem = |error: yaml::YamlError| {
-        Problem::new(
-            Code::ProjectFileInvalid,
-            format!("The project's file is wrong: {error}"),
-            "Mend the line; a check is `{name: test, argv: [cargo, test], timeout: 600}`.",
-        )
-    };
-    let parsed: File = yaml::read(file, text).map_err(problem)?;
-    let mut checks: Vec<DeclaredCheck> = Vec::new();
-    for check in parsed.checks {
-        let wrong = |message: String| {
-            let line = yaml::line_of(text, &format!("name: {}", check.name));
-            problem(yaml::YamlError { file: file.to_owned(), line, column: 0, message })
-        };
-        if check.argv.is_empty() {
-            return Err(wrong(format!("the check `{}` has no command", check.name)));
-        }
-        if checks.iter().any(|c| c.name == check.name) {
-            return Err(wrong(format!("two checks are called `{}`", check.name)));
-        }
-        checks.push(DeclaredCheck {
-            name: check.name,
-            argv: check.argv,
-            timeout_ms: check.timeout.map_or(DEFAULT_TIMEOUT_MS, |seconds| seconds.saturating_mul(1000)),
-            source: file.to_owned(),
-        });
-    }
-    Ok(checks)
-}
-
 fn detected(root: &Path) -> Vec<DeclaredCheck> {
-    let found = DETECTED.iter().find(|(file, ..)| root.join(file).is_file() && has_test(root, file));
-    found
-        .map(|(file, name, argv)| DeclaredCheck {
-            name: (*name).to_owned(),
-            argv: argv.iter().map(|part| (*part).to_owned()).collect(),
-            timeout_ms: DEFAULT_TIMEOUT_MS,
-            source: (*file).to_owned(),
-        })
-        .into_iter()
-        .collect()
+    let found = DETECTED.iter().find(|known| root.join(known.file).is_file() && has_test(root, known.file));
+    let check = found.map(|known| {
+        let mut argv: Vec<String> = known.argv.iter().map(|part| (*part).to_owned()).collect();
+        if let (Some(wrapper), Some(first)) = (known.wrapper.filter(|name| root.join(name).is_file()), argv.first_mut())
+        {
+            *first = format!("./{wrapper}");
+        }
+        let source = known.file.to_owned();
+        DeclaredCheck { name: "test".to_owned(), argv, timeout_ms: declared::TIMEOUT_MS, source }
+    });
+    check.into_iter().collect()
 }
 
-/// A package.json or Makefile without a `test` entry has nothing to run.
+/// A file that names its tasks has nothing to run where none is called `test`.
 fn has_test(root: &Path, file: &str) -> bool {
-    let text = || std::fs::read_to_string(root.join(file)).unwrap_or_default();
+    let text = |file: &str| std::fs::read_to_string(root.join(file)).unwrap_or_default();
+    let task = |line: &str| {
+        let name = line.strip_prefix("test").unwrap_or_default();
+        name.trim_start().starts_with(':') && !name.trim_start().starts_with(":=")
+    };
     match file {
-        "package.json" => serde_json::from_str::<serde_json::Value>(&text()).is_ok_and(|package| {
-            package["scripts"]["test"].as_str().is_some_and(|script| !script.contains("no test specified"))
+        "package.json" | "pnpm-lock.yaml" | "yarn.lock" => {
+            let package = serde_json::from_str::<serde_json::Value>(&text("package.json"));
+            package.is_ok_and(|package| {
+                package["scripts"]["test"].as_str().is_some_and(|script| !script.contains("no test specified"))
+            })
+        }
+        "Makefile" | "makefile" => text(file).lines().any(task),
+        // A recipe may take parameters before its colon.
+        "justfile" | "Justfile" => text(file).lines().any(|line| {
+            line.split_once(':')
+                .is_some_and(|(head, _)| head.trim_start_matches('@').split_whitespace().next() == Some("test"))
+                && !line.contains(":=")
         }),
-        "Makefile" => text().lines().any(|line| line.starts_with("test:")),
+        "tox.ini" => text(file).lines().any(|line| line.trim() == "[pytest]"),
         _ => true,
     }
 }
@@ -120,6 +98,7 @@ fn has_test(root: &Path, file: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use atelier_protocol::error::Code;
 
     #[test]
     fn a_declaration_wins_over_detection_and_may_be_empty() {
@@ -144,5 +123,49 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("package.json"), r#"{"scripts":{"build":"x"}}"#).unwrap();
         assert_eq!(declared(dir.path()).unwrap(), []);
+    }
+
+    #[test]
+    fn each_kind_of_project_is_known_by_its_files() {
+        let found = |files: &[(&str, &str)]| {
+            let dir = tempfile::tempdir().unwrap();
+            for (file, text) in files {
+                std::fs::write(dir.path().join(file), text).unwrap();
+            }
+            declared(dir.path()).unwrap().first().map_or("nothing".to_owned(), |check| check.argv.join(" "))
+        };
+        let package = ("package.json", r#"{"scripts":{"test":"vitest run"}}"#);
+        let lines = [
+            found(&[("Cargo.toml", ""), ("Makefile", "test:\n")]),
+            found(&[("go.mod", "")]),
+            found(&[("pyproject.toml", "")]),
+            found(&[package]),
+            found(&[package, ("pnpm-lock.yaml", "")]),
+            found(&[package, ("yarn.lock", "")]),
+            found(&[("yarn.lock", "")]),
+            found(&[("pom.xml", "")]),
+            found(&[("build.gradle.kts", ""), ("gradlew", "")]),
+            found(&[("justfile", "build:\n  x\n@test filter='':\n  y\n")]),
+            found(&[("justfile", "test := 'x'\nbuild: test\n")]),
+            found(&[("Makefile", "test := x\nall: test\n")]),
+            found(&[("Makefile", "test : all\n")]),
+            found(&[("tox.ini", "[tox]\n")]),
+        ];
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        cargo test --offline --quiet
+        go test ./...
+        python3 -m pytest -q
+        npm test --silent
+        pnpm test
+        yarn test
+        nothing
+        mvn --offline --quiet test
+        ./gradlew --offline --quiet test
+        just test
+        nothing
+        nothing
+        make test
+        nothing
+        ");
     }
 }

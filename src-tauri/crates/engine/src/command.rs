@@ -3,6 +3,7 @@
 //! A flow that does not ship with Atelier is somebody's text: its commands are shown and asked for, once a run, before
 //! they run. So is every command where nothing confines it. A check that the project declares is the user's own.
 
+use crate::desk::Desk;
 use crate::flow::{self, Kind};
 use crate::run::{Done, Halt, Run, defect};
 use crate::verify;
@@ -10,6 +11,7 @@ use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Answer, Ask, Check, Effect, EffectOutcome, Event, Mechanism, StepResult};
 use atelier_protocol::hash::Hash;
 use atelier_sandbox::{Ran, Spec};
+use std::path::Path;
 use std::time::Duration;
 
 /// Output of a command that is kept, in bytes.
@@ -153,11 +155,17 @@ impl Run {
         })
     }
 
-    /// What a command of this run may touch.
+    /// What a command of this run may touch: never the user's folder, whatever the run reads from.
     pub(crate) fn confined(&self, argv: &[String], timeout_ms: u64) -> Result<Spec, Problem> {
-        let places = &self.desk.places;
-        let cache = places.build_cache(&self.desk.project);
-        let home = places.command_home(&self.desk.project);
+        self.desk.confined(argv, &self.tree_dir().join("tree"), timeout_ms)
+    }
+}
+
+impl Desk {
+    /// A command that works in the folder `tree`: it may write there and in the project's build cache, and nowhere else.
+    pub(crate) fn confined(&self, argv: &[String], tree: &Path, timeout_ms: u64) -> Result<Spec, Problem> {
+        let cache = self.places.build_cache(&self.project);
+        let home = self.places.command_home(&self.project);
         for folder in [&cache, &home] {
             std::fs::create_dir_all(folder).map_err(|e| {
                 Problem::new(
@@ -167,15 +175,15 @@ impl Run {
                 )
             })?;
         }
-        let tree = self.files();
-        let mut spec = Spec::new(argv.to_vec(), &tree, home);
-        spec.writable = vec![tree, cache.clone()];
+        let mut spec = Spec::new(argv.to_vec(), tree, home);
+        spec.writable = vec![tree.to_owned(), cache.clone()];
+        spec.read_only = self.lent()?;
         spec.timeout = Duration::from_millis(timeout_ms);
         spec.max_output = KEPT;
         // One build cache a project, so that a cold build happens once and not once a run.
         spec.env.push(("CARGO_TARGET_DIR".to_owned(), cache.join("cargo-target").to_string_lossy().into_owned()));
         spec.env.push(("XDG_CACHE_HOME".to_owned(), cache.to_string_lossy().into_owned()));
-        self.desk.toolchain.open_to(&mut spec);
+        self.toolchain.open_to(&mut spec);
         Ok(spec)
     }
 }

@@ -10,11 +10,11 @@ use crate::prompt;
 use crate::record::Unrecorded;
 use crate::role::{Deliverable, Role};
 use crate::supervisor::disk_full;
-use crate::{checks, kept, tools};
+use crate::{checks, declared, kept, tools};
 use atelier_journal::AppendError;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{
-    Actor, Amount, Answer, Ask, Effect, EffectOutcome, Event, FailureClass, NewEvent, Outcome, StepResult,
+    Actor, Amount, Answer, Ask, EffectOutcome, Event, FailureClass, NewEvent, Outcome, StepResult,
 };
 use atelier_protocol::ids::{ApprovalId, RunId, Seq, StepId};
 use atelier_protocol::mutant::{self, Mutant};
@@ -328,8 +328,9 @@ impl Run {
         self.desk.places.tree(&self.desk.project, self.tree_run())
     }
 
-    pub(crate) fn tree_spec(&self) -> TreeSpec {
-        TreeSpec { run: self.id.clone(), dir: self.tree_dir(), base: self.machine.view.base.commit.clone() }
+    pub(crate) fn tree_spec(&self) -> Result<TreeSpec, Problem> {
+        let (run, base) = (self.id.clone(), self.machine.view.base.commit.clone());
+        Ok(TreeSpec { run, dir: self.tree_dir(), base, provide: declared::read(&self.desk.root)?.provide })
     }
 
     /// A model's turn that was under way when its process ended is over, and says so.
@@ -361,17 +362,6 @@ impl Run {
             .await?;
         }
         Ok(())
-    }
-
-    async fn make_tree(&mut self) -> Done {
-        if self.machine.forks_tree() {
-            return self.fork_tree().await;
-        }
-        let effect = Effect::MakeTree { base: self.machine.view.base.commit.clone() };
-        self.record(vec![Event::EffectIntended { key: "tree".to_owned(), effect }]).await?;
-        let spec = self.tree_spec();
-        let made = self.desk.with_repo(move |repo| repo.make_tree(&spec).map(|_| ()).map_err(|e| e.problem())).await;
-        self.settled("tree", made, Vec::new()).await
     }
 
     /// Records the outcome of an effect; where it landed, with the events that tell of it. Parks on failure.

@@ -16,8 +16,11 @@ impl Run {
         };
         let settled = match &tried.effect {
             Effect::MakeTree { .. } | Effect::ForkTree { .. } => {
-                let spec = self.tree_spec();
-                self.desk.with_repo(move |repo| Ok(repo.settle_tree(&spec))).await?
+                let spec = self.tree_spec()?;
+                match self.desk.with_repo(move |repo| Ok(repo.settle_tree(&spec))).await? {
+                    Settled::Landed if !self.machine.forks_tree() && !self.is_set_up()? => Settled::NotLanded,
+                    other => other,
+                }
             }
             Effect::WriteFile { path, before, after } => self.settle_write(path, before.as_ref(), after.as_ref()),
             Effect::RunCommand { .. } => {

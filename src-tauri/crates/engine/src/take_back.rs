@@ -4,8 +4,9 @@
 //! on the run meanwhile. What is left open by a crash is asked of the world: what concerns only our own places is finished,
 //! the user's branch is left for the user to take back again, which finishes it.
 
-use crate::accept::{append, recorded_at, tidy_up};
+use crate::accept::{append, as_the_user_commits, recorded_at, tidy_up};
 use crate::bus::may_discard;
+use crate::declared;
 use crate::desk::{Desk, blocking};
 use crate::machine::Machine;
 use crate::operations::operations;
@@ -18,7 +19,8 @@ use atelier_protocol::event::{
 use atelier_protocol::ids::{RunId, Seq};
 use atelier_protocol::op::Reply;
 use atelier_protocol::view::{Disposition, RunView};
-use atelier_repo::{Accept, Discard, RunTree, Settled, TreeSpec};
+use atelier_repo::{Accept, Discard, RunTree, Settled, TreeSpec, UserRepo};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Whether something works on a run now.
@@ -82,8 +84,13 @@ pub(crate) async fn take_back(desk: &Desk, operation: Seq, works: WorksOn<'_>) -
         Change::Branch { .. } => {
             let done = as_accept(&run, &found.change)?;
             let id = run.clone();
-            let plan =
-                move |repo: &atelier_repo::UserRepo| repo.plan_withdrawal(&id, &done, at_ms).map_err(|e| e.problem());
+            let plan = move |repo: &UserRepo| {
+                let mut plan = repo.plan_withdrawal(&id, &done, at_ms).map_err(|e| e.problem())?;
+                if plan.accept.mode == AcceptMode::Revert {
+                    plan.accept = as_the_user_commits(repo, &plan.accept, &BTreeMap::new(), true)?;
+                }
+                Ok(plan)
+            };
             let plan = desk.with_repo(plan).await?;
             (as_change(plan.accept), plan.files)
         }
@@ -183,8 +190,7 @@ async fn preview(desk: &Desk, found: &OperationView, works: WorksOn<'_>) -> Resu
         }
         Change::Branch { .. } => {
             let (run, done) = (found.run.clone(), as_accept(&found.run, &found.change)?);
-            let look =
-                move |repo: &atelier_repo::UserRepo| repo.preview_withdrawal(&run, &done).map_err(|e| e.problem());
+            let look = move |repo: &UserRepo| repo.preview_withdrawal(&run, &done).map_err(|e| e.problem());
             let plan = desk.with_repo(look).await?;
             Ok((as_change(plan.accept), plan.files))
         }
@@ -270,7 +276,7 @@ async fn perform(desk: &Desk, view: &RunView, change: &Change) -> Result<Vec<Eve
             desk.with_repo(move |repo| repo.perform_discard(&plan).map_err(|e| e.problem())).await?;
         }
         Change::Traces { gone: false, tip } => {
-            let spec = spec(desk, view);
+            let spec = spec(desk, view)?;
             desk.with_repo(move |repo| repo.perform_restore(&spec, tip.as_deref()).map_err(|e| e.problem())).await?;
         }
     }
@@ -287,7 +293,7 @@ async fn tree_follows(desk: &Desk, view: &RunView, undo: &Undo) {
         return tidy_up(desk, view).await;
     }
     let restored = async {
-        let spec = spec(desk, view);
+        let spec = spec(desk, view)?;
         desk.with_repo(move |repo| repo.perform_restore(&spec, None).map_err(|e| e.problem())).await
     };
     if let Err(problem) = restored.await {
@@ -315,7 +321,7 @@ async fn ask(desk: &Desk, view: &RunView, change: &Change) -> Result<Settled, Pr
             desk.with_repo(move |repo| Ok(repo.settle_discard(&plan))).await
         }
         Change::Traces { gone: false, tip } => {
-            let spec = spec(desk, view);
+            let spec = spec(desk, view)?;
             desk.with_repo(move |repo| Ok(repo.settle_restore(&spec, tip.as_deref()))).await
         }
     }
@@ -370,8 +376,9 @@ fn discard(desk: &Desk, view: &RunView, change: &Change) -> Discard {
     Discard { run: view.id.clone(), tip, dir: Some(dir(desk, view)), at_ms: recorded_at(view) }
 }
 
-fn spec(desk: &Desk, view: &RunView) -> TreeSpec {
-    TreeSpec { run: view.id.clone(), dir: dir(desk, view), base: view.base.commit.clone() }
+fn spec(desk: &Desk, view: &RunView) -> Result<TreeSpec, Problem> {
+    let (run, base) = (view.id.clone(), view.base.commit.clone());
+    Ok(TreeSpec { run, dir: dir(desk, view), base, provide: declared::read(&desk.root)?.provide })
 }
 
 fn dir(desk: &Desk, view: &RunView) -> PathBuf {

@@ -43,6 +43,10 @@ codes! {
     AcceptConflict = "accept_conflict" => WorkNotDone,
     /// Uncommitted changes of the user touch files of the run.
     AcceptDirty = "accept_dirty" => WorkNotDone,
+    /// A git hook of the user refused the commits of a run, or changed them.
+    HookRefused = "hook_refused" => WorkNotDone,
+    /// Commits could not be signed as the user's git configuration asks.
+    SigningFailed = "signing_failed" => Environment,
     /// A role took more turns than its file allows.
     TurnLimit = "turn_limit" => WorkNotDone,
     /// The model repeated the same call with the same result.

@@ -45,6 +45,12 @@ pub struct Acceptance {
     /// The message of a squashed, merged or partial commit; `None` takes what the run says of itself.
     #[serde(default)]
     pub message: Option<String>,
+    /// The user's git hooks are not asked.
+    #[serde(default)]
+    pub skip_hooks: bool,
+    /// The commits are not signed, also where the user's git configuration asks for it.
+    #[serde(default)]
+    pub skip_signing: bool,
 }
 
 /// A part of a run's changes.

@@ -101,7 +101,8 @@ fn main() {
         let mut id = [0; 10];
         id[0] = u8::try_from(round % 256).unwrap();
         let run = RunId::new(1_700_000_000_000, id);
-        let spec = TreeSpec { run, dir: dir.path().join(format!("run{round}")), base: base.clone() };
+        let spec =
+            TreeSpec { run, dir: dir.path().join(format!("run{round}")), base: base.clone(), provide: Vec::new() };
         let theirs = dir.path().join(format!("worktree{round}"));
         timed(&mut worktree, || git(&root, &["worktree", "add", "--quiet", "--detach", &theirs.display().to_string()]));
         let ours = timed(&mut tree, || user.make_tree(&spec).unwrap());

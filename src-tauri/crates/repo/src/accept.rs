@@ -2,7 +2,7 @@
 //! `merge`'s part, the acts themselves are `land`'s.
 //!
 //! Text filters (line ends, `ident`) apply to the user's files as with git. External filters such as LFS are never run:
-//! where a file of the run has one, the accept is refused. Commits are not signed and no hooks run.
+//! where a file of the run has one, the accept is refused. Signatures are `remake`'s part, hooks `rehearse`'s.
 
 use crate::fault::{Fault, git};
 use crate::hand_over::branch_ref;
@@ -94,6 +94,27 @@ pub enum AcceptRefusal {
         /// What was found.
         found: String,
     },
+    /// The commits could not be signed as the user's configuration asks.
+    #[error("its commits could not be signed: {why}")]
+    Unsigned {
+        /// What git said.
+        why: String,
+    },
+    /// A hook changed what is to be committed.
+    #[error("a git hook changed {} file(s) that are to be committed", paths.len())]
+    HookRewrote {
+        /// The files.
+        paths: Vec<String>,
+    },
+    /// A hook left no message.
+    #[error("a git hook left no message for a commit")]
+    HookEmptied,
+    /// The result could not be laid out for hooks.
+    #[error("the result cannot be laid out for your git hooks ({why})")]
+    Unrehearsed {
+        /// Why not.
+        why: String,
+    },
     /// There is no such commit in the user's repository.
     #[error("the commit {commit} is not in the repository")]
     NoCommit {
@@ -147,6 +168,19 @@ impl AcceptRefusal {
             AcceptRefusal::AcceptAnew => (Code::WrongState, "Accept the run again with `atelier runs accept`.", none),
             AcceptRefusal::AlreadyThere => (Code::WrongState, "There is nothing left to do.", none),
             AcceptRefusal::Moved { .. } => (Code::WrongState, "Look at your branch, then accept again.", none),
+            AcceptRefusal::Unsigned { .. } => (
+                Code::SigningFailed,
+                "Try it with `git commit -S` in a repository of your own, or accept without signatures (`--no-gpg-sign`).",
+                none,
+            ),
+            AcceptRefusal::HookRewrote { paths } => (
+                Code::HookRefused,
+                "What it leaves was not checked: have the run make that change, or accept without hooks (`--no-verify`).",
+                paths.as_slice(),
+            ),
+            AcceptRefusal::HookEmptied | AcceptRefusal::Unrehearsed { .. } => {
+                (Code::HookRefused, "Mend the hook, or accept without hooks (`--no-verify`).", none)
+            }
             AcceptRefusal::NoCommit { .. } => (Code::WrongState, "Hand the run over again.", none),
             AcceptRefusal::Open(error) => return error.problem(),
             AcceptRefusal::Fault(fault) => return fault.problem(),

@@ -168,6 +168,7 @@ impl UserRepo {
             for (path, entry) in listing(&private, &last)? {
                 put::put(&private, &files, &path, entry)?;
             }
+            spec.provide.iter().try_for_each(|one| one.put(self.root(), &files))?;
             durable::sync_tree(&files)?;
             fs::rename(&files, &tree).map_err(io("moving", &files))?;
             let repo = spec.dir.join("repo");

@@ -130,7 +130,12 @@ impl Project {
 
     /// What a run that starts now would ask for.
     pub fn spec(&self, run: &RunId) -> TreeSpec {
-        TreeSpec { run: run.clone(), dir: self.data().join("runs").join(run.as_str()), base: self.head() }
+        TreeSpec {
+            run: run.clone(),
+            dir: self.data().join("runs").join(run.as_str()),
+            base: self.head(),
+            provide: Vec::new(),
+        }
     }
 
     /// The tree of a run that starts now.

@@ -1,29 +1,21 @@
 //! What the user has set up in the project that will not happen here, so that nobody is surprised.
 //!
-//! This room starts no program, so hooks, signatures and filter programs are left out, by name.
+//! Hooks that have a say before a commit are asked at the accept (`rehearse`), and commits are signed then (`remake`). Hooks
+//! that are told afterwards would act on the user's folder, so they are left out, as filter programs are, by name.
 
 use crate::fault::git;
 use crate::listing::{SUBMODULE, listing};
 use crate::open::{OpenError, UserRepo};
 use crate::paths::shown;
+use crate::program::Program;
 use atelier_protocol::error::{Code, Problem};
-use git2::Repository;
 use std::path::Path;
 
-/// Hooks that git would run where this room commits, merges or moves a branch.
-const HOOKS: &[&str] = &[
-    "pre-commit",
-    "prepare-commit-msg",
-    "commit-msg",
-    "post-commit",
-    "pre-merge-commit",
-    "post-merge",
-    "post-checkout",
-    "reference-transaction",
-];
+/// Hooks that git would tell afterwards where this room commits, merges or moves a branch.
+const AFTER: &[&str] = &["post-commit", "post-merge", "post-checkout", "reference-transaction"];
 
 impl UserRepo {
-    /// Things to know that stop nothing: hooks that will not run, commits that will not be signed, filter programs and
+    /// Things to know that stop nothing: hooks that will not be told, commits that cannot be signed, filter programs and
     /// submodules that a run's tree goes without.
     pub fn left_out(&self) -> Result<Vec<Problem>, OpenError> {
         let repo = self.repo()?;
@@ -31,17 +23,19 @@ impl UserRepo {
         let mut tell = |message: String, hint: &str| {
             found.push(Problem::new(Code::UnsupportedRepository, message, hint));
         };
-        let hooks = self.hooks(&repo);
+        let folder = self.hooks_folder(&repo);
+        let hooks: Vec<&str> = AFTER.iter().copied().filter(|name| may_run(&folder.join(name))).collect();
         if !hooks.is_empty() {
             tell(
-                format!("These git hooks of the project are not run on the commits of runs: {}.", hooks.join(", ")),
-                "Declare what they check in `.atelier/project.yaml`, or run them on the run's branch before you push.",
+                format!("These git hooks of the project are not told when a run is accepted: {}.", hooks.join(", ")),
+                "Do by hand what they would do, where it is needed.",
             );
         }
-        if repo.config().and_then(|config| config.get_bool("commit.gpgsign")).unwrap_or(false) {
+        if self.wants_signatures()? && Program::find().is_err() {
             tell(
-                "The commits of runs are not signed, although your git configuration asks for it.".to_owned(),
-                "Sign them on the run's branch with `git rebase --exec 'git commit --amend --no-edit -S'` before you merge.",
+                "Your git configuration asks for signed commits, but there is no `git` on the path to sign them."
+                    .to_owned(),
+                "Install git, or accept runs without signatures.",
             );
         }
         let (_, head) = self.head_of(&repo)?;
@@ -72,21 +66,15 @@ impl UserRepo {
         }
         Ok(found)
     }
-
-    fn hooks(&self, repo: &Repository) -> Vec<String> {
-        let configured = repo.config().and_then(|config| config.get_path("core.hooksPath")).ok();
-        let folder = configured.map_or_else(|| self.common_dir().join("hooks"), |path| self.root().join(path));
-        HOOKS.iter().filter(|name| may_run(&folder.join(name))).map(|name| (*name).to_owned()).collect()
-    }
 }
 
 #[cfg(unix)]
-fn may_run(file: &Path) -> bool {
+pub(crate) fn may_run(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(not(unix))]
-fn may_run(file: &Path) -> bool {
+pub(crate) fn may_run(file: &Path) -> bool {
     file.is_file()
 }

@@ -1,8 +1,9 @@
 //! Private run trees, checkpoints, diff, hand-over, accept and export.
 //!
 //! The one room that writes in a user's repository, and before an accept it writes there only objects,
-//! the keep-ref `refs/atelier/base/<run>` and the branch `refs/heads/atelier/<run>`. It starts no program:
-//! no hooks, no fsmonitor, no external filters, no signing. Everything blocks; callers bring the thread.
+//! the keep-ref `refs/atelier/base/<run>` and the branch `refs/heads/atelier/<run>`. The one program it starts is git, to
+//! sign what is accepted: no fsmonitor, no external filters, and hooks only lie ready here, for whoever can confine them.
+//! Everything blocks; callers bring the thread.
 //! Every effect comes as plan, perform and settle; journalling around them is the caller's work.
 
 mod accept;
@@ -30,7 +31,11 @@ mod pack;
 mod parts;
 mod paths;
 mod plan;
+mod program;
+mod provide;
 mod put;
+mod rehearse;
+mod remake;
 mod reverse;
 mod reviewed;
 mod run_tree;
@@ -54,6 +59,8 @@ pub use history::{History, Told};
 pub use message::{Kind, Message, lint};
 pub use open::{Identity, OpenError, UserRepo};
 pub use plan::{PlannedCommit, plan_commits};
+pub use provide::Provide;
+pub use rehearse::{Hook, Rehearsal};
 pub use reverse::{Reversal, Withdrawal};
 pub use reviewed::{Checks, ReviewProof, ReviewedPatch, Unreviewed};
 pub use run_tree::{RunTree, TreeError, TreeSpec};

@@ -9,6 +9,7 @@
 use crate::fault::{Fault, git, io};
 use crate::fork::Origin;
 use crate::open::UserRepo;
+use crate::provide::{self, Provide};
 use crate::settled::Settled;
 use crate::{durable, listing, paths, put};
 use atelier_protocol::error::{Code, Problem};
@@ -47,6 +48,14 @@ pub enum TreeError {
         /// Why not.
         why: String,
     },
+    /// What is to be given to the tree cannot be.
+    #[error("`{path}` cannot be given to it: {why}")]
+    Unprovidable {
+        /// The path in the project.
+        path: String,
+        /// Why not.
+        why: String,
+    },
     /// Later changes touched the same places.
     #[error("later changes touch the same places in {}", paths.join(", "))]
     BuiltUpon {
@@ -79,6 +88,9 @@ impl TreeError {
                 )
                 .with_details(paths.iter().cloned());
             }
+            TreeError::Unprovidable { .. } => {
+                (Code::ProjectFileInvalid, "Mend the list `setup` in `.atelier/project.yaml`, then resume the run.")
+            }
             TreeError::NothingLeft => (Code::WrongState, "There is nothing to do."),
             TreeError::Fault(fault) => return fault.problem(),
         };
@@ -95,6 +107,8 @@ pub struct TreeSpec {
     pub dir: PathBuf,
     /// The commit it starts at.
     pub base: String,
+    /// What the user gives to it that is not committed.
+    pub provide: Vec<Provide>,
 }
 
 /// The private working copy of a run. Holds only paths and ids, so it can be shared between threads.
@@ -137,6 +151,9 @@ impl UserRepo {
             paths::remove_all(&part).map_err(io("removing", &part))?;
             return Ok(tree);
         }
+        let files = repo.find_commit(base).and_then(|c| c.tree()).map_err(git("reading the base"))?;
+        let files = listing::listing(&repo, &files)?;
+        Provide::refuse_any(&spec.provide, &files)?;
         let (tree, git_dir) = (spec.dir.join("tree"), spec.dir.join("repo"));
         if tree.exists() && !part.exists() {
             return Err(TreeError::OtherTree { dir: spec.dir.clone() }); // `part` is there until the tree is complete
@@ -150,9 +167,8 @@ impl UserRepo {
         self.lay_out(&repo, spec, base, origin.map_or(base, |origin| origin.commit), &new_git_dir)?;
         match origin {
             None => {
-                let files = repo.find_commit(base).and_then(|c| c.tree()).map_err(git("reading the base"))?;
-                for (path, entry) in listing::listing(&repo, &files)? {
-                    put::put(&repo, &new_tree, &path, entry)?;
+                for (path, entry) in &files {
+                    put::put(&repo, &new_tree, path, *entry)?;
                 }
             }
             Some(origin) => {
@@ -162,6 +178,7 @@ impl UserRepo {
                 }
             }
         }
+        spec.provide.iter().try_for_each(|one| one.put(self.root(), &new_tree))?;
         // Whoever sees `repo` sees a complete tree, also after a power loss.
         durable::sync_tree(&new_tree)?;
         fs::rename(&new_tree, &tree).map_err(io("moving", &new_tree))?;
@@ -213,7 +230,9 @@ impl UserRepo {
         let write = |name: &str, text: &[u8]| durable::write(&to.join(name), text);
         write("objects/info/alternates", &self.alternates()?)?;
         let exclude = to.join("info/exclude");
-        durable::write(&exclude, &self.excludes(repo))?;
+        let mut excluded = self.excludes(repo);
+        excluded.extend(format!("\n{}", provide::excluded(&spec.provide)).into_bytes());
+        durable::write(&exclude, &excluded)?;
         // A history that the user's clone cuts off ends there for the run too.
         if let Ok(cut) = fs::read(self.common_dir().join("shallow")) {
             write("shallow", &cut)?;

@@ -2,12 +2,16 @@
 
 mod accepting;
 mod anything;
+#[cfg(unix)]
+mod committing;
 mod discarding;
 mod exporting;
 mod forking;
 mod handing_over;
 mod opening;
 mod past;
+#[cfg(unix)]
+mod providing;
 mod reading;
 mod reviewing;
 mod safety;

@@ -148,17 +148,15 @@ fn what_will_not_happen_here_is_said_by_name() {
     use std::os::unix::fs::PermissionsExt;
     let project = Project::new(&[("a", "1")]);
     assert_eq!(project.open().left_out().unwrap(), []);
-    let hook = project.path(".git/hooks/pre-commit");
-    crate::fixture::write(&project.path(".git"), "hooks/pre-commit", "#!/bin/sh\nexit 1\n");
-    crate::fixture::write(&project.path(".git"), "hooks/commit-msg", "not executable\n");
+    let hook = project.path(".git/hooks/post-merge");
+    crate::fixture::write(&project.path(".git"), "hooks/post-merge", "#!/bin/sh\nexit 1\n");
+    crate::fixture::write(&project.path(".git"), "hooks/post-commit", "not executable\n");
     fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
-    set(&project, "commit.gpgsign", "true");
     project.write("media/.gitattributes", "*.png filter=lfs\n");
     project.commit_all("feat: media");
     let told: Vec<_> = project.open().left_out().unwrap().into_iter().map(|problem| problem.message).collect();
     insta::assert_snapshot!(told.join("\n"), @r"
-    These git hooks of the project are not run on the commits of runs: pre-commit.
-    The commits of runs are not signed, although your git configuration asks for it.
+    These git hooks of the project are not told when a run is accepted: post-merge.
     Filter programs such as LFS are not run; media/.gitattributes names some.
     ");
 }

@@ -296,14 +296,13 @@ fn filters_line_ends_hooks_and_signing_are_kept_or_named() {
                 .unwrap();
         }
         hold(name, &project, Works);
-        assert!(project.open().left_out().unwrap().iter().any(|p| p.message.contains("pre-commit")), "it is named");
+        assert!(project.open().left_out().unwrap().iter().any(|p| p.message.contains("post-commit")), "it is named");
     }
 
     let project = Project::new(FILES);
     set(&project, "commit.gpgsign", "true");
     set(&project, "gpg.program", "/no/such/program");
-    hold("signing required", &project, Works);
-    assert!(project.open().left_out().unwrap().iter().any(|p| p.message.contains("signed")), "it is named");
+    hold("signing required", &project, Works); // who accepts asks for signatures: `committing`
 }
 
 #[cfg(unix)]
@@ -384,8 +383,13 @@ fn a_corrupted_pack_is_named_and_nothing_is_written() {
     });
     let made = UserRepo::open(project.root()).map_err(|e| e.problem());
     let made = made.and_then(|user| {
-        user.make_tree(&crate::TreeSpec { run: run_id(1), dir: project.data().join("run"), base: "0".repeat(40) })
-            .map_err(|e| e.problem())
+        user.make_tree(&crate::TreeSpec {
+            run: run_id(1),
+            dir: project.data().join("run"),
+            base: "0".repeat(40),
+            provide: Vec::new(),
+        })
+        .map_err(|e| e.problem())
     });
     let problem = made.expect_err("it cannot be read");
     assert!(!problem.hint.is_empty(), "{problem:?}");
@@ -438,8 +442,12 @@ fn a_git_directory_that_may_not_be_written_is_named_and_nothing_changes() {
     let before = project.state();
     every(0o555);
     let user = project.open();
-    let made =
-        user.make_tree(&crate::TreeSpec { run: run_id(2), dir: project.data().join("two"), base: project.head() });
+    let made = user.make_tree(&crate::TreeSpec {
+        run: run_id(2),
+        dir: project.data().join("two"),
+        base: project.head(),
+        provide: Vec::new(),
+    });
     let accepted = user
         .plan_accept(&run_id(1), over.tip(), &Acceptance::default(), AT_MS)
         .and_then(|plan| user.perform_accept(&plan));

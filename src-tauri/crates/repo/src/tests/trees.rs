@@ -302,7 +302,7 @@ fn a_tree_of_a_linked_work_tree_and_of_a_borrowing_clone_finds_its_objects() {
     let depth = clone.path(".git/objects").components().count() - 1;
     let relative = "../".repeat(depth) + from_there.trim_start_matches("../");
     fs::write(clone.path(".git/objects/info/alternates"), format!("{relative}\n")).unwrap();
-    let spec = TreeSpec { base: project.head(), dir: clone.data().join("t2"), run: run_id(2) };
+    let spec = TreeSpec { base: project.head(), provide: Vec::new(), dir: clone.data().join("t2"), run: run_id(2) };
     let tree = clone.open().make_tree(&spec).unwrap();
     assert_eq!(files(tree.root())["a"], "1");
 }

@@ -1,0 +1,109 @@
+//! Makes a new tree ready to work in: what the project lends to it, then the commands that the project names.
+//!
+//! All of it belongs to one effect, the making of the tree: it has landed when the last command has passed. After a crash
+//! the commands that are recorded as passed are not run again. What they leave in files that are committed is put back, so
+//! a set-up is never part of a run's change.
+
+use crate::command::Leave;
+use crate::declared::{self, Command};
+use crate::desk::Desk;
+use crate::run::{Done, Halt, Run};
+use crate::{command, verify};
+use atelier_protocol::error::{Code, Problem};
+use atelier_protocol::event::{Check, Effect, EffectOutcome, Event};
+use atelier_repo::{Provide, RunTree};
+use std::path::PathBuf;
+
+impl Run {
+    /// Runs the project's set-up commands in the tree, those that did not pass yet. `false` where a question had to be
+    /// asked first.
+    pub(crate) async fn set_up(&mut self) -> Result<bool, Halt> {
+        let commands = declared::read(&self.desk.root)?.commands;
+        if commands.is_empty() {
+            return Ok(true);
+        }
+        for (place, one) in commands.iter().enumerate() {
+            let (key, name) = (key(place), name(one));
+            if self.machine.landed(&key) {
+                continue;
+            }
+            match self.leave_for_check(&key, &name, &one.argv).await? {
+                Leave::Given => {}
+                Leave::Asked => return Ok(false),
+                Leave::Refused => return Err(Halt::Fail(command::refused(&name, &one.argv))),
+            }
+            // One that cannot be started has parked the run by now.
+            let Some(ran) = self.run_command(&key, &name, &one.argv, one.timeout_ms, "").await? else {
+                return Ok(false);
+            };
+            let check = self.command_record(&name, &one.argv, "", ran).await?;
+            let passed = check.passed();
+            let outcome = match passed {
+                true => EffectOutcome::Landed,
+                false => EffectOutcome::NotLanded { problem: Some(failed(&check)) },
+            };
+            let told = vec![Event::EffectSettled { key, outcome }, Event::CheckRecorded { check: check.clone() }];
+            self.record(told).await?;
+            if !passed {
+                return Err(Halt::Park(failed(&check)));
+            }
+        }
+        let base = self.machine.view.base.commit.clone();
+        let back = move |tree: &RunTree| tree.reset_to(&base).map_err(|e| e.problem());
+        self.desk.with_tree(self.tree_run(), back).await?;
+        Ok(true)
+    }
+
+    /// Whether every set-up command has passed: a tree without that is not ready, though it is there.
+    pub(crate) fn is_set_up(&self) -> Result<bool, Problem> {
+        let commands = declared::read(&self.desk.root)?.commands;
+        Ok((0..commands.len()).all(|place| self.machine.landed(&key(place))))
+    }
+
+    pub(crate) async fn make_tree(&mut self) -> Done {
+        if self.machine.forks_tree() {
+            return self.fork_tree().await;
+        }
+        let effect = Effect::MakeTree { base: self.machine.view.base.commit.clone() };
+        self.record(vec![Event::EffectIntended { key: "tree".to_owned(), effect }]).await?;
+        let spec = self.tree_spec()?;
+        let made = self.desk.with_repo(move |repo| repo.make_tree(&spec).map(|_| ()).map_err(|e| e.problem())).await;
+        if made.is_ok() && !self.set_up().await? {
+            // A question is open; the answer begins it again.
+            let outcome = EffectOutcome::NotLanded { problem: None };
+            return self.record(vec![Event::EffectSettled { key: "tree".to_owned(), outcome }]).await;
+        }
+        self.settled("tree", made, Vec::new()).await
+    }
+}
+
+impl Desk {
+    /// What commands may read beside their tree, because the tree links to it.
+    pub(crate) fn lent(&self) -> Result<Vec<PathBuf>, Problem> {
+        let links = declared::read(&self.root)?.provide.into_iter();
+        Ok(links
+            .filter_map(|one| match one {
+                Provide::Link(path) => Some(self.root.join(path)),
+                Provide::Copy(_) => None,
+            })
+            .collect())
+    }
+}
+
+fn key(place: usize) -> String {
+    format!("setup:{place}")
+}
+
+fn name(command: &Command) -> String {
+    format!("set up: {}", command.argv.join(" "))
+}
+
+fn failed(check: &Check) -> Problem {
+    Problem::new(
+        Code::ChecksFailed,
+        format!("The project's set-up `{}` {}.", check.argv.join(" "), verify::ended(check)),
+        "Mend the list `setup` in `.atelier/project.yaml`, or what the command names, then resume the run. Commands have no \
+         network here: install from a cache, or link what is installed.",
+    )
+    .with_details([verify::tail(&check.output.text)])
+}
