@@ -53,12 +53,21 @@ impl Cli {
 
     /// The command, ready to be started.
     pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.plain(&["--server", &self.server]);
+        command.args(arguments);
+        command
+    }
+
+    /// The same with the model servers of the settings.
+    pub fn plain(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());
         command
-            .args(["--json", "--server", &self.server, "--project"])
+            .args(["--json", "--project"])
             .arg(&self.project)
             .args(arguments)
             .env("ATELIER_HOME", &self.home)
+            .env("ATELIER_KEYCHAIN", "off")
+            .env_remove("ATELIER_SERVER")
             .env_remove("OLLAMA_HOST")
             .stdin(Stdio::null());
         command

@@ -4,6 +4,7 @@
 //! Nothing here touches the real home folder, a real model server or the network.
 
 pub mod cli;
+pub mod door;
 pub mod gguf;
 pub mod job;
 pub mod playbook;
@@ -15,4 +16,5 @@ pub mod victim;
 pub mod world;
 
 pub use cli::Cli;
+pub use door::Door;
 pub use world::World;

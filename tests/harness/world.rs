@@ -2,6 +2,7 @@
 
 use crate::steady;
 use atelier_engine::{Places, Project, Sources, Witness, Workshop, WorkshopOptions};
+use atelier_models::{Keys, Vault};
 use atelier_protocol::RunId;
 use atelier_protocol::event::{Envelope, Event};
 use atelier_protocol::ids::Seq;
@@ -106,8 +107,14 @@ pub fn options(home: &Path, server: ProviderSettings, sources: Sources, witness:
         attends: false,
         providers: Some(vec![server]),
         sandbox: Some(Sandbox::detect()),
+        keys: no_keychain(home),
         witness,
     }
+}
+
+/// The keys of a home, without the keychain of whoever runs the test.
+pub fn no_keychain(home: &Path) -> Keys {
+    Keys::new(Vault::new(home.join("config/keys.sealed"), None)).without_keychain()
 }
 
 /// The folder of the fixtures.

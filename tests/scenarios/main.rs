@@ -27,11 +27,15 @@ mod limits;
 mod main_job;
 mod ownership;
 mod program;
+#[cfg(target_os = "linux")]
+mod reaching;
 mod recording;
 mod repository;
 mod scheduling;
+mod secrets;
 #[cfg(target_os = "linux")]
 mod seeds;
+mod serving;
 mod store;
 mod unconfined;
 mod undoing;

@@ -11,6 +11,7 @@
 //!   file there is enough.
 //! - `ATELIER_FAULT_SYNC=skip` syncs nothing and says that it did: a fast disk for kills, a lying one for power cuts.
 //! - `ATELIER_FAULT_LOG=file` records every change below the folder with its data, see `record`.
+//! - `ATELIER_FAULT_PEERS=file` appends each address that is connected or sent to, see `peers`.
 //!
 //! It sees libc's functions as the program, SQLite and libgit2 call them. It does not see system calls made without
 //! libc, `vfork`, or what child processes do (a child before its `exec` passes through unseen).
@@ -24,6 +25,7 @@
 
 mod class;
 mod files;
+mod peers;
 mod plan;
 mod processes;
 mod real;

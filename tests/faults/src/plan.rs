@@ -10,6 +10,7 @@ pub struct Plan {
     pub count: Option<CString>,
     pub log: Option<CString>,
     pub room: Option<CString>,
+    pub peers: Option<CString>,
     pub skip_sync: bool,
     pid: libc::pid_t,
 }
@@ -55,11 +56,12 @@ fn read() -> Option<Plan> {
         count: variable(c"ATELIER_FAULT_COUNT"),
         log: variable(c"ATELIER_FAULT_LOG"),
         room: variable(c"ATELIER_FAULT_ROOM"),
+        peers: variable(c"ATELIER_FAULT_PEERS"),
         skip_sync: variable(c"ATELIER_FAULT_SYNC").is_some_and(|value| value.as_bytes() == b"skip"),
         pid: unsafe { libc::getpid() },
     };
-    let asked = plan.fault.is_some() || plan.count.is_some() || plan.log.is_some() || plan.room.is_some();
-    (asked || plan.skip_sync).then_some(plan)
+    let asked = plan.fault.is_some() || plan.count.is_some() || plan.log.is_some();
+    (asked || plan.room.is_some() || plan.peers.is_some() || plan.skip_sync).then_some(plan)
 }
 
 /// Not by the standard library: the environment is read before `main`.

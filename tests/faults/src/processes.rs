@@ -1,7 +1,7 @@
 //! Processes and sockets: each call is met, then made.
 
 use crate::class::{Class, Verdict, end, meet};
-use crate::real;
+use crate::{peers, real};
 use libc::{c_char, c_int, c_void, size_t, sockaddr, socklen_t, ssize_t};
 
 pub(crate) fn fail(code: i32) -> c_int {
@@ -105,7 +105,20 @@ pub unsafe extern "C" fn listen(fd: c_int, waiting: c_int) -> c_int {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn connect(fd: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
+    peers::note("connect", address, length);
     call(Class::Socket, || unsafe { real::connect(fd, address, length) })
+}
+
+/// Not met: only whoever is asked for is noted. libc asks name servers by calls of its own that are not seen here.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn getaddrinfo(
+    name: *const c_char,
+    service: *const c_char,
+    hints: *const libc::addrinfo,
+    found: *mut *mut libc::addrinfo,
+) -> c_int {
+    peers::note_name(name);
+    unsafe { real::getaddrinfo(name, service, hints, found) }
 }
 
 #[unsafe(no_mangle)]
@@ -145,11 +158,15 @@ pub unsafe extern "C" fn sendto(
     address: *const sockaddr,
     length: socklen_t,
 ) -> ssize_t {
+    peers::note("send", address, length);
     sending(count, |count| unsafe { real::sendto(fd, bytes, count, flags, address, length) })
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sendmsg(fd: c_int, message: *const libc::msghdr, flags: c_int) -> ssize_t {
+    if let Some(message) = unsafe { message.as_ref() } {
+        peers::note("send", message.msg_name.cast(), message.msg_namelen);
+    }
     // A message is sent as a whole.
     sending(0, |_| unsafe { real::sendmsg(fd, message, flags) })
 }

@@ -60,6 +60,7 @@ behind! {
     bind(fd: c_int, address: *const libc::sockaddr, length: libc::socklen_t) -> c_int;
     listen(fd: c_int, waiting: c_int) -> c_int;
     connect(fd: c_int, address: *const libc::sockaddr, length: libc::socklen_t) -> c_int;
+    getaddrinfo(name: *const c_char, service: *const c_char, hints: *const libc::addrinfo, found: *mut *mut libc::addrinfo) -> c_int;
     accept4(fd: c_int, address: *mut libc::sockaddr, length: *mut libc::socklen_t, flags: c_int) -> c_int;
     send(fd: c_int, bytes: *const c_void, count: size_t, flags: c_int) -> ssize_t;
     sendto(fd: c_int, bytes: *const c_void, count: size_t, flags: c_int, address: *const libc::sockaddr, length: libc::socklen_t) -> ssize_t;

@@ -84,6 +84,7 @@ pub async fn open(folder: &Path, url: Option<String>, witness: Option<Witness>) 
         attends: true,
         providers: url.map(|url| vec![server(url)]),
         sandbox: Some(Sandbox::detect()),
+        keys: atelier_tests::world::no_keychain(&folder.join("home")),
         witness,
     };
     Workshop::open(options).await.unwrap()

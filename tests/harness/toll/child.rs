@@ -21,6 +21,8 @@ pub struct Preload {
     pub log: Option<PathBuf>,
     /// A file that says how many bytes there is room for.
     pub room: Option<PathBuf>,
+    /// Where whom it tries to reach is written.
+    pub peers: Option<PathBuf>,
     /// Whether nothing is synced. A killed process does not need it, and it is what takes the time.
     pub skip_sync: bool,
 }
@@ -45,6 +47,9 @@ impl Preload {
         }
         if let Some(room) = &self.room {
             command.env("ATELIER_FAULT_ROOM", room);
+        }
+        if let Some(peers) = &self.peers {
+            command.env("ATELIER_FAULT_PEERS", peers);
         }
         if self.skip_sync {
             command.env("ATELIER_FAULT_SYNC", "skip");

@@ -3491,6 +3491,10 @@ version: string | null,
  */
 models: Array<ModelView>, 
 /**
+ * Models that make vectors and do not chat, where the server tells.
+ */
+embedders: Array<string>, 
+/**
  * Why it cannot be used now.
  */
 problem: Problem | null, };

@@ -115,6 +115,11 @@ pub enum Verb {
     Objects(crate::objects::ObjectsVerb),
     /// List the model servers and their models.
     Models,
+    /// Keys of model servers: where each is found, and where it is put.
+    #[command(subcommand)]
+    Keys(crate::keys::KeysVerb),
+    /// Open a door on this machine for other programs: OpenAI's routes through the router, with a token.
+    Serve(crate::serve::ServeArgs),
     /// What left this machine, and what may.
     #[command(subcommand)]
     Egress(crate::egress::EgressVerb),

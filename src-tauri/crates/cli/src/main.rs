@@ -14,6 +14,7 @@ mod export;
 mod find;
 mod follow;
 mod jobs;
+mod keys;
 mod models;
 mod objects;
 mod ops;
@@ -22,6 +23,7 @@ mod review;
 mod roles;
 mod run;
 mod runs;
+mod serve;
 mod session;
 mod stage;
 mod state;
@@ -86,6 +88,8 @@ async fn perform(args: &Args, out: &out::Out) -> out::End {
         Verb::Jobs(verb) => jobs::jobs(args, verb, out).await,
         Verb::Objects(verb) => objects::objects(args, verb, out).await,
         Verb::Models => doctor::models(args, out).await,
+        Verb::Keys(verb) => keys::keys(args, verb, out).await,
+        Verb::Serve(serve) => serve::serve(args, serve, out).await,
         Verb::Egress(verb) => egress::egress(args, verb, out).await,
         Verb::State(verb) => state::state(args, verb, out).await,
         Verb::Doctor => doctor::doctor(args, out).await,

@@ -94,7 +94,7 @@ impl Run {
         request: ChatRequest,
         chosen: &Chosen,
     ) -> Result<Result<Turn, Box<atelier_models::Failed>>, Halt> {
-        let http = self.desk.egress.on(self.errand(Some(&self.role()?.id), chosen));
+        let http = self.desk.egress.on(self.errand(Some(&self.role()?.id), chosen).await?);
         let provider = atelier_models::provider(&chosen.provider, http, self.desk.sources.clock.clone());
         let (desk, run, step) = (self.desk.clone(), self.id.clone(), self.current()?.0.step.clone());
         let call = call.clone();
@@ -261,7 +261,7 @@ impl Run {
         {
             return Ok(Chosen { provider: provider.clone(), model: route.model.clone(), route: route.clone() });
         }
-        let views = servers::describe(&settings, &self.desk.egress, &self.desk.sources.clock).await;
+        let views = servers::describe(&settings, &self.desk.egress, &self.desk.keys, &self.desk.sources.clock).await;
         let mut chosen = atelier_models::choose(&views, self.machine.model.as_ref(), &settings)?;
         let most = views
             .iter()

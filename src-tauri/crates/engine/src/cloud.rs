@@ -23,15 +23,15 @@ pub(crate) enum Leave {
 
 impl Run {
     /// On whose behalf the run asks a model.
-    pub(crate) fn errand(&self, role: Option<&RoleId>, chosen: &Chosen) -> Errand {
-        Errand {
+    pub(crate) async fn errand(&self, role: Option<&RoleId>, chosen: &Chosen) -> Result<Errand, Halt> {
+        Ok(Errand {
             project: Some(self.desk.project.clone()),
             run: Some(self.id.clone()),
             role: role.cloned(),
             provider: Some(chosen.provider.id.clone()),
             passed_on: !chosen.route.local,
-            credential: None,
-        }
+            credential: self.desk.keys.credential(&chosen.provider).await?,
+        })
     }
 
     /// The leave to send this request to the chosen model.

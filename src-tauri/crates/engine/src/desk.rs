@@ -1,6 +1,7 @@
 //! What all runs of a project share: its history, folder, rules, index and ways to the outside.
 
 use crate::flow::{self, Flow};
+use crate::keys::KeyRing;
 use crate::objects::Objects;
 use crate::places::Places;
 use crate::processes::Processes;
@@ -54,6 +55,8 @@ pub struct Desk {
     pub toolchain: Toolchain,
     /// The way to model servers.
     pub egress: Egress,
+    /// Keys of model servers.
+    pub keys: Arc<KeyRing>,
     /// Asks the home store.
     pub home: AskHome,
     /// The settings in force now.

@@ -18,6 +18,9 @@ pub fn inside(root: &Path, path: &str) -> Result<PathBuf, String> {
     match real.strip_prefix(&real_root) {
         Err(_) => Err(format!("`{path}` is a link that leaves the project")),
         Ok(within) if policy::is_git(&within.to_string_lossy()) => Err(format!("`{path}` is a link into `.git`")),
+        Ok(within) if atelier_sensitive::is_for_keys(&within.to_string_lossy()) => {
+            Err(format!("`{path}` leads to a file for keys, which are the user's alone"))
+        }
         Ok(_) => Ok(place),
     }
 }
@@ -147,6 +150,9 @@ mod tests {
         std::fs::write(other.path().join("key"), "secret").unwrap();
         std::os::unix::fs::symlink(other.path(), dir.path().join("out")).unwrap();
         assert_eq!(inside(dir.path(), "out/key").unwrap_err(), "`out/key` is a link that leaves the project");
+        std::fs::write(dir.path().join(".env"), "TOKEN=x").unwrap();
+        std::os::unix::fs::symlink(".env", dir.path().join("notes.txt")).unwrap();
+        assert!(inside(dir.path(), "notes.txt").unwrap_err().contains("a file for keys"));
         assert!(writable(dir.path(), "out/new").unwrap_err().contains("goes through a link"));
         assert!(writable(dir.path(), "src").unwrap_err().contains("is a folder"));
         assert_eq!(writable(dir.path(), "./src//new.rs").unwrap(), dir.path().join("src/new.rs"));

@@ -124,8 +124,8 @@ impl ProjectOwner {
             Op::ShowProject => Ok(Reply::Project(self.project().await?)),
             Op::ShowSettings => Ok(Reply::Settings((self.desk.settings)())),
             Op::ListModels => {
-                let (egress, clock) = (&self.desk.egress, &self.desk.sources.clock);
-                Ok(Reply::Models(servers::describe(&(self.desk.settings)(), egress, clock).await))
+                let (egress, keys, clock) = (&self.desk.egress, &self.desk.keys, &self.desk.sources.clock);
+                Ok(Reply::Models(servers::describe(&(self.desk.settings)(), egress, keys, clock).await))
             }
             Op::ForkRun { run, at } => self.fork(&run, at).await,
             Op::HashState { rebuild } => self.hash_state(rebuild).await,

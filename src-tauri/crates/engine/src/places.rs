@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 pub struct Places {
     /// Stores and run trees. Never deleted by us without being asked.
     pub data: PathBuf,
+    /// What the user set up outside the stores: the sealed file of keys.
+    pub config: PathBuf,
     /// Indexes and build caches. May be deleted at any time.
     pub cache: PathBuf,
     /// Locks and sockets.
@@ -19,7 +21,12 @@ pub struct Places {
 impl Places {
     /// The folders under one home, as `ATELIER_HOME` means it.
     pub fn under(home: &Path) -> Places {
-        Places { data: home.join("data"), cache: home.join("cache"), run: home.join("run") }
+        Places {
+            data: home.join("data"),
+            config: home.join("config"),
+            cache: home.join("cache"),
+            run: home.join("run"),
+        }
     }
 
     /// `ATELIER_HOME` if it is set, else the platform's convention; `None` where the user has no home folder.
@@ -30,6 +37,7 @@ impl Places {
         let dirs = directories::ProjectDirs::from("dev", "Atelier", "atelier")?;
         Some(Places {
             data: dirs.data_local_dir().to_owned(),
+            config: dirs.config_dir().to_owned(),
             cache: dirs.cache_dir().to_owned(),
             run: dirs.runtime_dir().map_or_else(|| dirs.data_local_dir().join("run"), Path::to_owned),
         })

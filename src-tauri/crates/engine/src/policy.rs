@@ -32,6 +32,9 @@ pub fn decide(role: &Role, call: &Call<'_>) -> Verdict {
     if call.path.is_some_and(is_git) {
         return deny("`.git` is not part of the project's files".to_owned());
     }
+    if let Some(path) = call.path.filter(|path| atelier_sensitive::is_for_keys(path)) {
+        return deny(format!("`{path}` is a file for keys, which are the user's alone"));
+    }
     if tool.writes() {
         let Some(path) = call.path else {
             return deny(format!("`{}` names no path", tool.name()));
@@ -120,6 +123,16 @@ mod tests {
         }
         assert!(allowed(developer, "write_file", Some(".gitignore")));
         assert!(allowed(developer, "write_file", Some("src/.github/x")));
+    }
+
+    #[test]
+    fn files_for_keys_are_closed_and_their_examples_are_not() {
+        for role in roles() {
+            for tool in Tool::ALL {
+                assert!(!allowed(role, tool.name(), Some("app/.env")), "{} {}", role.id, tool.name());
+            }
+        }
+        assert!(allowed(&roles()[2], "read_file", Some(".env.example")));
     }
 
     proptest! {

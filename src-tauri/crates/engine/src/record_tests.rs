@@ -6,6 +6,7 @@
 use super::Unrecorded;
 use crate::desk::Desk;
 use crate::digest::{Digest, Runs};
+use crate::keys::KeyRing;
 use crate::legal::Refused;
 use crate::objects::tests::Room;
 use crate::places::Places;
@@ -38,6 +39,7 @@ async fn desk(room: &Room) -> (Owned, Desk) {
         sandbox: Sandbox::with(Mechanism::None),
         toolchain: Toolchain::detect(),
         egress: Egress::new(Arc::new(EgressPolicy::new(true)), Arc::new(Forgetful)),
+        keys: Arc::new(KeyRing::new(crate::keys::of_this_user(&Places::under(room.folder.path())).without_keychain())),
         home: Arc::new(|_| Box::pin(async { Err(Problem::new(Code::Io, "there is no home store", "")) })),
         settings: Arc::new(Settings::default),
         objects,

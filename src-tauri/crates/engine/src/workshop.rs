@@ -4,6 +4,7 @@ use crate::bus;
 use crate::desk::{Desk, Witness};
 use crate::digest::Runs;
 use crate::home::HomeOwner;
+use crate::keys::KeyRing;
 use crate::ledger::HomeLedger;
 use crate::mend::Idle;
 use crate::objects::Objects;
@@ -19,6 +20,7 @@ use crate::servers;
 use crate::sources::Sources;
 use atelier_egress::{Egress, EgressPolicy};
 use atelier_journal::{OpHandler, Projection, Projections, StoreConfig};
+use atelier_models::Keys;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::Event;
 use atelier_protocol::ids::{ProjectId, Seq, StoreId};
@@ -47,6 +49,8 @@ pub struct WorkshopOptions {
     pub providers: Option<Vec<ProviderSettings>>,
     /// What confines commands; `None` finds out.
     pub sandbox: Option<Sandbox>,
+    /// Where keys of model servers are looked for.
+    pub keys: Keys,
     /// Sees every append, for harnesses; `None` in programs.
     pub witness: Option<Witness>,
 }
@@ -58,21 +62,23 @@ impl WorkshopOptions {
             Problem::new(Code::Io, "This user has no home folder.", "Set ATELIER_HOME to a folder of yours.")
         })?;
         let sources = Sources::of_the_machine();
-        Ok(Self { places, sources, door, attends, providers: None, sandbox: None, witness: None })
+        let keys = crate::keys::of_this_user(&places);
+        Ok(Self { keys, places, sources, door, attends, providers: None, sandbox: None, witness: None })
     }
 }
 
 /// One process's Atelier.
 pub struct Workshop {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     home: Seat,
     open: Mutex<HashMap<ProjectId, Project>>,
 }
 
-struct Shared {
-    options: WorkshopOptions,
+pub(crate) struct Shared {
+    pub(crate) options: WorkshopOptions,
     settings: RwLock<Settings>,
-    egress: Egress,
+    pub(crate) egress: Egress,
+    pub(crate) keys: Arc<KeyRing>,
     /// Who of all projects may be at work.
     scheduler: Arc<Scheduler>,
     sandbox: OnceCell<Sandbox>,
@@ -110,6 +116,7 @@ impl Workshop {
             toolchain: Toolchain::detect(),
             settings: RwLock::new(settings),
             egress: Egress::new(policy, Arc::new(HomeLedger::new(home.clone()))),
+            keys: Arc::new(KeyRing::new(options.keys.clone())),
             servers: RwLock::default(),
             options,
         });
@@ -148,7 +155,8 @@ impl Workshop {
 
     /// Asks every model server what it has.
     pub async fn models(&self) -> Vec<ProviderView> {
-        servers::describe(&self.settings(), &self.shared.egress, &self.shared.options.sources.clock).await
+        servers::describe(&self.settings(), &self.shared.egress, &self.shared.keys, &self.shared.options.sources.clock)
+            .await
     }
 
     /// Uses these model servers for the project in `root`, in this process only.
@@ -261,6 +269,7 @@ impl Workshop {
                     sandbox: shared.sandbox().await,
                     toolchain: shared.toolchain.clone(),
                     egress: shared.egress.clone(),
+                    keys: shared.keys.clone(),
                     home: {
                         let (home, shared) = (home, Arc::downgrade(&shared));
                         Arc::new(move |op| {

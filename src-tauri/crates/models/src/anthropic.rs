@@ -4,6 +4,7 @@
 //! one message. A turn is complete when `message_stop` has come, not before.
 
 use crate::chat::{ChatRequest, Message, ModelStream};
+use crate::embed::{EmbedRequest, Embedded};
 use crate::error::{CallError, clip};
 use crate::fetch;
 use crate::provider::Provider;
@@ -49,6 +50,11 @@ impl Provider for Anthropic {
             ids,
         }
         .stream()
+    }
+
+    fn embed(&self, _: EmbedRequest) -> BoxFuture<'_, Result<Embedded, CallError>> {
+        let what = "servers of this kind make no vectors".to_owned();
+        std::future::ready(Err(CallError::Unsupported { what })).boxed()
     }
 
     fn describe(&self) -> BoxFuture<'_, ProviderView> {

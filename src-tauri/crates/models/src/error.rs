@@ -292,8 +292,8 @@ impl CallError {
             ),
             CallError::Unsupported { what } => Problem::new(
                 Code::ModelServerError,
-                format!("`{model}` cannot do what this step needs{}.", because(what)),
-                "Choose a model that can call tools.",
+                format!("`{model}` cannot do what is asked of it{}.", because(what)),
+                "Choose another model: one that can call tools for a step, one that makes vectors for embeddings.",
             )
             .with_details([what.clone()]),
         }

@@ -16,8 +16,9 @@ use std::time::Duration;
 const QUICK: HttpLimits =
     HttpLimits { connect: Duration::from_secs(2), head: Duration::from_secs(10), idle: Duration::from_secs(10) };
 
-/// The longest answer about a server that is read. A long list of models with their templates stays far below.
-const LONGEST: usize = 16 * 1024 * 1024;
+/// The longest answer that is read whole. A long list of models with their templates stays far below, and so do the
+/// vectors of a thousand texts.
+const LONGEST: usize = 64 * 1024 * 1024;
 
 /// An address under a base that may end with a slash.
 pub(crate) fn join(base: &str, path: &str) -> String {
@@ -78,7 +79,8 @@ pub(crate) async fn ask(http: &dyn Http, base: &str, path: &str, body: &Value) -
     send(http, post(join(base, path), body, "models", QUICK)).await
 }
 
-async fn send(http: &dyn Http, request: HttpRequest) -> Result<Answer, CallError> {
+/// Sends a request and reads its whole answer.
+pub(crate) async fn send(http: &dyn Http, request: HttpRequest) -> Result<Answer, CallError> {
     let mut response = http.send(request).await?;
     let mut body = Vec::new();
     while let Some(chunk) = response.body.next().await {
@@ -99,6 +101,7 @@ pub(crate) fn empty_view(settings: &ProviderSettings) -> ProviderView {
         local: is_this_machine(&settings.base_url),
         version: None,
         models: Vec::new(),
+        embedders: Vec::new(),
         problem: None,
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::address::is_this_machine;
 use crate::chat::{ChatRequest, Message, ModelEvent, ModelStream};
+use crate::embed::{EmbedRequest, Embedded};
 use crate::error::CallError;
 use crate::provider::Provider;
 use atelier_protocol::event::ToolCall;
@@ -29,6 +30,13 @@ impl Provider for Masked {
         }
         let (request, mask) = mask(&request);
         restored(self.server.chat(request), mask)
+    }
+    fn embed(&self, mut request: EmbedRequest) -> BoxFuture<'_, Result<Embedded, CallError>> {
+        if !is_this_machine(&self.server.settings().base_url) || request.passed_on {
+            let mut mask = Mask::of(request.texts.iter().map(String::as_str));
+            request.texts = request.texts.iter().map(|text| mask.apply(text)).collect();
+        }
+        self.server.embed(request)
     }
     fn describe(&self) -> BoxFuture<'_, ProviderView> {
         self.server.describe()
@@ -185,6 +193,10 @@ mod tests {
             *self.told.lock().unwrap() = Some(request);
             stream::iter(self.says.clone().into_iter().map(Ok)).boxed()
         }
+        fn embed(&self, request: EmbedRequest) -> BoxFuture<'_, Result<Embedded, CallError>> {
+            *self.told.lock().unwrap() = Some(ChatRequest::new("m", request.texts.iter().map(Message::user).collect()));
+            Box::pin(async { Ok(Embedded { vectors: vec![vec![1.0]], tokens: None }) })
+        }
         fn describe(&self) -> BoxFuture<'_, ProviderView> {
             Box::pin(async { crate::fetch::empty_view(&self.settings) })
         }
@@ -256,5 +268,21 @@ mod tests {
         assert!(told.contains("ada@example.org"));
         let (told, _) = through("http://127.0.0.1:11434", true, Vec::new());
         assert!(!told.contains("ada"), "{told}");
+    }
+
+    /// Guards: texts for vectors leave masked as those of a chat do. Turned red by an `embed` that passes them on.
+    #[test]
+    fn texts_for_vectors_are_masked_on_their_way_out() {
+        let told = Arc::default();
+        let kind = atelier_protocol::settings::ProviderKind::OpenAi;
+        let of = |base_url: &str| {
+            let settings = ProviderSettings { id: "p".into(), kind, base_url: base_url.into() };
+            let server = Masked { server: Arc::new(Parrot { settings, told: Arc::clone(&told), says: Vec::new() }) };
+            let request = EmbedRequest::new("m", vec!["ask ada@example.org".to_owned()]);
+            futures_util::FutureExt::now_or_never(server.embed(request)).unwrap().unwrap();
+            format!("{:?}", told.lock().unwrap().take().unwrap().messages)
+        };
+        assert!(of("http://127.0.0.1:1").contains("ask ada@example.org"));
+        assert!(of("https://api.example.org").contains("ask [MASKED_EMAIL_1]"));
     }
 }

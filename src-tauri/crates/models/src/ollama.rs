@@ -3,6 +3,7 @@
 //! Always asks with `truncate: false` and `shift: false`: without them a prompt that does not fit is cut in silence.
 
 use crate::chat::{ChatRequest, Message, ModelStream, ToolSpec};
+use crate::embed::{self, EmbedRequest, Embedded};
 use crate::error::CallError;
 use crate::fetch::{self, Answer};
 use crate::provider::Provider;
@@ -44,11 +45,23 @@ impl Provider for Ollama {
         .stream()
     }
 
+    fn embed(&self, request: EmbedRequest) -> BoxFuture<'_, Result<Embedded, CallError>> {
+        async move { embed::ollama(&*self.http, &self.settings.base_url, &request).await }.boxed()
+    }
+
     fn describe(&self) -> BoxFuture<'_, ProviderView> {
         async move {
             let mut view = fetch::empty_view(&self.settings);
             match self.inventory(view.local).await {
-                Ok((version, models)) => (view.version, view.models) = (version, models),
+                Ok((version, listed)) => {
+                    view.version = version;
+                    for one in listed {
+                        match one {
+                            Listed::Chats(model) => view.models.push(*model),
+                            Listed::Embeds(name) => view.embedders.push(name),
+                        }
+                    }
+                }
                 Err(error) => view.problem = Some(error.problem(&self.settings, "")),
             }
             view
@@ -62,7 +75,7 @@ impl Provider for Ollama {
 }
 
 impl Ollama {
-    async fn inventory(&self, local: bool) -> Result<(Option<String>, Vec<ModelView>), CallError> {
+    async fn inventory(&self, local: bool) -> Result<(Option<String>, Vec<Listed>), CallError> {
         let base = &self.settings.base_url;
         // An old server may lack the route; it is the list that must be there.
         let version = fetch::get(&*self.http, base, "/api/version").await?.document().ok();
@@ -71,15 +84,15 @@ impl Ollama {
         let Some(entries) = tags["models"].as_array() else {
             return Err(CallError::Unreadable { text: crate::error::clip(&tags.to_string()) });
         };
-        let asked: Vec<BoxFuture<'_, Option<ModelView>>> =
+        let asked: Vec<BoxFuture<'_, Option<Listed>>> =
             entries.iter().map(|entry| self.model(entry, local).boxed()).collect();
-        let models: Vec<Option<ModelView>> = stream::iter(asked).buffered(AT_A_TIME).collect().await;
+        let models: Vec<Option<Listed>> = stream::iter(asked).buffered(AT_A_TIME).collect().await;
         Ok((version, models.into_iter().flatten().collect()))
     }
 
-    /// One entry of the list; `None` for a model that cannot chat. Capabilities are asked for one by one where the list
+    /// One entry of the list; `None` for a model that neither chats nor makes vectors. Capabilities are asked for one by one where the list
     /// does not say `tools`: it lacks them in old versions, and for models whose template is in the model's file.
-    async fn model(&self, entry: &Value, local: bool) -> Option<ModelView> {
+    async fn model(&self, entry: &Value, local: bool) -> Option<Listed> {
         let name = entry["name"].as_str()?.to_owned();
         let mut known = Capabilities::of(entry);
         let mut context = number(&entry["details"]["context_length"]);
@@ -90,10 +103,10 @@ impl Ollama {
                 context = context.or_else(|| context_of(&shown["model_info"]));
             }
         }
-        if known.as_ref().is_some_and(|known| !known.completion) {
-            return None;
+        if let Some(known) = known.as_ref().filter(|known| !known.completion) {
+            return known.embedding.then_some(Listed::Embeds(name));
         }
-        Some(ModelView {
+        Some(Listed::Chats(Box::new(ModelView {
             local: local && !is_remote(&name, entry),
             tools: known.as_ref().map(|known| known.tools),
             thinking: known.as_ref().map(|known| known.thinking),
@@ -102,12 +115,19 @@ impl Ollama {
             digest: entry["digest"].as_str().filter(|digest| !digest.is_empty()).map(str::to_owned),
             card: None,
             name,
-        })
+        })))
     }
+}
+
+/// What a model of the list is for.
+enum Listed {
+    Chats(Box<ModelView>),
+    Embeds(String),
 }
 
 struct Capabilities {
     completion: bool,
+    embedding: bool,
     tools: bool,
     thinking: bool,
 }
@@ -116,7 +136,8 @@ impl Capabilities {
     fn of(document: &Value) -> Option<Self> {
         let words = document["capabilities"].as_array()?;
         let has = |wanted: &str| words.iter().any(|word| word == wanted);
-        Some(Self { completion: has("completion"), tools: has("tools"), thinking: has("thinking") })
+        let embedding = has("embedding");
+        Some(Self { completion: has("completion"), embedding, tools: has("tools"), thinking: has("thinking") })
     }
 }
 

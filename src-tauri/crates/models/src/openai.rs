@@ -3,6 +3,7 @@
 //! How a stream of events is cut into objects is `sse`'s part; what they mean stands here.
 
 use crate::chat::{ChatRequest, Message, ModelStream};
+use crate::embed::{self, EmbedRequest, Embedded};
 use crate::error::{CallError, clip};
 use crate::fetch;
 use crate::ollama::tool;
@@ -41,6 +42,10 @@ impl Provider for OpenAi {
             ids,
         }
         .stream()
+    }
+
+    fn embed(&self, request: EmbedRequest) -> BoxFuture<'_, Result<Embedded, CallError>> {
+        async move { embed::openai(&*self.http, &self.settings.base_url, &request).await }.boxed()
     }
 
     fn describe(&self) -> BoxFuture<'_, ProviderView> {

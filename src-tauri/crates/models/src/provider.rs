@@ -2,6 +2,8 @@
 
 use crate::anthropic::Anthropic;
 use crate::chat::{ChatRequest, ModelStream};
+use crate::embed::{EmbedRequest, Embedded};
+use crate::error::CallError;
 use crate::masked::Masked;
 use crate::ollama::Ollama;
 use crate::openai::OpenAi;
@@ -15,6 +17,8 @@ use std::sync::Arc;
 pub trait Provider: Send + Sync {
     /// Asks a model. Nothing is sent before the stream is polled; dropping it stops the model.
     fn chat(&self, request: ChatRequest) -> ModelStream;
+    /// Vectors of texts. Dropping the future stops the model.
+    fn embed(&self, request: EmbedRequest) -> BoxFuture<'_, Result<Embedded, CallError>>;
     /// What the server is and has. A server that is down is described by its problem.
     fn describe(&self) -> BoxFuture<'_, ProviderView>;
     /// Its entry in the settings.

@@ -22,6 +22,7 @@ fn view(id: &str, models: Vec<ModelView>) -> ProviderView {
         local: true,
         version: None,
         models,
+        embedders: Vec::new(),
         problem: None,
     }
 }
@@ -157,7 +158,7 @@ fn every_failure_has_a_message_and_a_way_on() {
     FailOver, model_missing: The server at http://127.0.0.1:11434 does not have the model `qwen3:8b`. Load it in the server or choose another model.
     FailOver, model_server_down: No model server answers at http://127.0.0.1:11434. Start Ollama (`ollama serve`) or choose another server in the settings.
     FailOver, model_server_down: No model server answers at http://127.0.0.1:11434. Start the server or choose another one in the settings.
-    FailOver, model_server_error: `qwen3:8b` cannot do what this step needs: the server's words. Choose a model that can call tools.
+    FailOver, model_server_error: `qwen3:8b` cannot do what is asked of it: the server's words. Choose another model: one that can call tools for a step, one that makes vectors for embeddings.
     FailOver, model_server_error: `qwen3:8b` does not fit into the memory of the machine of http://127.0.0.1:11434. Close other programs, or choose a smaller model or context; then resume the run.
     FailOver, model_timeout: The model server at http://127.0.0.1:11434 did not answer within 600 s. The model may be too large for this machine, or busy. Resume the run, or choose a smaller model.
     FixConfiguration, key_refused: The model server at http://127.0.0.1:11434 refused the request. Check the key and the server's access rules, or choose another server in the settings.

@@ -4,7 +4,7 @@
 
 use atelier_egress::{Egress, EgressPolicy, Forgetful};
 use atelier_models::{
-    CallError, ChatRequest, Failed, Message, ModelEvent, Provider, ToolSpec, Turn, collect, provider,
+    CallError, ChatRequest, EmbedRequest, Failed, Message, ModelEvent, Provider, ToolSpec, Turn, collect, provider,
 };
 use atelier_protocol::event::FailureClass;
 use atelier_protocol::event::{Stop, ToolCall};
@@ -460,4 +460,33 @@ async fn what_is_no_model_server_says_so() {
     let problem = view.problem.unwrap();
     assert_eq!(problem.code, atelier_protocol::Code::ModelServerError);
     assert!(problem.hint.contains("kind of server"), "{problem:?}");
+}
+
+const VECTORS: &str = "models: [{name: v, capabilities: [embedding], embedding: 8, context: 32}, {name: m}]\nturns: []";
+
+#[tokio::test]
+async fn vectors_are_the_same_in_both_dialects_and_no_text_is_cut() {
+    let stage = stage(VECTORS).await;
+    let texts = vec!["one text".to_owned(), "another".to_owned()];
+    let mut all = Vec::new();
+    for kind in [ProviderKind::Ollama, ProviderKind::OpenAi] {
+        let server = server(kind, stage.url());
+        let embedded = server.embed(EmbedRequest::new("v", texts.clone())).await.unwrap();
+        assert_eq!((embedded.vectors.len(), embedded.vectors[1].len()), (2, 8));
+        assert!(embedded.tokens > Some(1));
+        all.push(embedded);
+        let shorter = EmbedRequest { dimensions: Some(3), ..EmbedRequest::new("v", texts.clone()) };
+        assert_eq!(server.embed(shorter).await.unwrap().vectors[0].len(), 3);
+        let missing = server.embed(EmbedRequest::new("nobody", texts.clone())).await.unwrap_err();
+        assert!(matches!(missing, CallError::ModelMissing { .. }), "{missing:?}");
+        assert!(server.embed(EmbedRequest::new("m", texts.clone())).await.is_err(), "it only talks");
+    }
+    assert_eq!(all[0], all[1]);
+    let long = EmbedRequest::new("v", vec!["word ".repeat(500)]);
+    let overflow = server(ProviderKind::Ollama, stage.url()).embed(long).await.unwrap_err();
+    assert!(matches!(overflow, CallError::Overflow { .. }), "{overflow:?}");
+    let none = server(ProviderKind::Anthropic, stage.url()).embed(EmbedRequest::new("v", texts)).await.unwrap_err();
+    assert!(matches!(none, CallError::Unsupported { .. }), "{none:?}");
+    let view = server(ProviderKind::Ollama, stage.url()).describe().await;
+    assert_eq!((view.embedders, view.models.len()), (vec!["v:latest".to_owned()], 1));
 }

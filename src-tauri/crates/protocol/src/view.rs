@@ -675,6 +675,9 @@ pub struct ProviderView {
     pub version: Option<String>,
     /// Its models.
     pub models: Vec<ModelView>,
+    /// Models that make vectors and do not chat, where the server tells.
+    #[serde(default)]
+    pub embedders: Vec<String>,
     /// Why it cannot be used now.
     pub problem: Option<Problem>,
 }

@@ -117,16 +117,19 @@ impl Folder {
 
     /// The text of a file and its hash, or why it is left out; `None` where it is not there any more.
     pub(crate) fn read(&self, path: &str) -> Option<(Content, String)> {
-        self.read_at(self.inside(path))
+        self.read_at(path, self.inside(path))
     }
 
     /// The same of a file that a walk has just met, so that no folder on the way is a link.
     pub(crate) fn read_met(&self, path: &str) -> Option<(Content, String)> {
-        self.read_at(Ok(self.0.join(path)))
+        self.read_at(path, Ok(self.0.join(path)))
     }
 
-    fn read_at(&self, file: io::Result<PathBuf>) -> Option<(Content, String)> {
+    fn read_at(&self, path: &str, file: io::Result<PathBuf>) -> Option<(Content, String)> {
         let skipped = |reason: String| Some((Content::Skipped(reason), String::new()));
+        if atelier_sensitive::is_for_keys(path) && file.as_ref().is_ok_and(|file| file.exists()) {
+            return skipped("it is a file for keys".to_owned());
+        }
         let mut bytes = Vec::new();
         match file.and_then(|file| fs::File::open(file)?.take(LARGEST + 1).read_to_end(&mut bytes)) {
             Ok(_) => {}

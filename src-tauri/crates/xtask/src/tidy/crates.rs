@@ -43,7 +43,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("seccompiler", &["atelier-sandbox"]),
     ("rmcp", &["atelier-mcp"]),
     ("tauri*", &["atelier-app"]),
-    ("hyper", &["atelier-stage"]),
+    // What plays a model server, and what serves other programs on this machine.
+    ("hyper", &["atelier-stage", "atelier-cli"]),
     ("ts-rs", &["atelier-protocol"]),
     ("fantoccini", &["atelier-tests"]),
     ("pdf-extract", &["atelier-documents"]),
