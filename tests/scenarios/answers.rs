@@ -218,9 +218,9 @@ async fn calls_to_which_the_server_gave_the_same_id_are_decided_and_answered_eac
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_one_long_line_does_not_fill_the_prompt() {
-    let turns = "  - when: {role: business_analyst, turn: 0}\n    say: [{tool: {name: read_file, arguments: {path: bundle.js}}}]\n  - when: {role: developer, turn: 0}\n    say: [{tool: {name: edit_file, arguments: {path: bundle.js, search: x=1;, replace: z}}}, {tool: {name: write_file, arguments: {path: docs/a.md, content: x}}}]";
+    let turns = "  - when: {role: business_analyst, turn: 0}\n    say: [{tool: {name: read_file, arguments: {path: bundle.js}}}]\n  - when: {role: developer, turn: 0}\n    say: [{tool: {name: edit_file, arguments: {path: bundle.js, search: value=1;, replace: z}}}, {tool: {name: write_file, arguments: {path: docs/a.md, content: x}}}]";
     let world = World::playing(short_with(turns)).await;
-    put(&world, "bundle.js", &"x=1;".repeat(100_000));
+    put(&world, "bundle.js", &"value=1;".repeat(50_000));
     let (workshop, _, view) = played(&world).await;
     assert_eq!(view.state, RunState::Done, "{:?}", view.problem);
     let told = answers(&view);

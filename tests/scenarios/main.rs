@@ -25,6 +25,8 @@ mod git;
 mod leaving;
 mod limits;
 mod main_job;
+mod model_work;
+mod models;
 mod ownership;
 mod program;
 #[cfg(target_os = "linux")]

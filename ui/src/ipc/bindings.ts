@@ -481,6 +481,48 @@ memory: number | null,
  */
 measured_context: number | null, };
 
+export type ModelTask = "pull" | "probe";
+
+export type ModelWork = { 
+/**
+ * Its number in this process.
+ */
+id: number, 
+/**
+ * What is done.
+ */
+task: ModelTask, 
+/**
+ * The server.
+ */
+provider: string, 
+/**
+ * The model's name there.
+ */
+model: string, 
+/**
+ * How much is done: bytes of a pull, parts of a measuring.
+ */
+done: number, 
+/**
+ * Of how much; 0 while that is not known.
+ */
+of: number, 
+/**
+ * What goes on at the moment, in a few words.
+ */
+what: string, 
+/**
+ * How it stands.
+ */
+state: ModelWorkState, };
+
+export type ModelWorkState = { "state": "running" } | { "state": "done" } | { "state": "stopped" } | { "state": "interrupted" } | { "state": "failed", 
+/**
+ * Why, and what to do.
+ */
+problem: Problem, };
+
 export type Price = { 
 /**
  * Prompt.
@@ -1051,7 +1093,27 @@ problem: Problem, } } | { "kind": "card_measured", "payload": {
 /**
  * What was found.
  */
-card: ModelCard, } } | { "kind": "budget_set", "payload": { 
+card: ModelCard, } } | { "kind": "pull_started", "payload": { 
+/**
+ * The server.
+ */
+provider: string, 
+/**
+ * The model's name there.
+ */
+model: string, } } | { "kind": "pull_ended", "payload": { 
+/**
+ * The server.
+ */
+provider: string, 
+/**
+ * The model's name there.
+ */
+model: string, 
+/**
+ * Whether it is here.
+ */
+done: boolean, } } | { "kind": "budget_set", "payload": { 
 /**
  * Whose.
  */
@@ -1633,7 +1695,27 @@ problem: Problem, } } | { "kind": "card_measured", "payload": {
 /**
  * What was found.
  */
-card: ModelCard, } } | { "kind": "budget_set", "payload": { 
+card: ModelCard, } } | { "kind": "pull_started", "payload": { 
+/**
+ * The server.
+ */
+provider: string, 
+/**
+ * The model's name there.
+ */
+model: string, } } | { "kind": "pull_ended", "payload": { 
+/**
+ * The server.
+ */
+provider: string, 
+/**
+ * The model's name there.
+ */
+model: string, 
+/**
+ * Whether it is here.
+ */
+done: boolean, } } | { "kind": "budget_set", "payload": { 
 /**
  * Whose.
  */
@@ -4051,7 +4133,67 @@ format: ExportFormat,
 /**
  * Where to; must not exist yet.
  */
-to: string, } | { "op": "list_models" } | { "op": "list_cards" } | { "op": "record_card", 
+to: string, } | { "op": "list_models" } | { "op": "explain_route", 
+/**
+ * The role that would ask; `None` is the developer.
+ */
+role: RoleId | null, } | { "op": "list_routes", 
+/**
+ * Only of this run.
+ */
+run: RunId | null, 
+/**
+ * At most so many.
+ */
+limit: number, } | { "op": "show_budget", 
+/**
+ * The run whose goal, run and steps are told as well; `None` is only the project.
+ */
+run: RunId | null, } | { "op": "set_budget", 
+/**
+ * Whose.
+ */
+node: BudgetNode, 
+/**
+ * The limits; none of them takes the limit away.
+ */
+limits: BudgetLimits, } | { "op": "resume_cloud" } | { "op": "pull_model", 
+/**
+ * The server; `None` is the first that can fetch models.
+ */
+provider: string | null, 
+/**
+ * The model's name there.
+ */
+model: string, } | { "op": "probe_model", 
+/**
+ * The server; `None` is the first that has the model.
+ */
+provider: string | null, 
+/**
+ * The model's name there.
+ */
+model: string, 
+/**
+ * The context to measure with, in tokens; `None` is what fits.
+ */
+context: number | null, } | { "op": "list_model_work" } | { "op": "stop_model_work", 
+/**
+ * Its number.
+ */
+id: number, } | { "op": "note_pull", 
+/**
+ * The server.
+ */
+provider: string, 
+/**
+ * The model's name there.
+ */
+model: string, 
+/**
+ * `None` when it began; whether it is here when it ended.
+ */
+ended: boolean | null, } | { "op": "list_pulls" } | { "op": "list_cards" } | { "op": "record_card", 
 /**
  * The card.
  */
@@ -4213,7 +4355,15 @@ commit: string,
 /**
  * How.
  */
-mode: AcceptMode, } } | { "reply": "conflicts", "value": Array<ConflictView> } | { "reply": "operations", "value": Array<OperationView> } | { "reply": "models", "value": Array<ProviderView> } | { "reply": "cards", "value": Array<ModelCard> } | { "reply": "project", "value": ProjectView } | { "reply": "settings", "value": Settings } | { "reply": "state", "value": StateView } | { "reply": "store_checked", "value": StoreCheck } | { "reply": "posted", "value": Seq } | { "reply": "messages", "value": Array<MessageView> } | { "reply": "topics", "value": Array<TopicView> } | { "reply": "dead", "value": Array<DeadView> } | { "reply": "replayed", "value": Array<ReplayView> } | { "reply": "jobs", "value": Array<JobView> } | { "reply": "object", "value": ObjectView } | { "reply": "objects", "value": Array<ObjectView> } | { "reply": "enrolled", "value": ProjectId } | { "reply": "projects", "value": Array<KnownProject> } | { "reply": "egress", "value": EgressView } | { "reply": "permissions", "value": Array<CloudPermission> };
+mode: AcceptMode, } } | { "reply": "conflicts", "value": Array<ConflictView> } | { "reply": "operations", "value": Array<OperationView> } | { "reply": "models", "value": Array<ProviderView> } | { "reply": "route", "value": RouteDecision } | { "reply": "routes", "value": Array<RouteEntry> } | { "reply": "budget", "value": { 
+/**
+ * The nodes.
+ */
+nodes: Array<BudgetView>, 
+/**
+ * Why other machines are not asked at the moment.
+ */
+paused: string | null, } } | { "reply": "cards", "value": Array<ModelCard> } | { "reply": "model_work", "value": Array<ModelWork> } | { "reply": "pulls", "value": Array<ModelChoice> } | { "reply": "project", "value": ProjectView } | { "reply": "settings", "value": Settings } | { "reply": "state", "value": StateView } | { "reply": "store_checked", "value": StoreCheck } | { "reply": "posted", "value": Seq } | { "reply": "messages", "value": Array<MessageView> } | { "reply": "topics", "value": Array<TopicView> } | { "reply": "dead", "value": Array<DeadView> } | { "reply": "replayed", "value": Array<ReplayView> } | { "reply": "jobs", "value": Array<JobView> } | { "reply": "object", "value": ObjectView } | { "reply": "objects", "value": Array<ObjectView> } | { "reply": "enrolled", "value": ProjectId } | { "reply": "projects", "value": Array<KnownProject> } | { "reply": "egress", "value": EgressView } | { "reply": "permissions", "value": Array<CloudPermission> };
 
 export type ExportFormat = "zip" | "tar_gz" | "folder" | "bundle";
 

@@ -159,6 +159,8 @@ export function apply(before: RunView, envelope: Envelope): RunView {
     case 'run_started':
     case 'route_decided':
     case 'card_measured':
+    case 'pull_started':
+    case 'pull_ended':
     case 'budget_set':
     case 'cloud_paused':
     case 'cloud_resumed':

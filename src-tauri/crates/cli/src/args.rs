@@ -113,8 +113,11 @@ pub enum Verb {
     /// Durable objects: boards, memories, counters, and kinds of your own.
     #[command(subcommand)]
     Objects(crate::objects::ObjectsVerb),
-    /// List the model servers and their models.
-    Models,
+    /// Models: what there is, how one is chosen, what was used. Without a verb: the servers and their models.
+    Models {
+        #[command(subcommand)]
+        verb: Option<crate::models::ModelsVerb>,
+    },
     /// Keys of model servers: where each is found, and where it is put.
     #[command(subcommand)]
     Keys(crate::keys::KeysVerb),

@@ -93,6 +93,9 @@ fn say_models(providers: &[ProviderView], out: &Out) {
             let context = model.context.map_or_else(|| "context unknown".to_owned(), |n| format!("context {n}"));
             let place = if model.local { "this machine" } else { "ANOTHER MACHINE" };
             out.say(format!("              {} — {tools}, {context}, {place}", model.name));
+            if let Some(card) = &model.card {
+                crate::model_work::tell(card, out);
+            }
         }
     }
 }

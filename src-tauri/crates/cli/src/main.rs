@@ -15,6 +15,7 @@ mod find;
 mod follow;
 mod jobs;
 mod keys;
+mod model_work;
 mod models;
 mod objects;
 mod ops;
@@ -28,6 +29,7 @@ mod session;
 mod stage;
 mod state;
 mod story;
+mod words;
 
 use args::{Args, Verb};
 use clap::Parser;
@@ -87,7 +89,8 @@ async fn perform(args: &Args, out: &out::Out) -> out::End {
         Verb::Bus(verb) => bus::bus(args, verb, out).await,
         Verb::Jobs(verb) => jobs::jobs(args, verb, out).await,
         Verb::Objects(verb) => objects::objects(args, verb, out).await,
-        Verb::Models => doctor::models(args, out).await,
+        Verb::Models { verb: None } => doctor::models(args, out).await,
+        Verb::Models { verb: Some(verb) } => models::models(args, verb, out).await,
         Verb::Keys(verb) => keys::keys(args, verb, out).await,
         Verb::Serve(serve) => serve::serve(args, serve, out).await,
         Verb::Egress(verb) => egress::egress(args, verb, out).await,

@@ -27,7 +27,7 @@ pub fn line(event: &Event) -> Option<String> {
         }
         Event::CallFailed { problem, .. } => format!("  ! {}", problem.message),
         Event::ToolReturned { line, ok, .. } => format!("  {} {line}", if *ok { "·" } else { "✗" }),
-        Event::CallHeld { hold, until_ms: _ } => format!("  … waits: {}", crate::models::hold(hold)),
+        Event::CallHeld { hold, until_ms: _ } => format!("  … waits: {}", crate::words::hold(hold)),
         Event::PromptCompacted { compaction } => format!(
             "  ✂ prompt made shorter, from {} to {} tokens: {} earlier messages shortened",
             compaction.before,
@@ -35,7 +35,7 @@ pub fn line(event: &Event) -> Option<String> {
             compaction.left_out.len()
         ),
         Event::ContextMismatched { mismatch, .. } => {
-            format!("  ! CONTEXT MISMATCH: {}", crate::models::mismatch(mismatch))
+            format!("  ! CONTEXT MISMATCH: {}", crate::words::mismatch(mismatch))
         }
         Event::RouteDecided { decision } => match &decision.route {
             Some(route) => format!("  → {}/{}: {}", route.provider, route.model, route.reason),
@@ -139,6 +139,8 @@ pub fn line(event: &Event) -> Option<String> {
         | Event::ObjectChanged { .. }
         | Event::ObjectPassed { .. }
         | Event::CardMeasured { .. }
+        | Event::PullStarted { .. }
+        | Event::PullEnded { .. }
         | Event::BudgetSet { .. }
         | Event::CloudPaused { .. }
         | Event::CloudResumed {} => return None,
@@ -165,7 +167,7 @@ pub fn question(ask: &Ask) -> String {
         }
         Ask::Question { question, default } => format!("{question}\n    without an answer: {default}"),
         Ask::Budget { spent, limit, more, unit, .. } => {
-            let amount = |n: &u64| crate::models::amount(*n, *unit);
+            let amount = |n: &u64| crate::words::amount(*n, *unit);
             format!("{} of {} are used; go on with {} more?", amount(spent), amount(limit), amount(more))
         }
         Ask::Cloud { provider, host, model, leaving, masked, text } => {

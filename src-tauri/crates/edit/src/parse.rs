@@ -70,6 +70,18 @@ impl Format {
         }
     }
 
+    /// How it is written, in words for a model.
+    pub fn shape(self) -> &'static str {
+        match self {
+            Format::WholeFile => whole::SHAPE,
+            Format::SearchReplace => blocks::SHAPE,
+            Format::UnifiedDiff => unified::SHAPE,
+            Format::ApplyPatch => patch::SHAPE,
+            Format::LineRange => record::shape(true),
+            Format::HunkList => record::shape(false),
+        }
+    }
+
     /// The JSON schema that a server can hold an answer to; `None` for formats that are not JSON.
     pub fn schema(self) -> Option<serde_json::Value> {
         record::schema(self)

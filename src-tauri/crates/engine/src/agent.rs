@@ -3,32 +3,30 @@
 //! A turn is used whole or not at all. What arrived of a broken one is kept for the reader and never acted on.
 
 use crate::cloud::Leave;
-use crate::flow::Kind;
 use crate::prompt;
 use crate::role::{Deliverable, Role, Tool};
+use crate::routing::ANSWER_TOKENS;
 use crate::run::{Done, Halt, Run};
-use crate::{servers, tools};
-use atelier_models::{CallError, ChatRequest, Chosen, Message, ModelEvent, Turn};
+use crate::tools;
+use atelier_models::context::{self, Sent};
+use atelier_models::retry::{self, Next};
+use atelier_models::{CallError, Caller, ChatRequest, Chosen, Message, ModelEvent, ToolSpec, Turn, price};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{
-    Amount, Event, FailureClass, Requirement, Review, Reviewer, Route, Spec, StepResult, Stop, ToolCall,
+    Amount, Compaction, ContextMismatch, Event, FailureClass, LeftOut, MismatchKind, PromptPart, PromptRecord,
+    Requirement, Review, Reviewer, Spec, StepResult, Stop, ToolCall, Usage,
 };
+use atelier_protocol::hash::Hash;
 use atelier_protocol::ids::CallId;
 use atelier_protocol::op::{Draft, Phase};
-use serde_json::Value;
+use atelier_protocol::settings::ProviderKind;
+use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Attempts at one question while a server fails.
-const ATTEMPTS: u32 = 3;
 /// Turns in a row that may be unusable.
 const UNUSABLE: u32 = 2;
 /// The same call with the same answer so often in a row is a loop.
 const REPEATS: u32 = 4;
-/// Context lengths that are asked for, in tokens. One value a run, so that the server does not reload the model.
-const LADDER: [u32; 4] = [8192, 16_384, 32_768, 65_536];
-/// Tokens kept free for the answer.
-const ANSWER_TOKENS: u32 = 4096;
-
 impl Run {
     pub(crate) async fn ask_model(&mut self) -> Done {
         if !self.within_budget().await? {
@@ -44,15 +42,45 @@ impl Run {
         if talk.repeats.1 >= REPEATS {
             return Err(Halt::Fail(looping(&role, &talk.repeats.0)));
         }
+        self.held(talk.held_ms).await?;
         let system = prompt::system(&role, &step_name);
-        let brief = current.brief.clone();
-        let offered = tools::offered(&role);
-        let offered_text = serde_json::to_string(&offered).unwrap_or_default();
-        let record = prompt::record(&system, &brief, &talk.messages, &offered_text);
-        let bytes: usize = record.parts.iter().map(|part| part.bytes as usize).sum();
-        let chosen = self.route(bytes).await?;
+        let brief = current_brief(self)?;
+        let least = context::least_tokens(&system) + context::least_tokens(&brief);
+        let (chosen, offered, record, decision) = match self.kept_route(&role) {
+            Some(chosen) => {
+                let offered = offered(&role, &chosen);
+                let record = record_of(&system, &brief, &talk.messages, &offered);
+                (chosen, offered, record, None)
+            }
+            None => {
+                let all = record_of(&system, &brief, &talk.messages, &tools::offered(&role));
+                let (chosen, decision) = self.choose(&role, bytes(&all)).await?;
+                let offered = offered(&role, &chosen);
+                let record = record_of(&system, &brief, &talk.messages, &offered);
+                (chosen, offered, record, Some(decision))
+            }
+        };
+        let need = context::most_tokens(bytes(&record)).saturating_add(ANSWER_TOKENS);
+        if let Some(context) = chosen.route.context.filter(|context| *context < need) {
+            return self.make_room(&role, &record, context).await;
+        }
+        let reserved = Amount {
+            micros: if chosen.route.local { Some(0) } else { chosen.route.cost },
+            tokens: u64::from(need),
+            local_ms: 0,
+        };
+        let caller = Caller {
+            provider: chosen.provider.id.clone(),
+            model: chosen.model.clone(),
+            role: role.id.to_string(),
+            run: self.id.to_string(),
+        };
+        let rates = (self.desk.settings)().routing.rates;
+        if let Some((hold, until_ms)) = self.desk.traffic.hold(&rates, &caller, reserved.tokens) {
+            return self.record(vec![Event::CallHeld { hold, until_ms }]).await;
+        }
         let call = self.desk.sources.call_id();
-        let mut request = ChatRequest::new(&chosen.model, conversation(system, brief, talk.messages));
+        let mut request = ChatRequest::new(&chosen.model, conversation(system, brief, talk.messages.clone()));
         request.tools = offered;
         request.context = chosen.route.context;
         request.keep_alive = Some("10m".to_owned());
@@ -63,28 +91,111 @@ impl Run {
             Leave::Asked => return Ok(()),
         }
 
-        let attempt = talk.failures + 1;
-        if attempt > 1 {
-            let pause = Duration::from_millis(500 << (attempt - 2).min(4));
-            tokio::select! {
-                () = self.desk.sources.clock.sleep(pause) => {}
-                () = self.stop.cancelled() => return Err(Halt::Stopped),
-            }
+        // Nobody else looks into a shared budget until what this call may use is set aside.
+        let purse = match self.shares_a_limit().await? {
+            true => Some(self.desk.purse.clone().lock_owned().await),
+            false => None,
+        };
+        if !chosen.route.local {
+            self.watch_spending().await?;
         }
-        let route = chosen.route.clone();
-        self.record(vec![Event::CallStarted {
+        if !self.may_use(&reserved).await? {
+            return Ok(());
+        }
+        let decided = decision.map(|decision| Event::RouteDecided { decision: Box::new(decision) });
+        let started = Event::CallStarted {
             call: call.clone(),
             role: role.id.clone(),
-            route,
+            route: chosen.route.clone(),
             prompt: record,
-            attempt,
-            reserved: Amount::default(),
-        }])
-        .await?;
+            attempt: talk.failures + 1,
+            reserved: reserved.clone(),
+        };
+        self.record(decided.into_iter().chain([started]).collect()).await?;
+        drop(purse);
+        let under_way = self.desk.traffic.begin(&rates, &caller, reserved.tokens);
+        let sent = Sent {
+            asked: chosen.route.context.filter(|_| chosen.provider.kind == ProviderKind::Ollama),
+            least: least.saturating_add(context::least_of(&talk.messages)),
+            before: talk.read.map(|(read, count)| (read, context::least_of(talk.messages.get(count..).unwrap_or(&[])))),
+        };
         match self.stream(&call, request, &chosen).await? {
-            Ok(turn) => self.take(&role, call, turn).await,
-            Err(failed) => self.failed(call, *failed, attempt, &chosen).await,
+            Ok(turn) => {
+                under_way.done();
+                self.take(&role, call, turn, &chosen, sent).await
+            }
+            Err(failed) => {
+                under_way.failed(&failed.error);
+                self.failed(&role, call, *failed, &chosen).await
+            }
         }
+    }
+
+    /// Waits until the next call may begin.
+    async fn held(&mut self, until_ms: Option<u64>) -> Done {
+        let Some(until_ms) = until_ms else { return Ok(()) };
+        let wait = until_ms.saturating_sub(self.desk.sources.clock.now_ms());
+        if wait == 0 {
+            return Ok(());
+        }
+        tokio::select! {
+            () = self.desk.sources.clock.sleep(Duration::from_millis(wait)) => Ok(()),
+            () = self.stop.cancelled() => Err(Halt::Stopped),
+        }
+    }
+
+    /// The prompt does not fit the session's context: older answers of tools are only named from now on. Where that is
+    /// not enough, a longer context is chosen; where there is none, the run says so.
+    async fn make_room(&mut self, role: &Role, record: &PromptRecord, context: u32) -> Done {
+        if let Some(compacted) = self.compacted(record, context).await? {
+            return self.record(vec![compacted]).await;
+        }
+        let (chosen, decision) = self.choose(role, bytes(record)).await?;
+        if chosen.route.context.is_some_and(|longer| longer <= context) {
+            return Err(Halt::Park(too_long(&chosen, context)));
+        }
+        self.record(vec![Event::RouteDecided { decision: Box::new(decision) }]).await?;
+        self.machine.routes.insert(role.id.clone(), chosen.route);
+        Ok(())
+    }
+
+    /// What is left out of the conversation so that it fits; `None` where nothing helps.
+    async fn compacted(&self, record: &PromptRecord, context: u32) -> Result<Option<Event>, Halt> {
+        let (current, _) = self.current()?;
+        let messages = &current.talk.messages;
+        let fixed: usize = bytes(record).saturating_sub(messages.iter().map(context::bytes_of).sum());
+        let room = (context.saturating_sub(ANSWER_TOKENS) as usize * 3).saturating_sub(fixed);
+        let Some(left_out) = context::compact(messages, room).filter(|left_out| !left_out.is_empty()) else {
+            return Ok(None);
+        };
+        let whole: Vec<_> = left_out.iter().map(|gap| json!({"at": gap.at, "text": gap.whole})).collect();
+        let blob = self.desk.journal.put_blob(json!(whole).to_string().into_bytes()).await.map_err(Problem::from)?;
+        let before = bytes(record);
+        let mut after = before;
+        let mut gaps = Vec::new();
+        for gap in &left_out {
+            let message = &messages[gap.at];
+            after -= context::bytes_of(message).saturating_sub(context::bytes_of(&context::named(message)));
+            let name = match message {
+                Message::Tool { name, .. } => format!("result of {name}"),
+                _ => "message".to_owned(),
+            };
+            gaps.push(LeftOut {
+                at: u32::try_from(gap.at).unwrap_or(u32::MAX),
+                part: PromptPart {
+                    name,
+                    bytes: u32::try_from(gap.whole.len()).unwrap_or(u32::MAX),
+                    hash: Hash::of(gap.whole.as_bytes()),
+                },
+            });
+        }
+        let compaction = Compaction {
+            left_out: gaps,
+            before: context::most_tokens(before),
+            after: context::most_tokens(after),
+            blob,
+        };
+        Ok(Some(Event::PromptCompacted { compaction }))
     }
 
     /// Asks and shows the pieces as they come.
@@ -94,8 +205,7 @@ impl Run {
         request: ChatRequest,
         chosen: &Chosen,
     ) -> Result<Result<Turn, Box<atelier_models::Failed>>, Halt> {
-        let http = self.desk.egress.on(self.errand(Some(&self.role()?.id), chosen).await?);
-        let provider = atelier_models::provider(&chosen.provider, http, self.desk.sources.clock.clone());
+        let provider = self.server(self.role()?, chosen).await?;
         let (desk, run, step) = (self.desk.clone(), self.id.clone(), self.current()?.0.step.clone());
         let call = call.clone();
         let draft = move |phase: Phase, text: &str| {
@@ -121,13 +231,31 @@ impl Run {
             }
         };
         let turn = self.attended(until_stopped).await;
-        // The ledger knows of a call before the run's history says how it ended.
-        self.desk.egress.settled().await;
+        if !matches!(turn, Ok(Ok(Ok(_)))) {
+            self.desk.egress.settled().await;
+        }
         Ok(turn??.map_err(Box::new))
     }
 
     /// Records a complete turn, or says why it cannot be used.
-    async fn take(&mut self, role: &Role, call: CallId, turn: Turn) -> Done {
+    async fn take(&mut self, role: &Role, call: CallId, turn: Turn, chosen: &Chosen, sent: Sent) -> Done {
+        let cost = self.paid(chosen, &turn.usage)?;
+        let loaded = self.server(role, chosen).await?.loaded(&chosen.model).await.and_then(|loaded| loaded.context);
+        // The ledger knows of a call before the run's history says how it ended.
+        self.desk.egress.settled().await;
+        let mismatch = context::mismatch(sent, turn.usage.prompt_tokens, loaded);
+        if let Some(mismatch) = mismatch.clone().filter(|mismatch| mismatch.kind == MismatchKind::PromptCut) {
+            let problem = cut(chosen, &mismatch);
+            let used = used(chosen, &turn.usage, cost);
+            let failed = Event::CallFailed {
+                call: call.clone(),
+                problem,
+                partial: turn.text,
+                class: Some(FailureClass::FailOver),
+                used,
+            };
+            return self.record(vec![Event::ContextMismatched { call, mismatch }, failed]).await;
+        }
         if turn.is_empty() {
             let problem = Problem::new(
                 Code::AnswerEmpty,
@@ -136,7 +264,7 @@ impl Run {
             );
             let told = "Your last turn was empty. Go on with the work: call a tool, or answer in words.";
             let partial = turn.thinking;
-            return self.unusable(call, problem, partial, told.to_owned()).await;
+            return self.unusable(call, problem, partial, told.to_owned(), used(chosen, &turn.usage, cost)).await;
         }
         if turn.stop == Stop::Length && turn.tool_calls.is_empty() {
             let problem = Problem::new(
@@ -146,12 +274,13 @@ impl Run {
             );
             let told =
                 "Your last turn was cut off at the length limit. Answer again, shorter, or do it in smaller parts.";
-            return self.unusable(call, problem, turn.text, told.to_owned()).await;
+            return self.unusable(call, problem, turn.text, told.to_owned(), used(chosen, &turn.usage, cost)).await;
         }
         let first = self.machine.tool_calls;
         // Servers number calls as they like; ours are unique in the run and the same on a repeat.
         let tool_calls: Vec<ToolCall> =
             (first + 1..).zip(turn.tool_calls).map(|(n, c)| ToolCall { id: format!("t{n}"), ..c }).collect();
+        let told = mismatch.map(|mismatch| Event::ContextMismatched { call: call.clone(), mismatch });
         let finished = Event::CallFinished {
             call,
             text: turn.text,
@@ -159,34 +288,75 @@ impl Run {
             tool_calls,
             usage: turn.usage,
             stop: turn.stop,
-            cost: None,
+            cost,
         };
-        self.record(vec![finished]).await
+        self.record([finished].into_iter().chain(told).collect()).await
     }
 
-    async fn failed(&mut self, call: CallId, failed: atelier_models::Failed, attempt: u32, chosen: &Chosen) -> Done {
+    /// What the call cost; `None` where that is not known.
+    fn paid(&self, chosen: &Chosen, usage: &Usage) -> Result<Option<u64>, Halt> {
+        if chosen.route.local {
+            return Ok(Some(0));
+        }
+        Ok(price::paid(self.desk.prices()?.of(&chosen.provider.id, &chosen.model).as_ref(), usage))
+    }
+
+    async fn failed(&mut self, role: &Role, call: CallId, failed: atelier_models::Failed, chosen: &Chosen) -> Done {
         let problem = failed.error.problem(&chosen.provider, &chosen.model);
+        let shown = !failed.partial_text.is_empty() || !failed.partial_thinking.is_empty();
+        let used = wasted(chosen, &failed);
         if let CallError::MalformedCall { name, .. } = &failed.error {
             let told = format!(
                 "Your call of `{name}` had arguments that are not a JSON object. Nothing was done. Call it again."
             );
-            return self.unusable(call, problem, failed.partial_text, told).await;
+            return self.unusable(call, problem, failed.partial_text, told, used).await;
         }
-        let nothing_shown = failed.partial_text.is_empty();
-        let again = failed.error.class() == FailureClass::RetrySame && nothing_shown && attempt < ATTEMPTS;
-        self.record(vec![failure(call, &problem, failed.partial_text, failed.error.class())]).await?;
-        if again { Ok(()) } else { Err(Halt::Park(problem)) }
+        let (tries, compactable) = self.current().map(|(c, _)| (c.talk.tries + 1, c.talk.tries == 0))?;
+        let event = |class| Event::CallFailed {
+            call: call.clone(),
+            problem: problem.clone(),
+            partial: failed.partial_text.clone(),
+            class: Some(class),
+            used: used.clone(),
+        };
+        if let (CallError::Overflow { .. }, true, Some(context)) = (&failed.error, compactable, chosen.route.context) {
+            // The server counts otherwise than we do: a fifth less may fit.
+            let record = self.present_prompt(role, chosen)?;
+            let room = u32::try_from(bytes(&record) / 3).unwrap_or(u32::MAX).saturating_add(ANSWER_TOKENS).min(context);
+            if let Some(compacted) = self.compacted(&record, room / 5 * 4).await? {
+                return self.record(vec![event(FailureClass::RetrySame), compacted]).await;
+            }
+        }
+        match retry::next(&failed.error, tries, shown, self.desk.sources.random()) {
+            Next::Again { hold, pause } => {
+                let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+                let until_ms = self.desk.sources.clock.now_ms().saturating_add(pause);
+                self.record(vec![event(FailureClass::RetrySame), Event::CallHeld { hold, until_ms }]).await
+            }
+            Next::Elsewhere => self.record(vec![event(FailureClass::FailOver)]).await,
+            Next::Person => {
+                let class = failed.error.class();
+                self.record(vec![event(class)]).await?;
+                Err(Halt::Park(problem))
+            }
+        }
     }
 
-    /// A turn that cannot be used: the model is told once or twice, then the run is parked.
-    async fn unusable(&mut self, call: CallId, problem: Problem, partial: String, told: String) -> Done {
+    /// What would be sent now.
+    fn present_prompt(&self, role: &Role, chosen: &Chosen) -> Result<PromptRecord, Halt> {
+        let (current, step) = self.current()?;
+        let system = prompt::system(role, &step.id);
+        Ok(record_of(&system, &current.brief, &current.talk.messages, &offered(role, chosen)))
+    }
+
+    /// A turn that cannot be used: the model is told once, then another one is taken, or the run is parked.
+    async fn unusable(&mut self, call: CallId, problem: Problem, partial: String, told: String, used: Amount) -> Done {
         let so_far = self.machine.current.as_ref().map_or(0, |c| c.talk.unusable);
-        let failed = failure(call, &problem, partial, FailureClass::RetrySame);
-        if so_far + 1 >= UNUSABLE {
-            self.record(vec![failed]).await?;
-            return Err(Halt::Park(problem));
-        }
-        self.record(vec![failed, Event::TurnCorrected { message: told }]).await
+        let last = so_far + 1 >= UNUSABLE;
+        let class = Some(if last { FailureClass::FailOver } else { FailureClass::RetrySame });
+        let failed = Event::CallFailed { call, problem, partial, class, used };
+        let corrected = (!last).then_some(Event::TurnCorrected { message: told });
+        self.record([failed].into_iter().chain(corrected).collect()).await
     }
 
     /// The model ended without the tool that delivers: for a change that is the normal end, for the others the
@@ -250,69 +420,84 @@ impl Run {
             "No file differs from the base, so the work is not done. Make the change with `edit_file` or `write_file`.";
         self.record(vec![Event::TurnCorrected { message: message.to_owned() }]).await
     }
-
-    /// The model for this call: the one the run already uses, else chosen anew.
-    async fn route(&self, prompt_bytes: usize) -> Result<Chosen, Halt> {
-        let settings = (self.desk.settings)();
-        let need = prompt::estimated_tokens(prompt_bytes).saturating_add(ANSWER_TOKENS);
-        if let Some(route) = &self.machine.route
-            && let Some(provider) = settings.providers.iter().find(|p| p.id == route.provider)
-            && route.context.is_none_or(|context| context >= need)
-        {
-            return Ok(Chosen { provider: provider.clone(), model: route.model.clone(), route: route.clone() });
-        }
-        let views = servers::describe(&settings, &self.desk.egress, &self.desk.keys, &self.desk.sources.clock).await;
-        let mut chosen = atelier_models::choose(&views, self.machine.model.as_ref(), &settings)?;
-        let most = views
-            .iter()
-            .filter(|view| view.id == chosen.provider.id)
-            .flat_map(|view| &view.models)
-            .find(|model| model.name == chosen.model)
-            .and_then(|model| model.context);
-        if chosen.route.context.is_some() {
-            let fits = context_for(need, most, &chosen.route)?;
-            // What any role of the flow wants, so that the length stays the same for the whole run.
-            let wanted = self.wanted_context().min(most.unwrap_or(u32::MAX));
-            chosen.route.context = Some(fits.max(wanted));
-        }
-        Ok(chosen)
-    }
-
-    /// The longest of the contexts that the flow's roles say they need.
-    fn wanted_context(&self) -> u32 {
-        let in_flow = |role: &&Role| {
-            self.flow.steps.iter().any(|step| matches!(&step.kind, Kind::Agent { role: id, .. } if *id == role.id))
-        };
-        self.roles.iter().filter(in_flow).map(|role| role.min_context).max().unwrap_or(0)
-    }
 }
 
-/// The smallest rung that holds `need` tokens within the model's own limit. Never less than is needed: a prompt is
-/// not cut, the call fails with a name.
-fn context_for(need: u32, most: Option<u32>, route: &Route) -> Result<u32, Halt> {
-    let limit = most.unwrap_or(LADDER[LADDER.len() - 1]);
-    let rung = LADDER.iter().copied().filter(|rung| *rung >= need).min().unwrap_or(need);
-    if rung <= limit {
-        return Ok(rung);
+/// The brief of the current step.
+fn current_brief(run: &Run) -> Result<String, Halt> {
+    Ok(run.current()?.0.brief.clone())
+}
+
+/// The tools that a role's model is offered: a weak one is offered few, and only the ways to edit that it gets right.
+/// What delivers the role's work is always among them.
+fn offered(role: &Role, chosen: &Chosen) -> Vec<ToolSpec> {
+    let mut all = tools::offered(role);
+    let other = match chosen.route.edits.as_deref() {
+        Some("whole-file") => Some(Tool::EditFile),
+        _ => None,
+    };
+    if role.tools.contains(&Tool::WriteFile) {
+        all.retain(|tool| other.is_none_or(|other| tool.name != other.name()));
     }
-    if need <= limit {
-        return Ok(limit);
+    let most = chosen.route.most_tools.map_or(usize::MAX, |most| most as usize);
+    let delivers = |tool: &ToolSpec| {
+        Tool::named(&tool.name)
+            .is_some_and(|tool| tool.writes() || matches!(tool, Tool::SubmitSpec | Tool::SubmitReview))
+    };
+    while all.len() > most {
+        match all.iter().rposition(|tool| !delivers(tool)) {
+            Some(at) => drop(all.remove(at)),
+            None => break,
+        }
     }
-    Err(Halt::Park(Problem::new(
+    all
+}
+
+fn record_of(system: &str, brief: &str, messages: &[Message], offered: &[ToolSpec]) -> PromptRecord {
+    prompt::record(system, brief, messages, &serde_json::to_string(offered).unwrap_or_default())
+}
+
+fn bytes(record: &PromptRecord) -> usize {
+    record.parts.iter().map(|part| part.bytes as usize).sum()
+}
+
+/// What a turn used.
+fn used(chosen: &Chosen, usage: &Usage, cost: Option<u64>) -> Amount {
+    let tokens = u64::from(usage.prompt_tokens.unwrap_or(0)) + u64::from(usage.output_tokens.unwrap_or(0));
+    Amount { micros: cost, tokens, local_ms: if chosen.route.local { usage.total_ms } else { 0 } }
+}
+
+/// What a failed call used: nothing where nothing came; what that cost elsewhere is not known otherwise.
+fn wasted(chosen: &Chosen, failed: &atelier_models::Failed) -> Amount {
+    let came = failed.partial_text.len() + failed.partial_thinking.len();
+    let micros = (chosen.route.local || came == 0).then_some(0);
+    Amount { micros, tokens: u64::from(context::most_tokens(came)), local_ms: 0 }
+}
+
+fn too_long(chosen: &Chosen, context: u32) -> Problem {
+    Problem::new(
         Code::ContextOverflow,
-        format!("The prompt needs about {need} tokens, and `{}` holds {limit}.", route.model),
+        format!("The prompt does not fit the context of `{}`, which is {context} tokens.", chosen.model),
         "Choose a model with a longer context in the settings, then resume; or start again with a narrower goal.",
-    )))
+    )
+}
+
+fn cut(chosen: &Chosen, mismatch: &ContextMismatch) -> Problem {
+    let read = mismatch.evaluated.map_or_else(|| "fewer".to_owned(), |read| read.to_string());
+    Problem::new(
+        Code::ContextMismatch,
+        format!(
+            "The server at {} read {read} tokens of a prompt that has at least {}: it dropped a part of it without a word. \
+             The turn was not used.",
+            chosen.provider.base_url, mismatch.counted
+        ),
+        "Give the server a longer context, or choose another model or server; then resume.",
+    )
 }
 
 fn conversation(system: String, brief: String, talk: Vec<Message>) -> Vec<Message> {
     let mut messages = vec![Message::system(system), Message::user(brief)];
     messages.extend(talk);
     messages
-}
-
-fn failure(call: CallId, problem: &Problem, partial: String, class: FailureClass) -> Event {
-    Event::CallFailed { call, problem: problem.clone(), partial, class: Some(class), used: Amount::default() }
 }
 
 fn judged(review: &Review) -> StepResult {
@@ -407,17 +592,6 @@ fn looping(role: &Role, pair: &str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_context_is_the_smallest_rung_that_holds_the_prompt() {
-        let route = Route { provider: "p".into(), model: "m".into(), local: true, ..Route::default() };
-        assert_eq!(context_for(9000, Some(32_768), &route).unwrap(), 16_384);
-        assert_eq!(context_for(9000, Some(10_000), &route).unwrap(), 10_000);
-        assert_eq!(context_for(90_000, Some(131_072), &route).unwrap(), 90_000);
-        let Err(Halt::Park(problem)) = context_for(9000, Some(4096), &route) else { panic!("it fits nowhere") };
-        assert_eq!(problem.code, Code::ContextOverflow);
-    }
 
     #[test]
     fn a_spec_is_read_from_arguments_objects_and_plain_text() {

@@ -41,6 +41,7 @@ impl ProjectOwner {
         if self.supervisor.minds(&run) && !digest.state.rests() && resting.is_empty() {
             return Ok(Reply::Run(run));
         }
+        self.desk.traffic.forgive();
         let epoch = self.desk.journal.epoch();
         let resumed = |run: &RunId| NewEvent::of_run(run, None, Event::RunResumed { by: Actor::User, epoch });
         let mut events: Vec<NewEvent> = resting.iter().map(resumed).collect();
@@ -69,7 +70,7 @@ impl ProjectOwner {
         }
         // It may have come to its end before it heard of the stop.
         if !self.desk.digest(run).await?.state.is_final() {
-            family::cancel(&self.desk, run).await?;
+            Box::pin(family::cancel(&self.desk, run)).await?;
         }
         if let Some(parent) = digest.parent {
             self.attend(&parent.run).await?;

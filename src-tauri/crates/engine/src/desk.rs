@@ -10,10 +10,11 @@ use crate::rulebook::Rulebook;
 use crate::sources::Sources;
 use atelier_egress::Egress;
 use atelier_journal::{Journal, Projections};
+use atelier_models::Traffic;
 use atelier_protocol::Envelope;
 use atelier_protocol::context::ContextView;
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{FlowRef, NewEvent, Output};
+use atelier_protocol::event::{FlowRef, ModelCard, NewEvent, Output};
 use atelier_protocol::hash::Hash;
 use atelier_protocol::ids::{ProjectId, RunId};
 use atelier_protocol::op::{Op, Reply};
@@ -24,6 +25,7 @@ use atelier_sandbox::{Sandbox, Toolchain};
 use atelier_search::{Ask, Index, PastCommit, Want};
 use atelier_watch::Watch;
 use futures_util::future::BoxFuture;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -75,6 +77,14 @@ pub struct Desk {
     pub witness: Option<Witness>,
     /// Roles and flows as they were read.
     pub(crate) rulebook: Rulebook,
+    /// Calls to models that are under way in this process, and how they ended.
+    pub traffic: Arc<Traffic>,
+    /// What was measured about models, by digest.
+    pub cards: Arc<dyn Fn() -> BTreeMap<String, ModelCard> + Send + Sync>,
+    /// Memory that is free on this machine, in bytes; `None` where that is not known.
+    pub free_memory: Arc<dyn Fn() -> Option<u64> + Send + Sync>,
+    /// Held from the look into the budget until what a call may use is set aside.
+    pub purse: Arc<tokio::sync::Mutex<()>>,
     /// Processes that stay while a run works.
     pub(crate) processes: Processes,
 }

@@ -3,16 +3,21 @@
 //! What it is asked with is somebody else's: it opens no tool, reads no file, and leaves this machine only where the
 //! project of the door has the user's leave.
 
+use crate::routing::{ANSWER_TOKENS, Looks, decide, permits, shipped_prices};
 use crate::workshop::Workshop;
 use atelier_egress::Errand;
-use atelier_models::{ChatRequest, Chosen, EmbedRequest, Embedded, ModelStream, keeps_to_its_machine};
+use atelier_models::{ChatRequest, Chosen, EmbedRequest, Embedded, ModelStream, context, keeps_to_its_machine};
 use atelier_protocol::error::{Code, Problem};
+use atelier_protocol::event::RouteInputs;
 use atelier_protocol::ids::ProjectId;
 use atelier_protocol::settings::{ModelChoice, ProviderKind, ProviderSettings, Settings};
 use atelier_protocol::view::ProviderView;
+use std::sync::PoisonError;
 
 /// The name that leaves the choice to the router.
 pub const AUTO: &str = "auto";
+/// The context that a model is loaded with for other programs, where it holds that, in tokens.
+const WORKING_CONTEXT: u32 = 16_384;
 
 /// A model that makes vectors.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,11 +35,35 @@ impl Workshop {
     ///
     /// # Errors
     /// `no_model`, `model_missing`, `model_server_down` or `local_only`, with what to do next.
-    pub async fn route(&self, asked: &str) -> Result<Chosen, Problem> {
+    pub async fn route(&self, project: Option<&ProjectId>, asked: &str) -> Result<Chosen, Problem> {
         let settings = self.settings();
         let views = self.models().await;
         let asked = meant(asked, &views, &settings)?;
-        atelier_models::choose(&views, asked.as_ref(), &settings)
+        let inputs = RouteInputs {
+            policy: settings.routing.policy.unwrap_or_default(),
+            local_only: settings.local_only,
+            asked: asked.or_else(|| settings.model.clone()),
+            output: ANSWER_TOKENS,
+            ..RouteInputs::default()
+        };
+        let prices = shipped_prices()?;
+        let cards = self.shared.cards.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let looks = Looks {
+            prices: &prices,
+            cards: &cards,
+            traffic: &self.shared.traffic,
+            permits: &|view| permits(&self.shared.egress, project, view),
+            // Nobody is there to be asked.
+            said_no: &|view| !permits(&self.shared.egress, project, view),
+        };
+        let decision = decide(inputs, &views, &settings, &looks);
+        let chosen = decision.route.as_ref().and_then(|route| atelier_models::chosen(route, &settings));
+        let mut chosen = chosen.ok_or_else(|| atelier_models::problem(&decision, &views))?;
+        chosen.route.context = match chosen.provider.kind {
+            ProviderKind::Ollama => context::rung(0, WORKING_CONTEXT, chosen.route.context, None),
+            ProviderKind::OpenAi | ProviderKind::Anthropic => None,
+        };
+        Ok(chosen)
     }
 
     /// Asks a model that was chosen. Nothing is sent before the stream is polled; dropping it stops the model.

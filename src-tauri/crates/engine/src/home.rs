@@ -7,7 +7,7 @@ use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{EgressNote, Event, ModelCard, NewEvent};
 use atelier_protocol::ids::{ProjectId, Seq};
 use atelier_protocol::op::{Op, Reply};
-use atelier_protocol::settings::Settings;
+use atelier_protocol::settings::{ModelChoice, Settings};
 use atelier_protocol::view::KnownProject;
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -21,7 +21,15 @@ pub(crate) struct HomeOwner {
 }
 
 /// The kinds of events that say it.
-const KINDS: &[&str] = &["settings_changed", "project_opened", "cloud_permitted", "cloud_revoked", "card_measured"];
+const KINDS: &[&str] = &[
+    "settings_changed",
+    "project_opened",
+    "cloud_permitted",
+    "cloud_revoked",
+    "card_measured",
+    "pull_started",
+    "pull_ended",
+];
 
 /// What the home store's events say.
 #[derive(Default)]
@@ -32,6 +40,8 @@ struct Known {
     projects: Vec<Enrolled>,
     /// The last card of each model, by digest.
     cards: BTreeMap<String, ModelCard>,
+    /// Pulls that began and did not end.
+    pulls: Vec<ModelChoice>,
     permissions: Permissions,
 }
 
@@ -114,6 +124,16 @@ impl HomeOwner {
                 self.append(&mut known, Event::CardMeasured { card }).await?;
                 Ok(Reply::Done)
             }
+            Op::ListPulls => Ok(Reply::Pulls(known.pulls.clone())),
+            Op::NotePull { provider, model, ended } => {
+                let begun = known.pulls.iter().any(|pull| pull.provider == provider && pull.model == model);
+                match ended {
+                    None if !begun => self.append(&mut known, Event::PullStarted { provider, model }).await?,
+                    Some(done) if begun => self.append(&mut known, Event::PullEnded { provider, model, done }).await?,
+                    _ => {}
+                }
+                Ok(Reply::Done)
+            }
             Op::PermitCloud { permission } => {
                 if known.permissions.adds(&permission) {
                     self.append(&mut known, Event::CloudPermitted { permission }).await?;
@@ -142,6 +162,10 @@ impl Known {
             Event::SettingsChanged { settings } => self.settings = settings,
             Event::CardMeasured { card } => {
                 self.cards.insert(card.digest.clone(), *card);
+            }
+            Event::PullStarted { provider, model } => self.pulls.push(ModelChoice { provider, model }),
+            Event::PullEnded { provider, model, .. } => {
+                self.pulls.retain(|pull| pull.provider != provider || pull.model != model);
             }
             Event::ProjectOpened { project, path, name, common_dir, root_commit } => {
                 self.projects.retain(|p| p.view.id != project);

@@ -9,8 +9,10 @@ mod agent;
 mod alarm;
 mod asking;
 mod attend;
+mod budget;
 mod bus;
 pub mod checks;
+mod choices;
 mod cloud;
 mod command;
 mod declared;
@@ -35,12 +37,14 @@ pub mod machine;
 mod machine_tests;
 mod mend;
 mod mind;
+mod model_work;
 pub mod objects;
 mod operations;
 mod outgoing;
 mod owner;
 pub mod places;
 pub mod policy;
+mod probe;
 mod processes;
 mod project;
 mod prompt;
@@ -52,6 +56,7 @@ mod recover;
 mod remarks;
 mod replay;
 pub mod role;
+mod routing;
 mod rulebook;
 mod run;
 mod scheduler;
@@ -60,6 +65,7 @@ mod servers;
 mod settle;
 mod setup;
 pub mod sources;
+mod spending;
 mod stall;
 mod state;
 mod supervisor;
@@ -71,6 +77,12 @@ mod verify;
 mod workshop;
 
 pub use atelier_egress::host_of;
+/// What doors need to tell of models.
+pub mod models {
+    pub use atelier_models::route::unfit_words;
+    pub use atelier_models::{PRESETS, Preset};
+}
+
 pub use desk::{Moment, Witness};
 pub use gateway::{AUTO, Embedder};
 pub use mend::Idle;

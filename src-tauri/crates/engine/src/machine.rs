@@ -9,10 +9,10 @@ use crate::flow::{Flow, Kind};
 use crate::talk::Talk;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{
-    Actor, Answer, Ask, Comment, Effect, EffectOutcome, Envelope, Event, Grants, Outcome, Route, StepResult, ToolCall,
-    Usage,
+    Actor, Answer, Ask, BudgetNode, BudgetUnit, Comment, ContextMismatch, Effect, EffectOutcome, Envelope, Event,
+    FailureClass, Grants, MismatchKind, Outcome, Route, StepResult, ToolCall, Usage,
 };
-use atelier_protocol::ids::{ApprovalId, RunId, Seq, StepId};
+use atelier_protocol::ids::{ApprovalId, RoleId, RunId, Seq, StepId};
 use atelier_protocol::settings::ModelChoice;
 use atelier_protocol::view::{ApprovalView, Item, RunState, RunView, TurnState};
 use serde::{Deserialize, Serialize};
@@ -35,8 +35,10 @@ pub struct Machine {
     pub grants: Grants,
     /// Number of events so far: the version that an append expects.
     pub version: u64,
-    /// The model of the last call; kept for the whole run unless it had to be parked.
+    /// The model of the last call.
     pub route: Option<Route>,
+    /// The model of each role; kept for the whole run unless it failed or the run had to be parked.
+    pub routes: BTreeMap<RoleId, Route>,
     /// Whether the private tree exists.
     pub tree_made: bool,
     /// Tool calls so far, which names the next one.
@@ -125,6 +127,10 @@ pub struct Budget {
     pub spent: u64,
     /// Whether the user refused more.
     pub refused: bool,
+    /// What the user gave this run beyond the limits of the budget's nodes.
+    pub raised: Vec<(BudgetNode, BudgetUnit, u64)>,
+    /// Nodes of the budget that are nearly used up, as the user was told.
+    pub warned: Vec<String>,
     /// Bytes of the prompt of the last call.
     prompt_bytes: u64,
 }
@@ -262,6 +268,7 @@ impl Machine {
             grants: grants.clone(),
             version: 1,
             route: None,
+            routes: BTreeMap::new(),
             // A child works in the tree of the run at the top.
             tree_made: parent.is_some(),
             tool_calls: 0,
@@ -331,16 +338,33 @@ impl Machine {
                 }
                 self.forget_step();
             }
-            Event::CallStarted { route, .. } => self.route = Some(route.clone()),
-            Event::CallFinished { text, tool_calls, .. } => {
+            Event::CallStarted { role, route, .. } => {
+                self.route = Some(route.clone());
+                self.routes.insert(role.clone(), route.clone());
+                self.talk(|talk| talk.held_ms = None);
+            }
+            Event::CallHeld { until_ms, .. } => self.talk(|talk| talk.held_ms = Some(*until_ms)),
+            Event::PromptCompacted { compaction } => {
+                self.talk(|talk| talk.compacted(&compaction.left_out));
+                self.forget_items();
+            }
+            Event::ContextMismatched { mismatch, .. } => {
+                self.mismatched(mismatch);
+                self.forget_items();
+            }
+            Event::CallFinished { text, tool_calls, usage, .. } => {
                 self.tool_calls += u32::try_from(tool_calls.len()).unwrap_or(0);
-                self.talk(|talk| talk.turn(text, tool_calls));
+                self.talk(|talk| talk.turn(text, tool_calls, usage.prompt_tokens));
                 self.forget_items();
             }
             // A call that ended with its process says nothing about the server.
             Event::CallFailed { problem, .. } if problem.code == Code::Interrupted => self.forget_items(),
-            Event::CallFailed { .. } => {
-                self.talk(|talk| talk.failures += 1);
+            Event::CallFailed { problem, class, .. } => {
+                let route = self.route.clone();
+                if let Some(route) = route.as_ref().filter(|_| *class == Some(FailureClass::FailOver)) {
+                    self.routes.retain(|_, kept| (&kept.provider, &kept.model) != (&route.provider, &route.model));
+                }
+                self.talk(|talk| talk.failed(route.as_ref(), problem, *class));
                 self.forget_items();
             }
             Event::TurnCorrected { message } => {
@@ -382,13 +406,21 @@ impl Machine {
                     done.undone = true;
                 }
             }
-            Event::RunParked { .. } => self.route = None,
+            Event::RunParked { .. } => {
+                self.route = None;
+                self.routes.clear();
+            }
             // A person resumed it after mending what was wrong: it gets its attempts afresh.
             Event::RunResumed { by: Actor::User, .. } => self.talk(|talk| {
-                talk.failures = 0;
+                talk.afresh();
                 talk.unusable = 0;
             }),
-            Event::Noticed { .. } => self.view.notices.clear(),
+            Event::Noticed { problem } => {
+                if problem.code == Code::BudgetNear {
+                    self.budget.warned.extend(problem.details.first().cloned());
+                }
+                self.view.notices.clear();
+            }
             _ => {}
         }
     }
@@ -528,6 +560,19 @@ impl Machine {
         }
     }
 
+    /// A server that holds less than it was asked for is asked for no more than it holds.
+    fn mismatched(&mut self, mismatch: &ContextMismatch) {
+        let Some(route) = &self.route else { return };
+        for kept in self.routes.values_mut() {
+            if mismatch.kind == MismatchKind::ShorterContext
+                && kept.model == route.model
+                && kept.provider == route.provider
+            {
+                kept.context = mismatch.loaded;
+            }
+        }
+    }
+
     fn settled(&mut self, key: &str, outcome: &EffectOutcome) {
         let Some(tried) = self.effects.get_mut(key) else { return };
         tried.outcome = Some(outcome.clone());
@@ -557,6 +602,10 @@ impl Machine {
             Ask::Cloud { provider, host, .. } => {
                 self.cloud.insert(crate::cloud::key(provider, host), (approval.clone(), answer));
             }
+            Ask::Budget { more, node: Some(node), unit, .. } => match answer {
+                Answer::Approve => self.budget.raised.push((node.clone(), *unit, *more)),
+                Answer::Reject => self.budget.refused = true,
+            },
             Ask::Budget { more, .. } => match answer {
                 Answer::Approve => self.budget.limit = self.budget.limit.map(|limit| limit.saturating_add(*more)),
                 Answer::Reject => self.budget.refused = true,
@@ -620,6 +669,7 @@ impl Budget {
             Event::CallFinished { text, thinking, usage, .. } => {
                 self.spent = self.spent.saturating_add(self.tokens(usage, text.len() + thinking.len()));
             }
+            Event::CallFailed { used, .. } => self.spent = self.spent.saturating_add(used.tokens),
             _ => {}
         }
     }

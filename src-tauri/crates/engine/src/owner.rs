@@ -125,8 +125,15 @@ impl ProjectOwner {
             Op::ShowSettings => Ok(Reply::Settings((self.desk.settings)())),
             Op::ListModels => {
                 let (egress, keys, clock) = (&self.desk.egress, &self.desk.keys, &self.desk.sources.clock);
-                Ok(Reply::Models(servers::describe(&(self.desk.settings)(), egress, keys, clock).await))
+                let mut views = servers::describe(&(self.desk.settings)(), egress, keys, clock).await;
+                servers::add_cards(&mut views, &(self.desk.cards)());
+                Ok(Reply::Models(views))
             }
+            Op::ExplainRoute { role } => Ok(Reply::Route(Box::new(self.desk.explain_route(role.as_ref()).await?))),
+            Op::ListRoutes { run, limit } => Ok(Reply::Routes(self.desk.route_entries(run.as_ref(), limit).await?)),
+            Op::ShowBudget { run } => self.desk.show_budget(run.as_ref()).await,
+            Op::SetBudget { node, limits } => self.desk.set_budget(node, limits).await,
+            Op::ResumeCloud => self.desk.resume_cloud().await,
             Op::ForkRun { run, at } => self.fork(&run, at).await,
             Op::HashState { rebuild } => self.hash_state(rebuild).await,
             Op::CheckStore => self.check_store().await,
@@ -156,6 +163,12 @@ impl ProjectOwner {
             | Op::RecordEgress { .. }
             | Op::ListCards
             | Op::RecordCard { .. }
+            | Op::PullModel { .. }
+            | Op::ProbeModel { .. }
+            | Op::ListModelWork
+            | Op::StopModelWork { .. }
+            | Op::NotePull { .. }
+            | Op::ListPulls
             | Op::ShowEgress { .. }
             | Op::PermitCloud { .. }
             | Op::RevokeCloud { .. }

@@ -159,11 +159,6 @@ pub fn record(system: &str, brief: &str, messages: &[atelier_models::Message], t
     PromptRecord { hash: Hash::of(whole.as_bytes()), parts }
 }
 
-/// A cautious estimate of the tokens in `bytes` of prompt: three bytes a token, so that code is not underrated.
-pub fn estimated_tokens(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(3)).unwrap_or(u32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::snippets;

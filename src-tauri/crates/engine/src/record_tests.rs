@@ -15,6 +15,7 @@ use crate::rulebook::Rulebook;
 use crate::sources::Sources;
 use atelier_egress::{Egress, EgressPolicy, Forgetful};
 use atelier_journal::{AppendError, Owned, Projections};
+use atelier_models::Traffic;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{
     Actor, Base, Event, FlowRef, Grants, Mechanism, NewEvent, Outcome, Parent, Priority, StepPhase,
@@ -24,6 +25,7 @@ use atelier_protocol::ids::{ProjectId, RunId, StepId};
 use atelier_protocol::settings::Settings;
 use atelier_protocol::view::{Illegal, RunState};
 use atelier_sandbox::{Sandbox, Toolchain};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 async fn desk(room: &Room) -> (Owned, Desk) {
@@ -47,6 +49,10 @@ async fn desk(room: &Room) -> (Owned, Desk) {
         completing: Arc::default(),
         watching: Mutex::default(),
         witness: None,
+        traffic: Traffic::new(Sources::of_the_machine().clock),
+        cards: Arc::new(BTreeMap::new),
+        free_memory: Arc::new(|| None),
+        purse: Arc::default(),
         processes: Processes::default(),
         rulebook: Rulebook::default(),
     };

@@ -6,7 +6,7 @@
 
 use crate::policy::{self, Call};
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::Verdict;
+use atelier_protocol::event::{Material, Verdict};
 use atelier_protocol::ids::RoleId;
 use atelier_protocol::view::RoleView;
 use atelier_protocol::yaml::{self, YamlError};
@@ -35,6 +35,10 @@ pub struct Role {
     pub turns: u32,
     /// The least context it can work with, in tokens.
     pub min_context: u32,
+    /// Models it prefers, best first.
+    pub prefer: Vec<String>,
+    /// How far the material it is told may travel.
+    pub material: Material,
     /// Paths it may write.
     pub write: GlobSet,
     /// Paths it may never write, whatever `write` says.
@@ -136,6 +140,10 @@ struct Limits {
 #[serde(deny_unknown_fields)]
 struct Model {
     min_context: u32,
+    #[serde(default)]
+    prefer: Vec<String>,
+    #[serde(default)]
+    material: Material,
 }
 
 #[derive(Deserialize)]
@@ -194,6 +202,8 @@ pub fn read(file: &str, text: &str) -> Result<Role, YamlError> {
         delivers: parsed.delivers,
         turns: parsed.limits.turns,
         min_context: parsed.model.min_context,
+        prefer: parsed.model.prefer,
+        material: parsed.model.material,
         write: globs(&parsed.limits.write).map_err(|(glob, why)| wrong(&glob, why))?,
         never: globs(&parsed.limits.never).map_err(|(glob, why)| wrong(&glob, why))?,
         ask: parsed.limits.ask,
@@ -269,7 +279,8 @@ pub(crate) fn over(shipped: &[(&str, &str)], own: &[(String, String)]) -> Result
                     "Give it another id, or leave the tool out.",
                 ));
             }
-            *own = Role { within: Some(Box::new(own.clone())), ..role };
+            let material = role.material.max(own.material);
+            *own = Role { within: Some(Box::new(own.clone())), material, ..role };
         } else {
             roles.push(role);
         }

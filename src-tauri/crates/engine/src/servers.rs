@@ -2,10 +2,22 @@
 
 use crate::keys::KeyRing;
 use atelier_egress::{Egress, Errand};
+use atelier_protocol::event::ModelCard;
 use atelier_protocol::ports::Clock;
 use atelier_protocol::settings::Settings;
 use atelier_protocol::view::ProviderView;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Adds what was measured about the models.
+pub(crate) fn add_cards(views: &mut [ProviderView], cards: &BTreeMap<String, ModelCard>) {
+    for view in views {
+        for at in 0..view.models.len() {
+            let card = cards.get(&atelier_models::card_key(view, &view.models[at])).cloned();
+            view.models[at].card = card;
+        }
+    }
+}
 
 /// Asks every model server of the settings what it has, all at once.
 pub(crate) async fn describe(

@@ -22,6 +22,9 @@ pub const FLOWS: &[(&str, &str)] = &[
     ("flows/review.yaml", include_str!("../../../../assets/flows/review.yaml")),
 ];
 
+/// The price list that ships with Atelier: file name and text.
+pub const PRICES: (&str, &str) = ("assets/prices.yaml", include_str!("../../../../assets/prices.yaml"));
+
 /// Time and randomness.
 #[derive(Clone)]
 pub struct Sources {
@@ -35,6 +38,11 @@ impl Sources {
     /// The machine's own.
     pub fn of_the_machine() -> Self {
         Self { clock: Arc::new(MachineClock), entropy: Arc::new(MachineEntropy) }
+    }
+    /// A random number.
+    pub fn random(&self) -> u64 {
+        let bytes = self.entropy.ten_bytes();
+        bytes[2..].iter().fold(0, |number, byte| (number << 8) | u64::from(*byte))
     }
     /// A new run id.
     pub fn run_id(&self) -> RunId {
@@ -52,6 +60,14 @@ impl Sources {
     pub fn project_id(&self) -> ProjectId {
         ProjectId::new(self.clock.now_ms(), self.entropy.ten_bytes())
     }
+}
+
+/// Memory that programs may still take, in bytes; `None` where the system does not say.
+pub fn free_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
 }
 
 struct MachineClock;

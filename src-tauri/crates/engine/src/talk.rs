@@ -2,8 +2,9 @@
 //!
 //! Pure, a part of the machine's fold: messages, calls that are not answered yet, and what speaks for a loop.
 
-use atelier_models::Message;
-use atelier_protocol::event::{ToolCall, Verdict};
+use atelier_models::{Message, context};
+use atelier_protocol::error::Problem;
+use atelier_protocol::event::{FailureClass, LeftOut, Route, ToolCall, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -20,8 +21,18 @@ pub struct Talk {
     pub turns: u32,
     /// Turns in a row that could not be used.
     pub unusable: u32,
-    /// Failed calls in a row.
+    /// Failed calls in a row, whichever model was asked.
     pub failures: u32,
+    /// Failed calls in a row with the present model.
+    pub tries: u32,
+    /// Models that failed at the present question, as `provider/model`.
+    pub failed: Vec<String>,
+    /// What the last of them failed with.
+    pub problem: Option<Problem>,
+    /// Until when the next call waits, milliseconds since 1970 UTC.
+    pub held_ms: Option<u64>,
+    /// Prompt tokens that the server read at the last turn, and how many messages those were.
+    pub read: Option<(u32, usize)>,
     /// Whether the required output was delivered in this step.
     pub delivered: bool,
     /// The text of the last turn, when it called no tools and nothing came after it.
@@ -31,9 +42,10 @@ pub struct Talk {
 }
 
 impl Talk {
-    pub(crate) fn turn(&mut self, text: &str, calls: &[ToolCall]) {
+    pub(crate) fn turn(&mut self, text: &str, calls: &[ToolCall], read: Option<u32>) {
         self.turns += 1;
-        self.failures = 0;
+        self.afresh();
+        self.read = read.map(|read| (read, self.messages.len()));
         if !calls.is_empty() {
             self.unusable = 0;
         }
@@ -41,6 +53,38 @@ impl Talk {
         self.pending = calls.to_vec();
         self.verdicts.clear();
         self.closing = calls.is_empty().then(|| text.to_owned());
+    }
+
+    /// The next question has all its attempts.
+    pub(crate) fn afresh(&mut self) {
+        self.failures = 0;
+        self.tries = 0;
+        self.failed.clear();
+        self.problem = None;
+        self.held_ms = None;
+    }
+
+    /// A call failed. Another model begins with its own attempts.
+    pub(crate) fn failed(&mut self, route: Option<&Route>, problem: &Problem, class: Option<FailureClass>) {
+        self.failures += 1;
+        self.tries += 1;
+        if class == Some(FailureClass::FailOver) {
+            self.failed.extend(route.map(|route| format!("{}/{}", route.provider, route.model)));
+            self.problem = Some(problem.clone());
+            self.tries = 0;
+            self.unusable = 0;
+            self.read = None;
+        }
+    }
+
+    /// Older answers of tools are only named from now on.
+    pub(crate) fn compacted(&mut self, left_out: &[LeftOut]) {
+        for gap in left_out {
+            if let Some(message) = self.messages.get_mut(gap.at as usize) {
+                *message = context::named(message);
+            }
+        }
+        self.read = None;
     }
 
     pub(crate) fn corrected(&mut self, message: &str) {

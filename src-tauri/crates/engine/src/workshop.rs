@@ -1,12 +1,14 @@
 //! One process's Atelier: the home store, the settings, the way to model servers, and the projects it opened.
 
 use crate::bus;
+use crate::choices::Choices;
 use crate::desk::{Desk, Witness};
 use crate::digest::Runs;
 use crate::home::HomeOwner;
 use crate::keys::KeyRing;
 use crate::ledger::HomeLedger;
 use crate::mend::Idle;
+use crate::model_work::{Bench, Works};
 use crate::objects::Objects;
 use crate::owner::{ProjectOwner, Recovery};
 use crate::places::Places;
@@ -18,18 +20,19 @@ use crate::scheduler::Scheduler;
 use crate::seat::{MakeOwner, Seat};
 use crate::servers;
 use crate::sources::Sources;
+use crate::spending::Spending;
 use atelier_egress::{Egress, EgressPolicy};
 use atelier_journal::{OpHandler, Projection, Projections, StoreConfig};
-use atelier_models::Keys;
+use atelier_models::{Keys, Traffic};
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::Event;
+use atelier_protocol::event::{Event, ModelCard};
 use atelier_protocol::ids::{ProjectId, Seq, StoreId};
 use atelier_protocol::op::{Frame, Op, Reply};
 use atelier_protocol::settings::{ProviderSettings, Settings};
 use atelier_protocol::view::{KnownProject, ProviderView};
 use atelier_repo::UserRepo;
 use atelier_sandbox::{Sandbox, Toolchain};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::OnceCell;
@@ -83,6 +86,12 @@ pub(crate) struct Shared {
     scheduler: Arc<Scheduler>,
     sandbox: OnceCell<Sandbox>,
     toolchain: Toolchain,
+    /// Calls to models that are under way.
+    pub(crate) traffic: Arc<Traffic>,
+    /// What was measured about models, by digest.
+    pub(crate) cards: RwLock<BTreeMap<String, ModelCard>>,
+    /// Work on models that goes on in the background.
+    works: Arc<Works>,
     /// Model servers of single projects in this process, by folder: those of a tour, say.
     servers: RwLock<HashMap<PathBuf, Vec<ProviderSettings>>>,
 }
@@ -106,6 +115,10 @@ impl Workshop {
                 "Please report this.",
             ));
         };
+        let cards = match home.submit(Op::ListCards).await? {
+            Reply::Cards(cards) => cards.into_iter().map(|card| (card.digest.clone(), card)).collect(),
+            _ => BTreeMap::new(),
+        };
         let policy = Arc::new(EgressPolicy::new(settings.local_only));
         if let Reply::Permissions(permissions) = home.submit(Op::ListPermissions).await? {
             policy.set_permissions(permissions);
@@ -117,9 +130,15 @@ impl Workshop {
             settings: RwLock::new(settings),
             egress: Egress::new(policy, Arc::new(HomeLedger::new(home.clone()))),
             keys: Arc::new(KeyRing::new(options.keys.clone())),
+            traffic: Traffic::new(options.sources.clock.clone()),
+            cards: RwLock::new(cards),
+            works: Arc::default(),
             servers: RwLock::default(),
             options,
         });
+        if let Reply::Pulls(pulls) = home.submit(Op::ListPulls).await? {
+            pulls.iter().for_each(|pull| shared.works.left(pull));
+        }
         tokio::spawn(follow_home(home.clone(), Arc::downgrade(&shared)));
         Ok(Workshop { shared, home, open: Mutex::new(HashMap::new()) })
     }
@@ -143,6 +162,20 @@ impl Workshop {
     pub async fn submit(&self, op: Op) -> Result<Reply, Problem> {
         match op {
             Op::ListModels => Ok(Reply::Models(self.models().await)),
+            Op::PullModel { provider, model } => {
+                self.bench().pull(&self.settings(), provider.as_deref(), &model).await?;
+                Ok(Reply::ModelWork(self.shared.works.all()))
+            }
+            Op::ProbeModel { provider, model, context } => {
+                let (settings, views) = (self.settings(), self.models().await);
+                self.bench().probe(&settings, views, provider.as_deref(), &model, context).await?;
+                Ok(Reply::ModelWork(self.shared.works.all()))
+            }
+            Op::ListModelWork => Ok(Reply::ModelWork(self.shared.works.all())),
+            Op::StopModelWork { id } => {
+                self.bench().stop(id).await?;
+                Ok(Reply::ModelWork(self.shared.works.all()))
+            }
             Op::ShowSettings => Ok(Reply::Settings(self.settings())),
             Op::ChangeSettings { settings } => {
                 let changed = self.home.submit(Op::ChangeSettings { settings: settings.clone() }).await?;
@@ -155,8 +188,20 @@ impl Workshop {
 
     /// Asks every model server what it has.
     pub async fn models(&self) -> Vec<ProviderView> {
-        servers::describe(&self.settings(), &self.shared.egress, &self.shared.keys, &self.shared.options.sources.clock)
-            .await
+        let clock = &self.shared.options.sources.clock;
+        let mut views = servers::describe(&self.settings(), &self.shared.egress, &self.shared.keys, clock).await;
+        servers::add_cards(&mut views, &self.shared.cards.read().unwrap_or_else(PoisonError::into_inner));
+        views
+    }
+
+    fn bench(&self) -> Bench {
+        Bench {
+            egress: self.shared.egress.clone(),
+            keys: self.shared.keys.clone(),
+            sources: self.shared.options.sources.clone(),
+            home: self.home.clone(),
+            works: self.shared.works.clone(),
+        }
     }
 
     /// Uses these model servers for the project in `root`, in this process only.
@@ -241,6 +286,7 @@ impl Workshop {
 
     /// Leaves every store.
     pub async fn close(&self) {
+        self.shared.works.leave();
         let open: Vec<Project> =
             self.open.lock().unwrap_or_else(PoisonError::into_inner).drain().map(|(_, p)| p).collect();
         for project in open {
@@ -256,7 +302,7 @@ impl Workshop {
         let make: MakeOwner = Box::new(move |journal, taken_over| {
             let (shared, home, project, root) = (shared.clone(), home.clone(), project.clone(), folder.clone());
             Box::pin(async move {
-                let (reader, folder) = (shared.clone(), root.clone());
+                let (reader, measured, folder) = (shared.clone(), shared.clone(), root.clone());
                 let clock = shared.options.sources.clock.clone();
                 let desk = Arc::new(Desk {
                     objects: Objects::new(journal.clone(), clock, root.clone()),
@@ -283,6 +329,10 @@ impl Workshop {
                         })
                     },
                     settings: Arc::new(move || reader.settings_of(&folder)),
+                    traffic: shared.traffic.clone(),
+                    cards: Arc::new(move || measured.cards.read().unwrap_or_else(PoisonError::into_inner).clone()),
+                    free_memory: Arc::new(crate::sources::free_memory),
+                    purse: Arc::default(),
                     index: Mutex::new(None),
                     completing: Arc::default(),
                     watching: Mutex::default(),
@@ -340,7 +390,8 @@ impl Shared {
 
 /// What is read of a project's history without folding it.
 fn read_models() -> Vec<Arc<dyn Projection>> {
-    let mut models: Vec<Arc<dyn Projection>> = vec![Arc::new(Runs), Arc::new(Questions)];
+    let mut models: Vec<Arc<dyn Projection>> =
+        vec![Arc::new(Runs), Arc::new(Questions), Arc::new(Choices), Arc::new(Spending)];
     models.extend(bus::models::all());
     models
 }
@@ -364,7 +415,7 @@ async fn ask_home(home: &Seat, shared: &Shared, op: Op) -> Result<Reply, Problem
     Ok(reply)
 }
 
-/// Takes over what another door changed: settings, and what may leave.
+/// Takes over what another door changed: settings, cards, and what may leave.
 async fn follow_home(home: Seat, shared: std::sync::Weak<Shared>) {
     let mut frames = home.follow(Seq::ZERO);
     while let Some(frame) = frames.recv().await {
@@ -377,6 +428,9 @@ async fn follow_home(home: Seat, shared: std::sync::Weak<Shared>) {
                 if let Err(problem) = ask_home(&home, &shared, Op::ListPermissions).await {
                     tracing::warn!(%problem, "what may leave could not be asked; what was known still holds");
                 }
+            }
+            Event::CardMeasured { card } => {
+                shared.cards.write().unwrap_or_else(PoisonError::into_inner).insert(card.digest.clone(), *card);
             }
             _ => {}
         }

@@ -1,17 +1,18 @@
-//! Picks the model for a run.
+//! From what servers say to candidates, and from a decision to the server that is asked or to what a person can do.
 //!
-//! Pure: same views and settings, same choice. A model that runs on another machine is never taken by itself.
+//! Pure. Who is taken is `route`'s part; this is the way into it and out of it.
 
-use atelier_protocol::event::Route;
-use atelier_protocol::settings::{ModelChoice, ProviderKind, ProviderSettings, Settings};
+use crate::price::Prices;
+use crate::route::{is_cloud_name, same_name, unfit_words};
+use atelier_protocol::event::{
+    Candidate, CardShort, Health, ModelCard, Route, RouteDecision, RouteInputs, RoutingPolicy, Unfit,
+};
+use atelier_protocol::settings::{ModelChoice, ProviderKind, ProviderSettings, Routing, Settings};
 use atelier_protocol::view::{ModelView, ProviderView};
 use atelier_protocol::{Code, Problem};
+use std::collections::BTreeMap;
 
-/// The context that is asked for where the model has as much, in tokens. Enough for a role's prompt with a few files,
-/// and small enough that a model of ordinary size still fits an ordinary machine's memory.
-pub const WORKING_CONTEXT: u32 = 16_384;
-
-/// A chosen model.
+/// A chosen model and its server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chosen {
     /// Its server.
@@ -22,90 +23,215 @@ pub struct Chosen {
     pub route: Route,
 }
 
-/// Picks `asked`, else the settings' model, else the first model of this machine that can call tools, else the first
-/// of this machine. `views` are in the order of preference.
-///
-/// # Errors
-/// `model_server_down`, `model_missing`, `no_model` or `local_only`, with what to do next.
-pub fn choose(views: &[ProviderView], asked: Option<&ModelChoice>, settings: &Settings) -> Result<Chosen, Problem> {
-    if let Some(asked) = asked {
-        return take(views, asked, settings, "it was asked for");
-    }
-    if let Some(choice) = &settings.model {
-        return take(views, choice, settings, "it is chosen in the settings");
-    }
-    let local = || {
-        let usable = views.iter().filter(|view| view.problem.is_none());
-        usable.flat_map(|view| view.models.iter().map(move |model| (view, model))).filter(|(_, model)| model.local)
-    };
-    if let Some((view, model)) = local().find(|(_, model)| model.tools == Some(true)) {
-        return Ok(chosen(view, model, "the first model on this machine that can call tools"));
-    }
-    if let Some((view, model)) = local().find(|(_, model)| model.tools.is_none()).or_else(|| local().next()) {
-        return Ok(chosen(view, model, "the first model on this machine; none says that it can call tools"));
-    }
-    if views.iter().all(|view| view.problem.is_some())
-        && let Some(problem) = views.iter().find_map(|view| view.problem.clone())
-    {
-        return Err(problem);
-    }
-    if views.is_empty() {
-        return Err(Problem::new(
-            Code::NoModel,
-            "There is no model server in the settings.",
-            "Add one in the settings, normally Ollama at http://127.0.0.1:11434.",
-        ));
-    }
-    let elsewhere = views.iter().any(|view| !view.models.is_empty());
-    Err(if elsewhere {
-        Problem::new(
-            Code::NoModel,
-            "No model on this machine was found; the servers only have models that run elsewhere.",
-            "Fetch a local model, for example with `ollama pull qwen3:8b`, or choose one of the others in the settings.",
-        )
-    } else {
-        Problem::new(
-            Code::NoModel,
-            "The model servers have no model yet.",
-            "Fetch one that can call tools, for example with `ollama pull qwen3:8b`.",
-        )
-    })
+/// What is known of models besides what their servers say.
+pub struct Known<'a> {
+    /// What tokens cost.
+    pub prices: &'a Prices,
+    /// What was measured, by digest.
+    pub cards: &'a BTreeMap<String, ModelCard>,
+    /// Shares of providers.
+    pub routing: &'a Routing,
+    /// Whether the user agreed that material goes to this server.
+    pub consented: &'a dyn Fn(&ProviderView) -> bool,
+    /// Calls under way on a provider, and whether calls to a model of it go through.
+    pub traffic: &'a dyn Fn(&str, &str) -> (u32, Health),
 }
 
-fn take(views: &[ProviderView], choice: &ModelChoice, settings: &Settings, why: &str) -> Result<Chosen, Problem> {
-    let Some(view) = views.iter().find(|view| view.id == choice.provider) else {
-        return Err(Problem::new(
+/// The key of a model's card: the digest of its files, else where it is.
+pub fn card_key(view: &ProviderView, model: &ModelView) -> String {
+    model.digest.clone().unwrap_or_else(|| format!("{}/{}", view.base_url, model.name))
+}
+
+/// Everything that could be taken, in the order of the settings. A server that is down stands for the model that was
+/// asked of it.
+pub fn candidates(views: &[ProviderView], asked: Option<&ModelChoice>, known: &Known<'_>) -> Vec<Candidate> {
+    let mut all = Vec::new();
+    for view in views {
+        let consented = (known.consented)(view);
+        let weight = known.routing.weights.get(&view.id).copied().unwrap_or(1);
+        if let (Some(problem), Some(asked)) = (&view.problem, asked)
+            && asked.provider == view.id
+        {
+            all.push(Candidate {
+                provider: view.id.clone(),
+                model: asked.model.clone(),
+                kind: Some(view.kind),
+                local: view.local,
+                consented,
+                weight,
+                down: problem.message.clone(),
+                ..Candidate::default()
+            });
+        }
+        for model in view.models.iter().filter(|_| view.problem.is_none()) {
+            let (load, health) = (known.traffic)(&view.id, &model.name);
+            all.push(Candidate {
+                provider: view.id.clone(),
+                model: model.name.clone(),
+                kind: Some(view.kind),
+                local: view.local && model.local && !is_cloud_name(&model.name),
+                tools: model.tools,
+                context: model.context,
+                price: known.prices.of(&view.id, &model.name),
+                card: known.cards.get(&card_key(view, model)).map(short),
+                consented,
+                weight,
+                load,
+                health,
+                bytes: model.bytes,
+                down: String::new(),
+            });
+        }
+    }
+    all
+}
+
+/// What a choice looks at in a card.
+pub fn short(card: &ModelCard) -> CardShort {
+    let share = |right: u32, of: u32| (right * 1000).checked_div(of).unwrap_or(0);
+    let parts = [card.well_formed, card.right_tool, card.uses_result, card.stops];
+    let (right, of) = parts.iter().fold((0, 0), |sum, part| (sum.0 + part.right, sum.1 + part.of));
+    // The first of equals: formats are measured in the order in which they are preferred.
+    let best = card.edits.iter().rev().max_by_key(|(_, score)| share(score.right, score.of));
+    let best = best.filter(|(_, score)| score.right > 0);
+    CardShort {
+        tools: share(right, of),
+        edits: best.map_or(0, |(_, score)| share(score.right, score.of)),
+        format: best.map(|(format, _)| format.clone()),
+        context: card.context,
+        speed: card.speed,
+    }
+}
+
+/// The policy and arm for a run.
+pub fn policy_of(routing: &Routing, run: &str) -> (RoutingPolicy, Option<String>) {
+    match &routing.experiment {
+        Some(experiment) => {
+            let (policy, arm) = crate::route::arm(experiment, run);
+            (policy, Some(arm))
+        }
+        None => (routing.policy.unwrap_or_default(), None),
+    }
+}
+
+/// The server of a route; `None` where the settings know it no more.
+pub fn chosen(route: &Route, settings: &Settings) -> Option<Chosen> {
+    let provider = settings.providers.iter().find(|provider| provider.id == route.provider)?.clone();
+    Some(Chosen { provider, model: route.model.clone(), route: route.clone() })
+}
+
+/// Why nothing could be taken, and what to do.
+pub fn problem(decision: &RouteDecision, views: &[ProviderView]) -> Problem {
+    match &decision.inputs.asked {
+        Some(asked) => asked_for(decision, views, asked),
+        None => by_itself(decision, views),
+    }
+}
+
+fn asked_for(decision: &RouteDecision, views: &[ProviderView], asked: &ModelChoice) -> Problem {
+    let Some(view) = views.iter().find(|view| view.id == asked.provider) else {
+        return Problem::new(
             Code::NoModel,
-            format!("There is no model server called `{}` in the settings.", choice.provider),
+            format!("There is no model server called `{}` in the settings.", asked.provider),
             "Choose a model of one of the servers in the settings.",
         )
-        .with_details(views.iter().map(|view| view.id.clone())));
+        .with_details(views.iter().map(|view| view.id.clone()));
     };
-    if settings.local_only && !view.local {
-        return Err(elsewhere(&format!("The model server `{}` is another machine", view.id)));
+    if decision.inputs.local_only && !view.local {
+        return elsewhere(&format!("The model server `{}` is another machine", view.id));
     }
     if let Some(problem) = &view.problem {
-        return Err(problem.clone());
+        return problem.clone();
     }
-    let Some(model) = view.models.iter().find(|model| same_name(view.kind, &model.name, &choice.model)) else {
-        return Err(Problem::new(
+    let named = decision.alternatives.iter().find(|one| {
+        one.candidate.provider == view.id && same_name(Some(view.kind), &one.candidate.model, &asked.model)
+    });
+    let Some(named) = named else {
+        return Problem::new(
             Code::ModelMissing,
-            format!("The server at {} does not have the model `{}`.", view.base_url, choice.model),
+            format!("The server at {} does not have the model `{}`.", view.base_url, asked.model),
             match view.kind {
                 ProviderKind::Ollama => {
-                    format!("Fetch it with `ollama pull {}` or choose another model.", choice.model)
+                    format!("Fetch it with `ollama pull {}` or choose another model.", asked.model)
                 }
                 ProviderKind::OpenAi | ProviderKind::Anthropic => {
                     "Load it in the server or choose another model.".to_owned()
                 }
             },
         )
-        .with_details(view.models.iter().map(|model| model.name.clone())));
+        .with_details(view.models.iter().map(|model| model.name.clone()));
     };
-    if settings.local_only && !model.local {
-        return Err(elsewhere(&format!("The model `{}` runs on another machine", model.name)));
+    match named.unfit {
+        Some(unfit) => refused(&decision.inputs, unfit, &named.candidate),
+        None => elsewhere("It is not known why no model was taken"),
     }
-    Ok(chosen(view, model, why))
+}
+
+fn by_itself(decision: &RouteDecision, views: &[ProviderView]) -> Problem {
+    if views.is_empty() {
+        return Problem::new(
+            Code::NoModel,
+            "There is no model server in the settings.",
+            "Add one in the settings, normally Ollama at http://127.0.0.1:11434.",
+        );
+    }
+    if views.iter().all(|view| view.problem.is_some())
+        && let Some(problem) = views.iter().find_map(|view| view.problem.clone())
+    {
+        return problem;
+    }
+    // The rule that stopped the candidate that came furthest says most.
+    let furthest =
+        decision.alternatives.iter().filter_map(|one| Some((one.unfit?, &one.candidate))).max_by_key(|x| x.0);
+    let problem = match furthest {
+        None => Problem::new(
+            Code::NoModel,
+            "The model servers have no model yet.",
+            "Fetch one that can call tools, for example with `ollama pull qwen3:8b`.",
+        ),
+        Some((Unfit::LocalOnly | Unfit::NoConsent | Unfit::Secret, _)) => Problem::new(
+            Code::NoModel,
+            "No model on this machine was found; the servers only have models that run elsewhere.",
+            "Fetch a local model, for example with `ollama pull qwen3:8b`, or choose one of the others in the settings.",
+        ),
+        Some((unfit, candidate)) => refused(&decision.inputs, unfit, candidate),
+    };
+    let why = decision.alternatives.iter().filter_map(|one| {
+        let candidate = &one.candidate;
+        Some(format!("{}/{}: {}", candidate.provider, candidate.model, unfit_words(one.unfit?)))
+    });
+    problem.with_details(why)
+}
+
+fn refused(inputs: &RouteInputs, unfit: Unfit, candidate: &Candidate) -> Problem {
+    let model = &candidate.model;
+    let (code, hint) = match unfit {
+        Unfit::LocalOnly => return elsewhere(&format!("The model `{model}` runs on another machine")),
+        Unfit::Secret | Unfit::NoConsent => {
+            (Code::Denied, "Agree to it for this project, or choose a model on this machine.".to_owned())
+        }
+        Unfit::Tools => (Code::NoModel, "Choose a model that can call tools, for example `qwen3:8b`.".to_owned()),
+        Unfit::Context => (
+            Code::ContextOverflow,
+            format!(
+                "About {} tokens are needed. Choose a model with a longer context in the settings, then resume; or start \
+                 again with a narrower goal.",
+                inputs.need
+            ),
+        ),
+        Unfit::Resting | Unfit::Failed => {
+            (Code::ModelServerError, "Look at its server, then resume the run: it is tried again at once.".to_owned())
+        }
+        Unfit::Budget | Unfit::PriceUnknown => (
+            Code::BudgetReached,
+            "Raise the limit with `atelier models budget`, add the price to `.atelier/prices.yaml`, or choose a model on \
+             this machine."
+                .to_owned(),
+        ),
+        Unfit::Paused => (Code::CloudPaused, "Look at `atelier models budget`; `--resume` goes on.".to_owned()),
+        Unfit::NotAsked | Unfit::Down => (Code::NoModel, "Choose another model.".to_owned()),
+    };
+    Problem::new(code, format!("`{model}` cannot be taken: {}.", unfit_words(unfit)), hint)
 }
 
 fn elsewhere(what: &str) -> Problem {
@@ -114,32 +240,4 @@ fn elsewhere(what: &str) -> Problem {
         format!("{what}, and local-only mode is on."),
         "Choose a model on this machine, or turn local-only mode off in the settings.",
     )
-}
-
-fn chosen(view: &ProviderView, model: &ModelView, why: &str) -> Chosen {
-    let context = match view.kind {
-        ProviderKind::Ollama => Some(model.context.map_or(WORKING_CONTEXT, |most| most.min(WORKING_CONTEXT))),
-        // The length is set when that server starts; it is not asked for with a request.
-        ProviderKind::OpenAi | ProviderKind::Anthropic => model.context,
-    };
-    Chosen {
-        provider: ProviderSettings { id: view.id.clone(), kind: view.kind, base_url: view.base_url.clone() },
-        model: model.name.clone(),
-        route: Route {
-            provider: view.id.clone(),
-            model: model.name.clone(),
-            local: model.local,
-            context,
-            reason: why.to_owned(),
-            ..Route::default()
-        },
-    }
-}
-
-/// Ollama's names have a tag, and `latest` is the one meant where none is given.
-fn same_name(kind: ProviderKind, have: &str, asked: &str) -> bool {
-    match kind {
-        ProviderKind::Ollama => have == asked || have.strip_suffix(":latest") == Some(asked),
-        ProviderKind::OpenAi | ProviderKind::Anthropic => have == asked,
-    }
 }

@@ -25,10 +25,15 @@ pub(crate) fn join(base: &str, path: &str) -> String {
     format!("{}{path}", base.trim_end_matches('/'))
 }
 
-/// A base up to `/v1`, whether or not the settings say it.
+/// A base with its version: the one that the settings say, such as `/v1` or `/v1beta/openai`, else `/v1`.
 pub(crate) fn versioned(base: &str) -> String {
     let base = base.trim_end_matches('/');
-    if base.ends_with("/v1") { base.to_owned() } else { format!("{base}/v1") }
+    let is_version = |part: &str| {
+        let rest = part.strip_prefix('v').unwrap_or_default();
+        rest.starts_with(|c: char| c.is_ascii_digit())
+    };
+    let path = base.split_once("://").map_or(base, |(_, rest)| rest);
+    if path.split('/').skip(1).any(is_version) { base.to_owned() } else { format!("{base}/v1") }
 }
 
 /// A `POST` with a JSON body.
@@ -166,6 +171,15 @@ mod tests {
     fn what_is_no_object_is_unreadable() {
         for text in ["", "[]", "null", "{", "<html>", "{\"a\":\"\\"] {
             assert!(matches!(object(text), Err(CallError::Unreadable { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_base_keeps_the_version_it_names() {
+        assert_eq!(versioned("http://127.0.0.1:8080/"), "http://127.0.0.1:8080/v1");
+        assert_eq!(versioned("https://v2.example.org"), "https://v2.example.org/v1", "a host is no version");
+        for base in ["https://a.example/api/v1", "https://a.example/v1beta/openai"] {
+            assert_eq!(versioned(base), base);
         }
     }
 

@@ -5,6 +5,7 @@
 
 use crate::address::is_this_machine;
 use crate::chat::{ChatRequest, Message, ModelEvent, ModelStream};
+use crate::context::{Footprint, Loaded};
 use crate::embed::{EmbedRequest, Embedded};
 use crate::error::CallError;
 use crate::provider::Provider;
@@ -40,6 +41,12 @@ impl Provider for Masked {
     }
     fn describe(&self) -> BoxFuture<'_, ProviderView> {
         self.server.describe()
+    }
+    fn loaded(&self, model: &str) -> BoxFuture<'_, Option<Loaded>> {
+        self.server.loaded(model)
+    }
+    fn footprint(&self, model: &str) -> BoxFuture<'_, Option<Footprint>> {
+        self.server.footprint(model)
     }
     fn settings(&self) -> &ProviderSettings {
         self.server.settings()

@@ -3,16 +3,18 @@
 //! Always asks with `truncate: false` and `shift: false`: without them a prompt that does not fit is cut in silence.
 
 use crate::chat::{ChatRequest, Message, ModelStream, ToolSpec};
+use crate::context::{Footprint, Loaded};
 use crate::embed::{self, EmbedRequest, Embedded};
 use crate::error::CallError;
 use crate::fetch::{self, Answer};
 use crate::provider::Provider;
 use crate::refusal;
+use crate::route::{is_cloud_name, same_name};
 use crate::stream::{Found, Reader, Sending, keep};
 use atelier_protocol::event::{Stop, Usage};
 use atelier_protocol::op::Phase;
 use atelier_protocol::ports::{Clock, Http};
-use atelier_protocol::settings::ProviderSettings;
+use atelier_protocol::settings::{ProviderKind, ProviderSettings};
 use atelier_protocol::view::{ModelView, ProviderView};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
@@ -69,9 +71,53 @@ impl Provider for Ollama {
         .boxed()
     }
 
+    fn loaded(&self, model: &str) -> BoxFuture<'_, Option<Loaded>> {
+        let model = model.to_owned();
+        async move {
+            let running = running(&*self.http, &self.settings.base_url).await?;
+            let entry = running.iter().find(|entry| is_it(entry, &model))?;
+            Some(Loaded { context: number(&entry["context_length"]), bytes: entry["size"].as_u64() })
+        }
+        .boxed()
+    }
+
+    fn footprint(&self, model: &str) -> BoxFuture<'_, Option<Footprint>> {
+        let model = model.to_owned();
+        async move {
+            let base = &self.settings.base_url;
+            let tags = fetch::get(&*self.http, base, "/api/tags").await.ok()?.document().ok()?;
+            let bytes = tags["models"].as_array()?.iter().find(|entry| is_it(entry, &model))?["size"].as_u64()?;
+            let shown = fetch::ask(&*self.http, base, "/api/show", &json!({"model": model})).await.ok()?;
+            let per_token = cache_per_token(&shown.document().ok()?["model_info"])?;
+            Some(Footprint { bytes, per_token })
+        }
+        .boxed()
+    }
+
     fn settings(&self) -> &ProviderSettings {
         &self.settings
     }
+}
+
+/// Bytes that each token of context takes: a key and a value of 16 bits in each layer, for each head that has its own.
+fn cache_per_token(info: &Value) -> Option<u64> {
+    let architecture = info["general.architecture"].as_str()?;
+    let told = |key: &str| info[format!("{architecture}.{key}")].as_u64();
+    let heads = told("attention.head_count")?;
+    let width = told("attention.key_length").or_else(|| told("embedding_length")?.checked_div(heads))?;
+    let own = told("attention.head_count_kv").unwrap_or(heads);
+    Some(2 * 2 * told("block_count")? * own * width)
+}
+
+/// What the server has loaded; `None` where it does not say.
+async fn running(http: &dyn Http, base: &str) -> Option<Vec<Value>> {
+    let told = fetch::get(http, base, "/api/ps").await.and_then(Answer::document).ok()?;
+    told["models"].as_array().cloned()
+}
+
+/// Whether an entry of a list is that model.
+fn is_it(entry: &Value, model: &str) -> bool {
+    entry["name"].as_str().is_some_and(|name| same_name(Some(ProviderKind::Ollama), name, model))
 }
 
 impl Ollama {
@@ -144,7 +190,7 @@ impl Capabilities {
 /// Whether the server passes the model on to its vendor's cloud, although the server itself is on this machine.
 fn is_remote(name: &str, entry: &Value) -> bool {
     let said = |key: &str| entry[key].as_str().is_some_and(|host| !host.is_empty());
-    name.ends_with(":cloud") || name.ends_with("-cloud") || said("remote_host") || said("remote_model")
+    is_cloud_name(name) || said("remote_host") || said("remote_model")
 }
 
 fn context_of(info: &Value) -> Option<u32> {
@@ -159,12 +205,10 @@ fn number(value: &Value) -> Option<u32> {
 /// Whether the server has to load the model first. It sends no byte while it does, so it is asked beforehand; where it
 /// does not say, it counts as loaded.
 async fn first_phase(http: Arc<dyn Http>, base: String, model: String) -> Phase {
-    let Ok(Ok(loaded)) = fetch::get(&*http, &base, "/api/ps").await.map(Answer::document) else {
-        return Phase::Reading;
-    };
-    let Some(entries) = loaded["models"].as_array() else { return Phase::Reading };
-    let is_it = |name: &str| name == model || name.strip_suffix(":latest") == Some(&model);
-    if entries.iter().any(|entry| entry["name"].as_str().is_some_and(is_it)) { Phase::Reading } else { Phase::Loading }
+    match running(&*http, &base).await {
+        Some(entries) if !entries.iter().any(|entry| is_it(entry, &model)) => Phase::Loading,
+        _ => Phase::Reading,
+    }
 }
 
 /// The body of a chat.

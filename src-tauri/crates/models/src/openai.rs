@@ -9,6 +9,7 @@ use crate::fetch;
 use crate::ollama::tool;
 use crate::provider::Provider;
 use crate::refusal;
+use crate::route::is_cloud_name;
 use crate::sse::{Events, Sent};
 use crate::stream::{Found, Reader, Sending, keep};
 use atelier_protocol::event::{Stop, Usage};
@@ -74,9 +75,8 @@ impl OpenAi {
         let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
         let model = |entry: &Value| {
             let name = entry["id"].as_str()?.to_owned();
-            let cloud = name.ends_with(":cloud") || name.ends_with("-cloud");
             Some(ModelView {
-                local: local && !cloud,
+                local: local && !is_cloud_name(&name),
                 // llama.cpp's server, then vLLM.
                 context: number(&entry["meta"]["n_ctx"]).or_else(|| number(&entry["max_model_len"])),
                 bytes: entry["meta"]["size"].as_u64(),

@@ -2,6 +2,7 @@
 
 use crate::anthropic::Anthropic;
 use crate::chat::{ChatRequest, ModelStream};
+use crate::context::{Footprint, Loaded};
 use crate::embed::{EmbedRequest, Embedded};
 use crate::error::CallError;
 use crate::masked::Masked;
@@ -21,6 +22,16 @@ pub trait Provider: Send + Sync {
     fn embed(&self, request: EmbedRequest) -> BoxFuture<'_, Result<Embedded, CallError>>;
     /// What the server is and has. A server that is down is described by its problem.
     fn describe(&self) -> BoxFuture<'_, ProviderView>;
+    /// What the server has loaded of a model; `None` where it has not, or does not say.
+    fn loaded(&self, model: &str) -> BoxFuture<'_, Option<Loaded>> {
+        let _ = model;
+        Box::pin(std::future::ready(None))
+    }
+    /// What the model takes of memory; `None` where the server does not say.
+    fn footprint(&self, model: &str) -> BoxFuture<'_, Option<Footprint>> {
+        let _ = model;
+        Box::pin(std::future::ready(None))
+    }
     /// Its entry in the settings.
     fn settings(&self) -> &ProviderSettings;
 }

@@ -1,13 +1,13 @@
-//! Which model is taken, and what a person reads when none can be or a call fails.
+//! Which model is taken of what servers say, and what a person reads when none can be or a call fails.
 
 #![allow(clippy::unwrap_used)] // a test says so by failing
 
-use atelier_models::{CallError, WORKING_CONTEXT, choose};
-use atelier_protocol::event::FailureClass;
+use atelier_models::{CallError, Known, Prices, candidates, problem, route};
+use atelier_protocol::event::{FailureClass, Health, Route, RouteDecision, RouteInputs};
 use atelier_protocol::settings::{ModelChoice, ProviderKind, ProviderSettings, Settings};
 use atelier_protocol::view::{ModelView, ProviderView};
 use atelier_protocol::{Code, Problem};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 fn model(name: &str, tools: Option<bool>) -> ModelView {
@@ -38,13 +38,34 @@ fn choice(provider: &str, model: &str) -> ModelChoice {
 
 /// The model and why, or the code and what to do.
 fn pick(views: &[ProviderView], asked: Option<&ModelChoice>, settings: &Settings) -> String {
-    match choose(views, asked, settings) {
-        Ok(chosen) => {
-            assert_eq!((&chosen.model, &chosen.provider.id), (&chosen.route.model, &chosen.route.provider));
-            format!("{}/{}: {}", chosen.provider.id, chosen.model, chosen.route.reason)
-        }
+    match decide(views, asked, settings).0 {
+        Ok(route) => format!("{}/{}: {}", route.provider, route.model, route.reason),
         Err(problem) => format!("{}: {} {}", problem.code, problem.message, problem.hint),
     }
+}
+
+fn decide(
+    views: &[ProviderView],
+    asked: Option<&ModelChoice>,
+    settings: &Settings,
+) -> (Result<Route, Problem>, RouteDecision) {
+    let wanted = asked.or(settings.model.as_ref());
+    let known = Known {
+        prices: &Prices::default(),
+        cards: &BTreeMap::new(),
+        routing: &settings.routing,
+        consented: &|view| wanted.is_some_and(|wanted| wanted.provider == view.id),
+        traffic: &|_, _| (0, Health::Closed),
+    };
+    let inputs = RouteInputs {
+        local_only: settings.local_only,
+        in_settings: asked.is_none() && wanted.is_some(),
+        asked: wanted.cloned(),
+        tools: true,
+        ..RouteInputs::default()
+    };
+    let decision = route::decide(inputs, candidates(views, wanted, &known));
+    (decision.route.clone().ok_or_else(|| problem(&decision, views)), decision)
 }
 
 #[test]
@@ -58,15 +79,18 @@ fn asked_before_settings_before_the_first_that_can_call_tools() {
     let mut lines = vec![pick(&views, None, &settings)];
     settings.model = Some(choice("a", "plain:1b"));
     lines.push(pick(&views, None, &settings));
+    settings.model = Some(choice("a", "unsure:1b"));
+    lines.push(pick(&views, None, &settings));
     lines.push(pick(&views, Some(&choice("b", "able")), &settings));
     lines.push(pick(&views[..2], None, &Settings::default()));
     lines.push(pick(&[view("a", vec![model("plain:1b", Some(false))])], None, &Settings::default()));
     insta::assert_snapshot!(lines.join("\n"), @r"
-    b/able:latest: the first model on this machine that can call tools
-    a/plain:1b: it is chosen in the settings
+    b/able:latest: balanced, on this machine; it can call tools; 3 could be taken
+    no_model: `plain:1b` cannot be taken: it cannot call tools. Choose a model that can call tools, for example `qwen3:8b`.
+    a/unsure:1b: it is chosen in the settings
     b/able:latest: it was asked for
-    a/unsure:1b: the first model on this machine; none says that it can call tools
-    a/plain:1b: the first model on this machine; none says that it can call tools
+    a/unsure:1b: balanced, on this machine; whether it can call tools is not known; 1 could be taken
+    no_model: `plain:1b` cannot be taken: it cannot call tools. Choose a model that can call tools, for example `qwen3:8b`.
     ");
 }
 
@@ -103,18 +127,7 @@ fn what_cannot_be_chosen_says_why_and_what_to_do() {
     no_model: No model on this machine was found; the servers only have models that run elsewhere. Fetch a local model, for example with `ollama pull qwen3:8b`, or choose one of the others in the settings.
     ");
     let open = Settings { local_only: false, ..Settings::default() };
-    assert!(!choose(&views, Some(&choice("a", "big:cloud")), &open).unwrap().route.local);
-}
-
-#[test]
-fn the_context_is_one_value_a_model_and_never_more_than_it_has() {
-    let with = |context| ModelView { context, ..model("m", Some(true)) };
-    let taken = |context| choose(&[view("a", vec![with(context)])], None, &Settings::default()).unwrap().route.context;
-    assert_eq!(taken(None), Some(WORKING_CONTEXT));
-    assert_eq!(taken(Some(131_072)), Some(WORKING_CONTEXT));
-    assert_eq!(taken(Some(4_096)), Some(4_096));
-    let compatible = ProviderView { kind: ProviderKind::OpenAi, ..view("lab", vec![with(Some(131_072))]) };
-    assert_eq!(choose(&[compatible], None, &Settings::default()).unwrap().route.context, Some(131_072));
+    assert!(!decide(&views, Some(&choice("a", "big:cloud")), &open).0.unwrap().local);
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub fn typescript() -> String {
         settings::Routing, settings::Experiment, settings::RateLimit, settings::RateScope,
         event::RoutingPolicy, event::Material, event::RouteInputs, event::Candidate, event::CardShort, event::Health,
         event::Unfit, event::Alternative, event::RouteDecision, event::FailureClass, event::Hold, event::ContextMismatch,
-        event::MismatchKind, event::Compaction, event::LeftOut, event::Score, event::ModelCard, event::Price, event::Amount,
+        event::MismatchKind, event::Compaction, event::LeftOut, event::Score, event::ModelCard, event::ModelTask, event::ModelWork, event::ModelWorkState, event::Price, event::Amount,
         event::BudgetLimits, event::BudgetUnit, event::BudgetNode, event::BudgetView, event::RouteEntry,
         event::Envelope, event::Event, event::FlowRef, event::Base, event::Grants, event::Actor, event::Outcome,
         event::StepResult, event::Route, event::PromptRecord, event::PromptPart, event::ToolCall, event::Usage,

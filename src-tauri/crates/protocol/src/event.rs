@@ -10,6 +10,7 @@ use crate::error::Problem;
 pub use crate::fact::*;
 use crate::hash::Hash;
 use crate::ids::{ApprovalId, CallId, ProjectId, RoleId, RunId, Seq, StepId, StoreId};
+pub use crate::model_work::*;
 pub use crate::review::*;
 pub use crate::routing::*;
 use crate::settings::{ModelChoice, Settings};
@@ -442,6 +443,22 @@ pub enum Event {
         /// What was found.
         card: Box<ModelCard>,
     },
+    /// Fetching a model began. Home store.
+    PullStarted {
+        /// The server.
+        provider: String,
+        /// The model's name there.
+        model: String,
+    },
+    /// It is here, or the user gave it up. Home store.
+    PullEnded {
+        /// The server.
+        provider: String,
+        /// The model's name there.
+        model: String,
+        /// Whether it is here.
+        done: bool,
+    },
     /// A limit on what may be used was set.
     BudgetSet {
         /// Whose.
@@ -609,6 +626,8 @@ impl Event {
             | Event::ChildStarted { .. }
             | Event::ChildEnded { .. }
             | Event::CardMeasured { .. }
+            | Event::PullStarted { .. }
+            | Event::PullEnded { .. }
             | Event::BudgetSet { .. }
             | Event::CloudPaused { .. }
             | Event::CloudResumed {}

@@ -253,6 +253,8 @@ impl RunView {
             | Event::RunStarted { .. }
             | Event::RouteDecided { .. }
             | Event::CardMeasured { .. }
+            | Event::PullStarted { .. }
+            | Event::PullEnded { .. }
             | Event::BudgetSet { .. }
             | Event::CloudPaused { .. }
             | Event::CloudResumed {}

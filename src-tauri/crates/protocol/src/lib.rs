@@ -17,6 +17,7 @@ mod fold;
 mod fold_tests;
 pub mod hash;
 pub mod ids;
+mod model_work;
 pub mod mutant;
 pub mod op;
 pub mod ports;

@@ -5,11 +5,12 @@
 use crate::context::ContextView;
 use crate::error::Problem;
 use crate::event::{
-    AcceptMode, Acceptance, Answer, AskKind, CloudPermission, Comment, ConflictView, EgressNote, EgressView, Envelope,
-    Job, Message, ModelCard, OperationView, Priority,
+    AcceptMode, Acceptance, Answer, AskKind, BudgetLimits, BudgetNode, BudgetView, CloudPermission, Comment,
+    ConflictView, EgressNote, EgressView, Envelope, Job, Message, ModelCard, ModelWork, OperationView, Priority,
+    RouteDecision, RouteEntry,
 };
 use crate::hash::Hash;
-use crate::ids::{ApprovalId, ProjectId, RunId, Seq};
+use crate::ids::{ApprovalId, ProjectId, RoleId, RunId, Seq};
 use crate::settings::{ModelChoice, Settings};
 use crate::view::{
     ApprovalView, DeadView, DiffView, Found, Hit, HitKind, IndexView, JobView, KnownProject, MessageView, ObjectView,
@@ -202,6 +203,73 @@ pub enum Op {
     },
     /// The model servers and what they have.
     ListModels,
+    /// How a model would be chosen now. Answered by [`Reply::Route`].
+    ExplainRoute {
+        /// The role that would ask; `None` is the developer.
+        #[serde(default)]
+        role: Option<RoleId>,
+    },
+    /// Recorded choices of models, the last ones. Answered by [`Reply::Routes`].
+    ListRoutes {
+        /// Only of this run.
+        #[serde(default)]
+        run: Option<RunId>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// What was used and what may be. Answered by [`Reply::Budget`].
+    ShowBudget {
+        /// The run whose goal, run and steps are told as well; `None` is only the project.
+        #[serde(default)]
+        run: Option<RunId>,
+    },
+    /// Limit what may be used. Answered by [`Reply::Budget`].
+    SetBudget {
+        /// Whose.
+        node: BudgetNode,
+        /// The limits; none of them takes the limit away.
+        limits: BudgetLimits,
+    },
+    /// Let other machines be asked again after unusual spending paused that.
+    ResumeCloud,
+    /// Fetches a model in the background. Answered by [`Reply::ModelWork`].
+    PullModel {
+        /// The server; `None` is the first that can fetch models.
+        #[serde(default)]
+        provider: Option<String>,
+        /// The model's name there.
+        model: String,
+    },
+    /// Measures a model in the background. Answered by [`Reply::ModelWork`].
+    ProbeModel {
+        /// The server; `None` is the first that has the model.
+        #[serde(default)]
+        provider: Option<String>,
+        /// The model's name there.
+        model: String,
+        /// The context to measure with, in tokens; `None` is what fits.
+        #[serde(default)]
+        context: Option<u32>,
+    },
+    /// The work on models of this process, and pulls that an earlier one left. Answered by [`Reply::ModelWork`].
+    ListModelWork,
+    /// Stops work on a model. What a pull has brought stays for the next.
+    StopModelWork {
+        /// Its number.
+        id: u32,
+    },
+    /// Home store: note that fetching a model began, or ended.
+    NotePull {
+        /// The server.
+        provider: String,
+        /// The model's name there.
+        model: String,
+        /// `None` when it began; whether it is here when it ended.
+        #[serde(default)]
+        ended: Option<bool>,
+    },
+    /// Home store: pulls that began and did not end. Answered by [`Reply::Pulls`].
+    ListPulls,
     /// Home store: what was measured about models. Answered by [`Reply::Cards`].
     ListCards,
     /// Home store: keep what was measured about a model.
@@ -384,7 +452,12 @@ impl Op {
             | Op::Search { .. }
             | Op::SearchAll { .. }
             | Op::ListModels
+            | Op::ExplainRoute { .. }
+            | Op::ListRoutes { .. }
+            | Op::ShowBudget { .. }
             | Op::ListCards
+            | Op::ListModelWork
+            | Op::ListPulls
             | Op::ShowProject
             | Op::ShowSettings
             | Op::EnrolProject { .. }
@@ -399,7 +472,8 @@ impl Op {
             | Op::ListObjects
             | Op::ShowEgress { .. }
             | Op::ListPermissions
-            // Both are the same when they are done twice.
+            // These are the same when they are done twice.
+            | Op::NotePull { .. }
             | Op::PermitCloud { .. }
             | Op::RevokeCloud { .. }
             | Op::ListProjects => true,
@@ -423,7 +497,12 @@ impl Op {
             | Op::WorkOff
             | Op::TakeLetter { .. }
             | Op::TellObject { .. }
+            | Op::SetBudget { .. }
+            | Op::ResumeCloud
             | Op::RecordCard { .. }
+            | Op::PullModel { .. }
+            | Op::ProbeModel { .. }
+            | Op::StopModelWork { .. }
             | Op::ChangeSettings { .. }
             | Op::RecordEgress { .. } => false,
         }
@@ -480,8 +559,23 @@ pub enum Reply {
     Operations(Vec<OperationView>),
     /// Model servers.
     Models(Vec<ProviderView>),
+    /// A choice of a model.
+    Route(Box<RouteDecision>),
+    /// Recorded choices of models, oldest first.
+    Routes(Vec<RouteEntry>),
+    /// Nodes of the budget, the widest first.
+    Budget {
+        /// The nodes.
+        nodes: Vec<BudgetView>,
+        /// Why other machines are not asked at the moment.
+        paused: Option<String>,
+    },
     /// What was measured about models.
     Cards(Vec<ModelCard>),
+    /// Work on models.
+    ModelWork(Vec<ModelWork>),
+    /// Servers and models of pulls that did not end.
+    Pulls(Vec<ModelChoice>),
     /// The project.
     Project(ProjectView),
     /// The settings.

@@ -77,7 +77,7 @@ impl Door {
     async fn perform(&self, route: Route, request: Request<Incoming>) -> Result<Answer, Problem> {
         match route {
             Route::Health => Ok(answer::json(StatusCode::OK, &json!({"status": "ok"}))),
-            Route::Ready => Ok(match self.workshop.route("auto").await {
+            Route::Ready => Ok(match self.workshop.route(self.project.as_ref(), "auto").await {
                 Ok(chosen) => answer::json(StatusCode::OK, &json!({"ready": true, "model": chosen.route})),
                 Err(problem) => {
                     answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"ready": false, "problem": problem}))
@@ -89,7 +89,7 @@ impl Door {
             Route::Embeddings => self.embeddings(body(request).await?).await,
             Route::Explain => {
                 let asked: RouteBody = body(request).await?;
-                let chosen = self.workshop.route(&asked.model).await?;
+                let chosen = self.workshop.route(self.project.as_ref(), &asked.model).await?;
                 Ok(answer::json(StatusCode::OK, &json!({"route": chosen.route})))
             }
             Route::Servers => Ok(answer::json(StatusCode::OK, &json!({"servers": self.workshop.models().await}))),
@@ -108,7 +108,7 @@ impl Door {
 
     async fn chat(&self, body: ChatBody) -> Result<Answer, Problem> {
         let request = body.request()?;
-        let chosen = self.workshop.route(&body.model).await?;
+        let chosen = self.workshop.route(self.project.as_ref(), &body.model).await?;
         let events = self.workshop.ask(self.project.as_ref(), &chosen, request).await?;
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let head = Head {

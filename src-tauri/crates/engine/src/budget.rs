@@ -1,0 +1,277 @@
+//! Limits on what calls to models may use: what a call may use is set aside before it is asked, within every node above
+//! it; at four fifths the user is told, at the whole the user is asked.
+//!
+//! The look and the reserve are one act: who looks at a limit that others share holds the purse until the call's start is
+//! recorded.
+
+use crate::desk::Desk;
+use crate::run::{Halt, Run};
+use crate::spending::{self, PROJECT, Row, SPENDING, add};
+use atelier_journal::{Order, Rows};
+use atelier_protocol::error::{Code, Problem};
+use atelier_protocol::event::{Amount, Ask, BudgetLimits, BudgetNode, BudgetUnit, BudgetView, Event, NewEvent};
+use atelier_protocol::ids::{RunId, StepId};
+use atelier_protocol::op::Reply;
+use std::collections::BTreeSet;
+
+/// Rows read at once.
+const PAGE: usize = 1000;
+/// From this part of a limit on, in hundredths, the user is told.
+const NEAR: u64 = 80;
+
+impl Run {
+    /// Whether other runs use of a limit that this one uses of.
+    pub(crate) async fn shares_a_limit(&self) -> Result<bool, Halt> {
+        let views = self.desk.budget(Some((&self.id, None))).await?;
+        let shared = |view: &BudgetView| matches!(view.node, BudgetNode::Project | BudgetNode::Goal { .. });
+        Ok(views.iter().filter(|view| shared(view)).any(|view| units(&view.limits).next().is_some()))
+    }
+
+    /// Whether a call may use so much within every limit above it. Where not, the user is asked and the answer is false.
+    pub(crate) async fn may_use(&mut self, reserve: &Amount) -> Result<bool, Halt> {
+        let step = self.current()?.0.step.clone();
+        for view in self.desk.budget(Some((&self.id, Some(&step)))).await? {
+            for (unit, limit) in units(&view.limits) {
+                let extra: u64 = (self.machine.budget.raised.iter())
+                    .filter(|(node, of, _)| *node == view.node && *of == unit)
+                    .map(|(_, _, more)| *more)
+                    .sum();
+                let limit = limit.saturating_add(extra);
+                let used = of(&add(view.spent.clone(), &view.reserved), unit);
+                let wanted = of(reserve, unit);
+                // A sum that is not known may be anything, so it is over.
+                let after = used.zip(wanted).map_or(u64::MAX, |(used, wanted)| used.saturating_add(wanted));
+                if used.is_none_or(|used| used >= limit) || after > limit {
+                    return self.ask_for_more(&view.node, unit, used.unwrap_or(limit), limit, wanted).await;
+                }
+                self.warn(&view.node, unit, after, limit).await?;
+            }
+        }
+        Ok(true)
+    }
+
+    async fn ask_for_more(
+        &mut self,
+        node: &BudgetNode,
+        unit: BudgetUnit,
+        spent: u64,
+        limit: u64,
+        wanted: Option<u64>,
+    ) -> Result<bool, Halt> {
+        if self.machine.budget.refused {
+            return Err(Halt::Fail(Problem::new(
+                Code::BudgetReached,
+                format!("{} has used {} of {}.", words(node), amount(spent, unit), amount(limit, unit)),
+                "Raise the limit with `atelier models budget set`, and start again.",
+            )));
+        }
+        let more = limit.max(wanted.unwrap_or(0)).max(1);
+        let ask = Ask::Budget { spent, limit, more, node: Some(node.clone()), unit };
+        self.ask(ask, Vec::new()).await?;
+        Ok(false)
+    }
+
+    /// Says once a run and node that most of a limit is used.
+    async fn warn(&mut self, node: &BudgetNode, unit: BudgetUnit, used: u64, limit: u64) -> Result<(), Halt> {
+        let label = format!("{} {unit:?}", spending::key(node));
+        if u128::from(used) * 100 < u128::from(limit) * u128::from(NEAR) || self.machine.budget.warned.contains(&label)
+        {
+            return Ok(());
+        }
+        let problem = Problem::new(
+            Code::BudgetNear,
+            format!("{} will have used {} of {}.", words(node), amount(used, unit), amount(limit, unit)),
+            "At the limit the run asks before it goes on. Look at it with `atelier models budget`.",
+        );
+        self.record(vec![Event::Noticed { problem: problem.with_details([label]) }]).await
+    }
+
+    /// The money that may still be spent for this run, and whether other machines are left alone at the moment.
+    pub(crate) async fn money_left(&self) -> Result<(Option<u64>, bool), Halt> {
+        let step = self.machine.current.as_ref().map(|current| current.step.clone());
+        let views = self.desk.budget(Some((&self.id, step.as_ref()))).await?;
+        let raised = |view: &BudgetView| -> u64 {
+            let of_node = self
+                .machine
+                .budget
+                .raised
+                .iter()
+                .filter(|(node, unit, _)| *node == view.node && *unit == BudgetUnit::Micros);
+            of_node.map(|(_, _, more)| *more).sum()
+        };
+        Ok((left(&views, raised), self.desk.paused().await?.is_some()))
+    }
+
+    /// Leaves other machines alone, for every run, where what went to them lately is not explained by the time before.
+    pub(crate) async fn watch_spending(&self) -> Result<(), Halt> {
+        let row = self.desk.project_row().await?;
+        let Some(reason) = row.unusual(self.desk.sources.clock.now_ms()) else { return Ok(()) };
+        if row.paused.is_none() {
+            let event = NewEvent::of_store(Event::CloudPaused { reason: reason.clone() });
+            self.desk.append(vec![event]).await.map_err(Problem::from)?;
+        }
+        Err(Halt::Park(Problem::new(
+            Code::CloudPaused,
+            format!("Calls to other machines are paused: {reason}."),
+            "Look at `atelier models budget`; with `atelier models budget resume` they go on, then resume the run.",
+        )))
+    }
+}
+
+impl Desk {
+    /// What a node used, as of what the read model has seen.
+    async fn spending(&self, key: &str) -> Result<Row, Problem> {
+        let row = self.projections.get(SPENDING, key).await?;
+        Ok(row.and_then(|row| serde_json::from_slice(&row).ok()).unwrap_or_default())
+    }
+
+    /// What the project used, as of everything that is committed.
+    async fn project_row(&self) -> Result<Row, Problem> {
+        self.projections.caught_up().await?;
+        self.spending(PROJECT).await
+    }
+
+    /// Why other machines are not asked at the moment.
+    pub(crate) async fn paused(&self) -> Result<Option<String>, Problem> {
+        Ok(self.project_row().await?.paused)
+    }
+
+    /// The money that may still be spent in the project.
+    pub(crate) async fn project_money(&self) -> Result<(Option<u64>, bool), Problem> {
+        let views = self.budget(None).await?;
+        Ok((left(&views, |_| 0), self.paused().await?.is_some()))
+    }
+
+    /// The nodes from the project down to a run and its step.
+    pub(crate) async fn budget(&self, of: Option<(&RunId, Option<&StepId>)>) -> Result<Vec<BudgetView>, Problem> {
+        let project = self.project_row().await?;
+        let mut views = vec![view(BudgetNode::Project, &project)];
+        let Some((run, step)) = of else { return Ok(views) };
+        let node = BudgetNode::Run { run: run.clone() };
+        let own = self.spending(&spending::key(&node)).await?;
+        let root = self.top_of(own.root.clone().unwrap_or_else(|| run.clone())).await?;
+        views.push(self.goal(root).await?);
+        views.push(view(node, &own));
+        if let Some(step) = step {
+            let node = BudgetNode::Step { run: run.clone(), step: step.to_string() };
+            let row = self.spending(&spending::key(&node)).await?;
+            views.push(view(node, &row));
+        }
+        Ok(views)
+    }
+
+    /// The run at the top: a fork of a fork belongs to the first.
+    async fn top_of(&self, mut run: RunId) -> Result<RunId, Problem> {
+        for _ in 0..32 {
+            let row = self.spending(&spending::key(&BudgetNode::Run { run: run.clone() })).await?;
+            match row.root {
+                Some(root) if root != run => run = root,
+                _ => break,
+            }
+        }
+        Ok(run)
+    }
+
+    /// The sum of all runs that work for a goal.
+    async fn goal(&self, root: RunId) -> Result<BudgetView, Problem> {
+        let node = BudgetNode::Goal { run: root.clone() };
+        let mut sum = view(node.clone(), &self.spending(&spending::key(&node)).await?);
+        let (mut members, mut next) = (BTreeSet::from([root.clone()]), vec![root]);
+        while let Some(run) = next.pop() {
+            let row = self.spending(&spending::key(&BudgetNode::Run { run: run.clone() })).await?;
+            sum.spent = add(sum.spent, &row.spent());
+            sum.reserved = add(sum.reserved, &row.reserved());
+            sum.calls += row.calls;
+            let for_it = self.spending(&spending::key(&BudgetNode::Goal { run })).await?.members;
+            next.extend(for_it.into_iter().filter(|member| members.insert(member.clone())));
+        }
+        Ok(sum)
+    }
+
+    /// Answers what was used and what may be.
+    pub(crate) async fn show_budget(&self, run: Option<&RunId>) -> Result<Reply, Problem> {
+        let mut nodes = self.budget(run.map(|run| (run, None))).await?;
+        if let Some(run) = run {
+            let prefix = format!("step/{run}/");
+            let page = Rows { prefix: prefix.clone(), after: None, order: Order::Rising, limit: PAGE };
+            for (key, row) in self.projections.list(SPENDING, page).await? {
+                let Ok(row) = serde_json::from_slice::<Row>(&row) else { continue };
+                let step = key.strip_prefix(&prefix).unwrap_or_default().to_owned();
+                nodes.push(view(BudgetNode::Step { run: run.clone(), step }, &row));
+            }
+        }
+        Ok(Reply::Budget { nodes, paused: self.paused().await? })
+    }
+
+    /// Limits a node.
+    pub(crate) async fn set_budget(&self, node: BudgetNode, limits: BudgetLimits) -> Result<Reply, Problem> {
+        if matches!(node, BudgetNode::Attempt { .. }) {
+            return Err(Problem::new(
+                Code::BadArgument,
+                "A single call has no limit of its own.",
+                "Limit its step, run, goal or the project.",
+            ));
+        }
+        self.append(vec![NewEvent::of_store(Event::BudgetSet { node, limits })]).await?;
+        self.show_budget(None).await
+    }
+
+    /// Lets other machines be asked again.
+    pub(crate) async fn resume_cloud(&self) -> Result<Reply, Problem> {
+        if self.paused().await?.is_some() {
+            self.append(vec![NewEvent::of_store(Event::CloudResumed {})]).await?;
+        }
+        self.show_budget(None).await
+    }
+}
+
+fn view(node: BudgetNode, row: &Row) -> BudgetView {
+    BudgetView { node, limits: row.limits, spent: row.spent(), reserved: row.reserved(), calls: row.calls }
+}
+
+/// The limits that are set.
+fn units(limits: &BudgetLimits) -> impl Iterator<Item = (BudgetUnit, u64)> {
+    [
+        (BudgetUnit::Micros, limits.micros),
+        (BudgetUnit::Tokens, limits.tokens),
+        (BudgetUnit::LocalSeconds, limits.local_s),
+    ]
+    .into_iter()
+    .filter_map(|(unit, limit)| Some((unit, limit?)))
+}
+
+fn of(amount: &Amount, unit: BudgetUnit) -> Option<u64> {
+    match unit {
+        BudgetUnit::Micros => amount.micros,
+        BudgetUnit::Tokens => Some(amount.tokens),
+        BudgetUnit::LocalSeconds => Some(amount.local_ms / 1000),
+    }
+}
+
+/// The least that any limit on money leaves; `None` where none is set.
+fn left(views: &[BudgetView], raised: impl Fn(&BudgetView) -> u64) -> Option<u64> {
+    let of_node = |view: &BudgetView| {
+        let limit = view.limits.micros?.saturating_add(raised(view));
+        let used = add(view.spent.clone(), &view.reserved).micros;
+        Some(used.map_or(0, |used| limit.saturating_sub(used)))
+    };
+    views.iter().filter_map(of_node).min()
+}
+
+fn words(node: &BudgetNode) -> String {
+    match node {
+        BudgetNode::Project => "The project".to_owned(),
+        BudgetNode::Goal { .. } => "The goal".to_owned(),
+        BudgetNode::Run { .. } => "The run".to_owned(),
+        BudgetNode::Step { step, .. } => format!("The step `{step}`"),
+        BudgetNode::Attempt { .. } => "The call".to_owned(),
+    }
+}
+
+fn amount(n: u64, unit: BudgetUnit) -> String {
+    match unit {
+        BudgetUnit::Micros => format!("{}.{:06} of money", n / 1_000_000, n % 1_000_000),
+        BudgetUnit::Tokens => format!("{n} tokens"),
+        BudgetUnit::LocalSeconds => format!("{n} s on this machine"),
+    }
+}
