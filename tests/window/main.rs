@@ -15,4 +15,5 @@ mod families;
 #[allow(dead_code, reason = "shared with the scenarios, which use all of it")]
 mod git;
 mod journeys;
+mod leaving;
 mod window;

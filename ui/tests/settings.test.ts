@@ -82,6 +82,7 @@ describe('what leaves this machine', () => {
 
   it('is listed with its end, and a permission can be taken back', async () => {
     const port = new HandPort(tape);
+    port.answers.list_projects = { reply: 'projects', value: [{ id: 'p', name: 'greet', path: '/greet' }] };
     port.answers.list_permissions = { reply: 'permissions', value: [{ project: 'p', provider: 'far', host, approval: null }] };
     port.answers.show_egress = {
       reply: 'egress',
@@ -99,6 +100,7 @@ describe('what leaves this machine', () => {
     const rows = [...document.querySelectorAll('[data-test="settings.outgoing.row"]')].map((row) => row.textContent ?? '');
     expect(rows[0]).toContain('refused: it was not permitted');
     expect(rows[1]).toContain('200, 1.2 kB out, 34 B in, 70 ms');
+    expect(text('settings.outgoing')).toContain('greet may go to far');
     await user.click(at('settings.outgoing.revoke.far'));
     expect(port.ops('revoke_cloud')).toEqual([{ op: 'revoke_cloud', project: 'p', provider: 'far' }]);
     expect(text('settings.outgoing.none')).toContain('asked before the first time');
