@@ -10,7 +10,7 @@ use crate::limits::put;
 use atelier_engine::Project;
 use atelier_protocol::RunId;
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{Acceptance, Event, Mechanism};
+use atelier_protocol::event::{Acceptance, Effect, Event, Mechanism};
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::view::{Disposition, RunState};
 use atelier_sandbox::Sandbox;
@@ -159,5 +159,45 @@ async fn a_set_up_that_fails_parks_the_run_until_it_is_mended() {
     project.submit(Op::ResumeRun { run: run.clone() }).await.unwrap();
     let (view, _) = follow(&project, &run, |v| v.state.is_final() || v.state.rests()).await;
     assert_eq!(view.state, RunState::Done, "what passed is not run again: {:?}", view.problem);
+    workshop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_shown_is_pushed_and_keys_stop_it() {
+    let world = World::with_script("short.yaml").await;
+    let (workshop, project) = world.open().await;
+    let place = world.folder.path().join("remote.git");
+    let remote = git2::Repository::init_bare(&place).unwrap();
+    git2::Repository::open(world.project()).unwrap().remote("origin", &place.display().to_string()).unwrap();
+    let run = start(&project, goal(true)).await;
+    let (view, _) = follow(&project, &run, |v| v.state.is_final()).await;
+    let tip = view.commits.last().unwrap().id.clone();
+    let show = Op::ShowPush { run: run.clone(), remote: "origin".to_owned(), to: Some("polite".to_owned()) };
+    let Ok(Reply::Push(shown)) = project.submit(show).await else { panic!("it is shown") };
+    assert_eq!((shown.tip.as_str(), shown.to.as_str(), shown.keys.len()), (tip.as_str(), "polite", 0));
+    let push = |tip: &str, to: &str| Op::PushRun {
+        run: run.clone(),
+        remote: "origin".to_owned(),
+        to: Some(to.to_owned()),
+        tip: tip.to_owned(),
+        anyway: false,
+    };
+    let stale = project.submit(push(&view.base.commit, "polite")).await.unwrap_err();
+    assert_eq!(stale.code, Code::WrongState, "not what was shown");
+    assert_eq!(remote.references().unwrap().count(), 0, "nothing left yet");
+    if std::process::Command::new("git").arg("--version").output().is_ok() {
+        project.submit(push(&tip, "polite")).await.unwrap();
+        assert_eq!(remote.refname_to_id("refs/heads/polite").unwrap().to_string(), tip);
+        let Reply::Events(events) = project
+            .submit(Op::ReadEvents { run: Some(run.clone()), after: Default::default(), limit: 1000 })
+            .await
+            .unwrap()
+        else {
+            panic!("events")
+        };
+        let told = events.iter().any(|e| matches!(&e.event, Event::EffectIntended { effect: Effect::Push { tip: pushed, .. }, .. } if *pushed == tip));
+        assert!(told, "it is in the history");
+    }
+    assert_eq!(disposition(&project, &run).await, Disposition::Pending, "pushing decides nothing");
     workshop.close().await;
 }

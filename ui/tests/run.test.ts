@@ -109,6 +109,40 @@ describe('a result', () => {
     expect(only).not.toContainEqual({ path, hunk: null });
   });
 
+  it('with a conflict is settled file by file, by a side or by hand', async () => {
+    const port = new HandPort(tape);
+    const { desk } = await bench(finished, port);
+    const merged = 'a\n<<<<<<< your branch\nmine\n=======\ntheirs\n>>>>>>> the run\nz\n';
+    port.answers.accept_run = problem('accept_conflict', 'Both changed the same places.', 'Say what is taken.');
+    port.answers.show_conflicts = { reply: 'conflicts', value: [{ path: 'src/wrap.rs', base: 'a\nz\n', yours: 'a\nmine\nz\n', run: 'a\ntheirs\nz\n', merged }] };
+    await user.click(at('run.accept'));
+    await settle();
+    expect(text('run.conflict.src/wrap.rs')).toContain('not settled');
+    await user.click(at('run.conflict.run.src/wrap.rs'));
+    expect(at('run.conflict.run.src/wrap.rs').getAttribute('aria-pressed')).toBe('true');
+    await user.click(at('run.conflict.edit.src/wrap.rs'));
+    const field = at('run.conflict.text.src/wrap.rs') as HTMLTextAreaElement;
+    expect(field.value).toBe(merged);
+    expect(text('run.conflict.src/wrap.rs')).toContain('still in it');
+    await user.clear(field);
+    await user.type(field, 'both');
+    expect(text('run.conflict.src/wrap.rs')).not.toContain('still in it');
+    await user.click(at('run.accept'));
+    const sent = port.ops('accept_run').at(-1);
+    expect(sent?.op === 'accept_run' ? sent.how.resolved : []).toEqual([{ path: 'src/wrap.rs', take: { take: 'text', text: 'both' } }]);
+    expect(desk.run?.disposition.disposition).toBe('pending');
+  });
+
+  it.each([['hook_refused', 'run.accept.no-hooks', 'skip_hooks'], ['signing_failed', 'run.accept.unsigned', 'skip_signing']] as const)('that is refused as %s has a way on', async (code, button, skips) => {
+    const port = new HandPort(tape);
+    await bench(finished, port);
+    port.answers.accept_run = problem(code, 'It was refused.', 'Mend it.');
+    await user.click(at('run.accept'));
+    await user.click(at(button));
+    const sent = port.ops('accept_run').at(-1);
+    expect(sent?.op === 'accept_run' ? sent.how[skips] : false).toBe(true);
+  });
+
   it('is taken back only after the files that change were shown', async () => {
     const port = new HandPort(tape);
     const { desk } = await bench(finished, port);

@@ -2283,7 +2283,23 @@ tip: string | null, } | { "effect": "undo",
 /**
  * Which, and what is to change.
  */
-undo: Undo, } | { "effect": "restore_tree", 
+undo: Undo, } | { "effect": "push", 
+/**
+ * The remote.
+ */
+remote: string, 
+/**
+ * Its address, without a password.
+ */
+url: string, 
+/**
+ * The branch there.
+ */
+to: string, 
+/**
+ * The commit.
+ */
+tip: string, } | { "effect": "restore_tree", 
 /**
  * The checkpoint's commit.
  */
@@ -2660,6 +2676,40 @@ run: string | null,
  * Both with conflict markers; `None` where they cannot be put into one text.
  */
 merged: string | null, };
+
+export type PushView = { 
+/**
+ * The remote, as the user's git configuration names it.
+ */
+remote: string, 
+/**
+ * Its address, without a password.
+ */
+url: string, 
+/**
+ * Host and port, where it is another machine.
+ */
+host: string | null, 
+/**
+ * The branch there.
+ */
+to: string, 
+/**
+ * The commit.
+ */
+tip: string, 
+/**
+ * The commits that the remote is not known to have, oldest first.
+ */
+commits: Array<Commit>, 
+/**
+ * The files that they change.
+ */
+files: Array<FileChange>, 
+/**
+ * Where they add what looks like a key or personal data: path, line, kind.
+ */
+keys: Array<string>, };
 
 export type Parent = { 
 /**
@@ -4033,7 +4083,39 @@ run: RunId,
 /**
  * On what, and what.
  */
-comment: Comment, } | { "op": "discard_run", 
+comment: Comment, } | { "op": "show_push", 
+/**
+ * The run.
+ */
+run: RunId, 
+/**
+ * The remote.
+ */
+remote: string, 
+/**
+ * The branch there; `None` is the run's own name.
+ */
+to: string | null, } | { "op": "push_run", 
+/**
+ * The run.
+ */
+run: RunId, 
+/**
+ * The remote.
+ */
+remote: string, 
+/**
+ * The branch there.
+ */
+to: string | null, 
+/**
+ * The commit that was shown.
+ */
+tip: string, 
+/**
+ * Also where it holds what looks like keys or personal data.
+ */
+anyway: boolean, } | { "op": "discard_run", 
 /**
  * The run.
  */
@@ -4355,7 +4437,7 @@ commit: string,
 /**
  * How.
  */
-mode: AcceptMode, } } | { "reply": "conflicts", "value": Array<ConflictView> } | { "reply": "operations", "value": Array<OperationView> } | { "reply": "models", "value": Array<ProviderView> } | { "reply": "route", "value": RouteDecision } | { "reply": "routes", "value": Array<RouteEntry> } | { "reply": "budget", "value": { 
+mode: AcceptMode, } } | { "reply": "conflicts", "value": Array<ConflictView> } | { "reply": "push", "value": PushView } | { "reply": "operations", "value": Array<OperationView> } | { "reply": "models", "value": Array<ProviderView> } | { "reply": "route", "value": RouteDecision } | { "reply": "routes", "value": Array<RouteEntry> } | { "reply": "budget", "value": { 
 /**
  * The nodes.
  */

@@ -6,6 +6,7 @@
 import {
   STATES, type AcceptMode, type Acceptance, type ConflictView, type DiffView, type Envelope, type ExportFormat, type Hash, type ModelChoice, type Op, type OperationView, type Problem, type ProjectView,
   type ProviderView, type Reply, type RunId, type RunSummary, type RunView, type Seq,
+  type Take,
 } from '../ipc/bindings';
 import { asProblem, expectReply, type Port } from '../ipc/port';
 import { FIRST, move, taken, type DiffPlace, type LeftOut } from './diff';
@@ -78,7 +79,7 @@ export class Desk {
   left: Readonly<Record<RunId, readonly LeftOut[]>> = $state.raw({});
   /** Files that your branch and a run both changed, and which side is taken of each. */
   conflicts: Readonly<Record<RunId, readonly ConflictView[]>> = $state.raw({});
-  taken: Readonly<Record<RunId, Readonly<Record<string, 'yours' | 'run'>>>> = $state.raw({});
+  taken: Readonly<Record<RunId, Readonly<Record<string, Take>>>> = $state.raw({});
   /** The hunk that a remark is being written on. */
   remarkAt: DiffPlace | null = $state.raw(null);
   /** The operation that is asked about, with what taking it back changes. */
@@ -264,7 +265,7 @@ export class Desk {
     const diff = this.diffs[run]?.diff;
     const left = this.left[run] ?? [];
     const only = left.length > 0 && diff?.at === 'ready' ? taken(diff.value, left) : null;
-    const resolved = Object.entries(this.taken[run] ?? {}).map(([path, take]) => ({ path, take: { take } }));
+    const resolved = Object.entries(this.taken[run] ?? {}).map(([path, take]) => ({ path, take }));
     const how: Acceptance = { way: null, only, resolved, message: null, skip_hooks: without.hooks ?? false, skip_signing: without.signatures ?? false };
     const reply = await this.#ask('accept', run, { op: 'accept_run', run, how }, (problem) => {
       this.#refuse(run, problem);
@@ -322,9 +323,9 @@ export class Desk {
     }
   }
 
-  /** Settles the conflict in one file by a side. */
-  take(run: RunId, path: string, side: 'yours' | 'run'): void {
-    this.taken = { ...this.taken, [run]: { ...this.taken[run], [path]: side } };
+  /** Settles the conflict in one file: by a side, or by a text of the user's own. */
+  take(run: RunId, path: string, take: Take): void {
+    this.taken = { ...this.taken, [run]: { ...this.taken[run], [path]: take } };
   }
 
   /** Looks what taking the newest operation of a run back would change, and asks. */
@@ -537,6 +538,7 @@ export class Desk {
 
   #show(run: RunId | null): void {
     this.selected = run;
+    this.remarkAt = null;
     if (run !== null && this.lines.has(run)) this.read(run);
   }
 

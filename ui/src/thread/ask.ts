@@ -21,14 +21,19 @@ export interface AskWords {
 const YES_OR_NO = { yes: 'Approve', no: 'Reject' };
 
 export function askWords(ask: Ask, run: RunView, project: ProjectView): AskWords {
+  const remarks = run.comments.filter((remark) => !remark.sent).length;
   switch (ask.ask) {
     case 'hand_over':
       return {
         title: `Hand over ${count(ask.files.length, 'changed file')}`,
         short: `hand-over of ${count(ask.files.length, 'file')}`,
         approve: `Approve puts the commits on branch \`${run.branch ?? `atelier/${run.id}`}\`. Your checkout and your files stay as they are until you accept.`,
-        reject: 'Reject stops the run; nothing reaches your repository.',
-        ...YES_OR_NO,
+        reject:
+          remarks === 0
+            ? 'Reject stops the run; nothing reaches your repository. Remark on a hunk first to send it back to its author instead.'
+            : `Send back returns the run to its author with ${remarks === 1 ? 'your remark' : `your ${remarks} remarks`}; nothing reaches your repository.`,
+        yes: 'Approve',
+        no: remarks === 0 ? 'Reject' : 'Send back',
       };
     case 'command':
       return {

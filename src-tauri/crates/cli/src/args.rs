@@ -300,6 +300,23 @@ pub enum RunsVerb {
         #[arg(short = 'm', long = "text")]
         text: String,
     },
+    /// Push a handed-over run's commits to a remote; without `--yes` only says what would leave and where to.
+    Push {
+        /// The run's id, or `last`.
+        run: String,
+        /// The remote, as `git remote` names it.
+        #[arg(long, value_name = "NAME", default_value = "origin")]
+        remote: String,
+        /// The branch there; without it the run's own name.
+        #[arg(long, value_name = "BRANCH")]
+        to: Option<String>,
+        /// Push it.
+        #[arg(long)]
+        yes: bool,
+        /// Also where it holds what looks like keys or personal data.
+        #[arg(long)]
+        anyway: bool,
+    },
     /// Remove a run's branch and tree.
     Discard {
         /// The run's id, or `last`.

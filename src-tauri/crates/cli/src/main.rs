@@ -20,6 +20,7 @@ mod models;
 mod objects;
 mod ops;
 mod out;
+mod push;
 mod review;
 mod roles;
 mod run;

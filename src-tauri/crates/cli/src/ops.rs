@@ -35,7 +35,7 @@ async fn perform(project: &Project, verb: &OpsVerb, out: &Out) -> End {
         }
         OpsVerb::Redo { operation } => {
             let operation = undoing(project, operation.map(Seq)).await?;
-            undo(project, operation, out).await
+            redo(project, operation, out).await
         }
     }
 }
@@ -85,6 +85,18 @@ async fn show(project: &Project, operation: Seq, out: &Out) -> End {
 }
 
 async fn undo(project: &Project, operation: Seq, out: &Out) -> End {
+    let end = take(project, operation, out).await?;
+    out.say(format!("do it again with `atelier ops redo {operation}`"));
+    Ok(end)
+}
+
+async fn redo(project: &Project, operation: Seq, out: &Out) -> End {
+    let end = take(project, operation, out).await?;
+    out.say("take it back with `atelier ops undo`");
+    Ok(end)
+}
+
+async fn take(project: &Project, operation: Seq, out: &Out) -> End {
     let Reply::Operations(shown) = project.submit(Op::ShowOperation { operation }).await? else {
         return Err(unexpected());
     };
@@ -98,7 +110,6 @@ async fn undo(project: &Project, operation: Seq, out: &Out) -> End {
     for file in &files {
         out.say(format!("  {}", story::changed(file)));
     }
-    out.say(format!("do it again with `atelier ops redo {operation}`"));
     Ok(Finished::done(json!({"operation": done, "files": files})))
 }
 

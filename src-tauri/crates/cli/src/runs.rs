@@ -3,6 +3,7 @@
 use crate::args::{Args, RunsVerb};
 use crate::follow::follow;
 use crate::out::{End, Finished, Out, unexpected};
+use crate::push;
 use crate::review;
 use crate::session;
 use crate::story;
@@ -43,6 +44,10 @@ async fn perform(project: &Project, verb: &RunsVerb, out: &Out) -> End {
         }
         RunsVerb::Comment { run, path, lines, text } => {
             review::comment(project, session::run_id(project, run).await?, path, *lines, text, out).await
+        }
+        RunsVerb::Push { run, remote, to, yes, anyway } => {
+            let wanted = push::Wanted { remote, to: to.as_deref(), yes: *yes, anyway: *anyway };
+            push::push(project, session::run_id(project, run).await?, &wanted, out).await
         }
         RunsVerb::Discard { run, anyway } => {
             let run = session::run_id(project, run).await?;

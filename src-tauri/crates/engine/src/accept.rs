@@ -7,7 +7,7 @@ use crate::bus::{Works, may_discard};
 use crate::desk::Desk;
 use crate::machine::Machine;
 use crate::run::{defect, machine_of};
-use crate::{hooks, take_back};
+use crate::{hooks, push, take_back};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{AcceptMode, Acceptance, Comment, Effect, EffectOutcome, Event, NewEvent};
 use atelier_protocol::ids::RunId;
@@ -184,8 +184,8 @@ pub(crate) async fn recover(desk: &Desk, run: &RunId) -> Result<(), Problem> {
     settled(desk, run).await.map(|_| ())
 }
 
-/// The run, after an accept or discard that was left open is settled.
-async fn settled(desk: &Desk, run: &RunId) -> Result<Machine, Problem> {
+/// The run, after an accept, discard or push that was left open is settled.
+pub(crate) async fn settled(desk: &Desk, run: &RunId) -> Result<Machine, Problem> {
     let mut machine = take_back::settled(desk, machine_of(desk, run).await?).await?;
     let open = |key: &str| machine.effects.get(key).filter(|tried| tried.outcome.is_none()).map(|t| t.effect.clone());
     if let Some(Effect::Accept { branch, from, to, mode }) = open(ACCEPT) {
@@ -196,6 +196,12 @@ async fn settled(desk: &Desk, run: &RunId) -> Result<Machine, Problem> {
             false => desk.with_repo(move |repo| Ok(repo.settle_accept(&asked))).await?,
         };
         append(desk, &mut machine, outcome(ACCEPT, said, accepted(&plan))?).await?;
+        return Ok(machine);
+    }
+    if let Some(Effect::Push { remote, to, tip, .. }) = open(push::PUSH) {
+        let said = desk.with_repo(move |repo| Ok(repo.settle_push(&remote, &to, &tip))).await?;
+        let landed = vec![Event::EffectSettled { key: push::PUSH.to_owned(), outcome: EffectOutcome::Landed }];
+        append(desk, &mut machine, outcome(push::PUSH, said, landed)?).await?;
         return Ok(machine);
     }
     if let Some(Effect::Discard { .. }) = open(DISCARD) {

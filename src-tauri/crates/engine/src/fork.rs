@@ -317,7 +317,8 @@ fn of_the_tree(effect: &Effect) -> bool {
         | Effect::RemoveBranch { .. }
         | Effect::Accept { .. }
         | Effect::Discard { .. }
-        | Effect::Undo { .. } => false,
+        | Effect::Undo { .. }
+        | Effect::Push { .. } => false,
     }
 }
 

@@ -48,6 +48,7 @@ mod probe;
 mod processes;
 mod project;
 mod prompt;
+mod push;
 mod questions;
 pub mod reader;
 mod reads;

@@ -7,7 +7,7 @@ use crate::objects::Tell;
 use crate::run::{read_all, unknown};
 use crate::scheduler::Scheduler;
 use crate::supervisor::{Supervisor, disk_full};
-use crate::{accept, checks, role, servers, take_back};
+use crate::{accept, checks, push, role, servers, take_back};
 use atelier_journal::{OpHandler, Order};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Event, Grants, NewEvent, Priority};
@@ -77,6 +77,11 @@ impl ProjectOwner {
                 accept::accept(&self.desk, &run, how).await
             }
             Op::ShowConflicts { run } => accept::conflicts(&self.desk, &run).await,
+            Op::ShowPush { run, remote, to } => push::show(&self.desk, &run, &remote, to.as_deref()).await,
+            Op::PushRun { run, remote, to, tip, anyway } => {
+                let _alone = self.deciding.lock().await;
+                push::push(&self.desk, &run, &remote, to.as_deref(), &tip, anyway).await
+            }
             Op::CommentRun { run, comment } => accept::comment(&self.desk, &run, comment).await,
             Op::ListOperations { run, limit } => take_back::list(&self.desk, run.as_ref(), limit).await,
             Op::ShowOperation { operation } => {

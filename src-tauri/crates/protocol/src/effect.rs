@@ -69,6 +69,17 @@ pub enum Effect {
         /// Which, and what is to change.
         undo: Undo,
     },
+    /// Push the run's commits to another repository, because the user wants it so.
+    Push {
+        /// The remote.
+        remote: String,
+        /// Its address, without a password.
+        url: String,
+        /// The branch there.
+        to: String,
+        /// The commit.
+        tip: String,
+    },
     /// Put the run's tree back to a checkpoint, to undo a step.
     RestoreTree {
         /// The checkpoint's commit.
@@ -105,7 +116,7 @@ pub enum Effect {
 impl Effect {
     /// Whether it is the user's own doing to a run that nobody works on: not settled by whoever works on it.
     pub fn decides(&self) -> bool {
-        matches!(self, Effect::Accept { .. } | Effect::Discard { .. } | Effect::Undo { .. })
+        matches!(self, Effect::Accept { .. } | Effect::Discard { .. } | Effect::Undo { .. } | Effect::Push { .. })
     }
 
     /// How durable its intent must be: full where the world cannot be asked afterwards.
@@ -114,6 +125,7 @@ impl Effect {
             Effect::Accept { .. }
             | Effect::Discard { .. }
             | Effect::Undo { .. }
+            | Effect::Push { .. }
             | Effect::HandOver { .. }
             | Effect::RemoveBranch { .. } => Class::Full,
             // A command is confined to the tree, which is put back to its checkpoint before a repeat.

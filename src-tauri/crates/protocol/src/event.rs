@@ -11,6 +11,7 @@ pub use crate::fact::*;
 use crate::hash::Hash;
 use crate::ids::{ApprovalId, CallId, ProjectId, RoleId, RunId, Seq, StepId, StoreId};
 pub use crate::model_work::*;
+pub use crate::push::*;
 pub use crate::review::*;
 pub use crate::routing::*;
 use crate::settings::{ModelChoice, Settings};

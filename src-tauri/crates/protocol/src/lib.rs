@@ -21,6 +21,7 @@ mod model_work;
 pub mod mutant;
 pub mod op;
 pub mod ports;
+mod push;
 mod review;
 mod routing;
 pub mod settings;

@@ -7,7 +7,7 @@ use crate::error::Problem;
 use crate::event::{
     AcceptMode, Acceptance, Answer, AskKind, BudgetLimits, BudgetNode, BudgetView, CloudPermission, Comment,
     ConflictView, EgressNote, EgressView, Envelope, Job, Message, ModelCard, ModelWork, OperationView, Priority,
-    RouteDecision, RouteEntry,
+    PushView, RouteDecision, RouteEntry,
 };
 use crate::hash::Hash;
 use crate::ids::{ApprovalId, ProjectId, RoleId, RunId, Seq};
@@ -94,6 +94,31 @@ pub enum Op {
         run: RunId,
         /// On what, and what.
         comment: Comment,
+    },
+    /// What pushing a run's commits to a remote would send. Nothing is sent. Answered by [`Reply::Push`].
+    ShowPush {
+        /// The run.
+        run: RunId,
+        /// The remote.
+        remote: String,
+        /// The branch there; `None` is the run's own name.
+        #[serde(default)]
+        to: Option<String>,
+    },
+    /// Push what was shown. Answered by [`Reply::Push`].
+    PushRun {
+        /// The run.
+        run: RunId,
+        /// The remote.
+        remote: String,
+        /// The branch there.
+        #[serde(default)]
+        to: Option<String>,
+        /// The commit that was shown.
+        tip: String,
+        /// Also where it holds what looks like keys or personal data.
+        #[serde(default)]
+        anyway: bool,
     },
     /// Remove a run's branch and tree. Stopped by anyone concerned who speaks against it.
     DiscardRun {
@@ -465,6 +490,7 @@ impl Op {
             | Op::CheckStore
             | Op::ReadMessages { .. }
             | Op::NextLetter { .. }
+            | Op::ShowPush { .. }
             | Op::ListTopics
             | Op::ListDead
             | Op::ListJobs
@@ -485,6 +511,7 @@ impl Op {
             | Op::DiscardRun { .. }
             | Op::UndoOperation { .. }
             | Op::CommentRun { .. }
+            | Op::PushRun { .. }
             | Op::Export { .. }
             | Op::ForkRun { .. }
             | Op::BackUpStore { .. }
@@ -555,6 +582,8 @@ pub enum Reply {
     },
     /// Conflicts.
     Conflicts(Vec<ConflictView>),
+    /// What a push sends, or sent.
+    Push(PushView),
     /// Operations.
     Operations(Vec<OperationView>),
     /// Model servers.

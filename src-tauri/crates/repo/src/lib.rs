@@ -2,7 +2,7 @@
 //!
 //! The one room that writes in a user's repository, and before an accept it writes there only objects,
 //! the keep-ref `refs/atelier/base/<run>` and the branch `refs/heads/atelier/<run>`. The one program it starts is git, to
-//! sign what is accepted: no fsmonitor, no external filters, and hooks only lie ready here, for whoever can confine them.
+//! sign what is accepted and to push: no fsmonitor, no external filters, and hooks only lie ready here, for whoever can confine them.
 //! Everything blocks; callers bring the thread.
 //! Every effect comes as plan, perform and settle; journalling around them is the caller's work.
 
@@ -33,6 +33,7 @@ mod paths;
 mod plan;
 mod program;
 mod provide;
+mod push;
 mod put;
 mod rehearse;
 mod remake;
@@ -60,6 +61,7 @@ pub use message::{Kind, Message, lint};
 pub use open::{Identity, OpenError, UserRepo};
 pub use plan::{PlannedCommit, plan_commits};
 pub use provide::Provide;
+pub use push::{Push, PushError};
 pub use rehearse::{Hook, Rehearsal};
 pub use reverse::{Reversal, Withdrawal};
 pub use reviewed::{Checks, ReviewProof, ReviewedPatch, Unreviewed};

@@ -1,4 +1,4 @@
-//! The user's own git program, for what libgit2 has no part in: signatures.
+//! The user's own git program, for what libgit2 has no part in: signatures, and pushing as the user's remotes are set up.
 //!
 //! It is found on the path, gets a clean environment with what agents for keys need, runs no hooks and asks nobody on a
 //! terminal; whatever it started ends with it. Where it is absent, what needs it is refused by name.
@@ -35,8 +35,6 @@ const KEPT: &[&str] = &[
     "APPDATA",
 ];
 
-/// Somebody may have to type a passphrase first.
-const PATIENCE: Duration = Duration::from_secs(120);
 /// How often is looked whether it has ended.
 const TICK: Duration = Duration::from_millis(10);
 /// Its words are cut to so much.
@@ -55,11 +53,28 @@ pub(crate) enum ProgramError {
         said: String,
     },
     /// It took too long.
-    #[error("`git` did not end within {} s; it may have waited for a passphrase", PATIENCE.as_secs())]
-    Late,
+    #[error("`git` did not end within {} s; it may have waited for a passphrase", patience.as_secs())]
+    Late {
+        /// The limit.
+        patience: Duration,
+    },
     /// It could not be started or spoken to.
     #[error("`git` could not be run: {0}")]
     Io(#[from] io::Error),
+}
+
+/// One run of it.
+pub(crate) struct Call<'a> {
+    /// The git directory it works on.
+    pub(crate) git_dir: &'a Path,
+    /// The folder it starts in.
+    pub(crate) folder: &'a Path,
+    /// Variables that are set besides.
+    pub(crate) env: &'a [(String, String)],
+    /// What it reads.
+    pub(crate) input: &'a [u8],
+    /// After this it is ended.
+    pub(crate) patience: Duration,
 }
 
 /// The git program.
@@ -78,31 +93,25 @@ impl Program {
         found.find(|file| file.is_file()).map(|path| Program { path }).ok_or(ProgramError::Missing)
     }
 
-    /// Runs it in the repository with the git directory `git_dir` and answers what it printed. `input` is what it reads.
-    pub(crate) fn run(
-        &self,
-        git_dir: &Path,
-        env: &[(&str, String)],
-        arguments: &[impl AsRef<OsStr>],
-        input: &[u8],
-    ) -> Result<String, ProgramError> {
+    /// Runs it and answers what it printed.
+    pub(crate) fn run(&self, call: &Call<'_>, arguments: &[impl AsRef<OsStr>]) -> Result<String, ProgramError> {
         let mut command = Command::new(&self.path);
         command.env_clear();
         command.envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-        command.envs(env.iter().map(|(name, value)| (*name, value.as_str())));
-        command.env("GIT_DIR", git_dir).env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C.UTF-8");
+        command.envs(call.env.iter().map(|(name, value)| (name, value)));
+        command.env("GIT_DIR", call.git_dir).env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C.UTF-8");
         // Objects are to be on the disk before anything names them.
         let settings = ["core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0", "core.fsync=all"];
         command.args(settings.iter().flat_map(|setting| ["-c", setting])).args(arguments);
-        command.current_dir(git_dir).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.current_dir(call.folder).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn()?;
         let (out, said) = (reading(child.stdout.take()), reading(child.stderr.take()));
         if let Some(mut stdin) = child.stdin.take() {
-            let _ = stdin.write_all(input); // where it does not read, its words say why
+            let _ = stdin.write_all(call.input); // where it does not read, its words say why
         }
-        let status = ended(&mut child)?;
+        let status = ended(&mut child, call.patience)?;
         let text = |bytes: Option<Vec<u8>>| String::from_utf8_lossy(&bytes.unwrap_or_default()).trim().to_owned();
         let (out, said) = (text(out.join().ok()), text(said.join().ok()));
         match status.success() {
@@ -124,15 +133,15 @@ fn reading(from: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<
     })
 }
 
-fn ended(child: &mut Child) -> Result<std::process::ExitStatus, ProgramError> {
+fn ended(child: &mut Child, patience: Duration) -> Result<std::process::ExitStatus, ProgramError> {
     let begun = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(status);
         }
-        if begun.elapsed() > PATIENCE {
+        if begun.elapsed() > patience {
             end(child);
-            return Err(ProgramError::Late);
+            return Err(ProgramError::Late { patience });
         }
         std::thread::sleep(TICK);
     }

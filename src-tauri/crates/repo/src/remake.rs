@@ -8,9 +8,13 @@ use crate::accept::{Accept, AcceptRefusal};
 use crate::fault::{Fault, git};
 use crate::open::UserRepo;
 use crate::pack;
-use crate::program::{Program, ProgramError};
+use crate::program::{Call, Program, ProgramError};
 use git2::{Commit, Oid, Repository, Signature, Sort};
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Somebody may have to type a passphrase first.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 impl UserRepo {
     /// Whether the user's configuration asks for signed commits.
@@ -77,8 +81,14 @@ impl UserRepo {
         arguments.push(old.tree_id().to_string());
         let mut env = identity("AUTHOR", &old.author());
         env.extend(identity("COMMITTER", &old.committer()));
-        let env: Vec<(&str, String)> = env.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-        let printed = program.run(self.git_dir(), &env, &arguments, text.as_bytes()).map_err(unsigned)?;
+        let call = Call {
+            git_dir: self.git_dir(),
+            folder: self.root(),
+            env: &env,
+            input: text.as_bytes(),
+            patience: PATIENCE,
+        };
+        let printed = program.run(&call, &arguments).map_err(unsigned)?;
         // It is believed only what is there.
         let none =
             |why: &str| AcceptRefusal::Unsigned { why: format!("{why} (`git commit-tree` printed `{printed}`)") };

@@ -12,6 +12,7 @@ mod opening;
 mod past;
 #[cfg(unix)]
 mod providing;
+mod pushing;
 mod reading;
 mod reviewing;
 mod safety;

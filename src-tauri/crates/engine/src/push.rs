@@ -1,0 +1,189 @@
+//! A run's commits to another repository, once the user has seen what would leave and where to.
+//!
+//! What is shown names the commit; only that commit is pushed. Another machine is reached through the proxy of `egress` alone,
+//! with a pass for that host, so the ledger has it and local-only mode stops it. Keys in what would leave stop it too, unless
+//! the user says that they may go.
+
+use crate::accept::{append, settled};
+use crate::desk::Desk;
+use crate::run::machine_of;
+use atelier_egress::{Pass, Proxy};
+use atelier_protocol::error::{Code, Problem};
+use atelier_protocol::event::{Effect, EffectOutcome, Event, PushView, Sensitive};
+use atelier_protocol::ids::RunId;
+use atelier_protocol::op::Reply;
+use atelier_protocol::view::{DiffView, RunView, Side};
+use atelier_repo::{Push, UserRepo};
+
+/// The effect's key.
+pub(crate) const PUSH: &str = "push";
+
+/// What a push would send, and where to. Nothing is sent.
+pub(crate) async fn show(desk: &Desk, run: &RunId, remote: &str, to: Option<&str>) -> Result<Reply, Problem> {
+    let view = machine_of(desk, run).await?.view;
+    let plan = plan(desk, run, remote, to).await?;
+    Ok(Reply::Push(told(plan, keys(desk, &view).await?)))
+}
+
+/// Pushes the commit that was shown.
+pub(crate) async fn push(
+    desk: &Desk,
+    run: &RunId,
+    remote: &str,
+    to: Option<&str>,
+    shown: &str,
+    anyway: bool,
+) -> Result<Reply, Problem> {
+    let mut machine = settled(desk, run).await?;
+    let plan = plan(desk, run, remote, to).await?;
+    if plan.tip != shown {
+        return Err(Problem::new(
+            Code::WrongState,
+            format!("The run's branch is at {} now, not at {shown}.", plan.tip),
+            "Look again at what would be pushed.",
+        ));
+    }
+    let keys = keys(desk, &machine.view).await?;
+    if !keys.is_empty() && !anyway {
+        return Err(Problem::new(
+            Code::NotPermitted,
+            format!("What would be pushed holds {} that look like keys or personal data.", count(keys.len())),
+            "Have the run take them out, or push them knowingly (`--anyway`).",
+        )
+        .with_details(keys));
+    }
+    if plan.host.is_some() && (desk.settings)().local_only {
+        return Err(Problem::new(
+            Code::LocalOnly,
+            format!("`{}` is another machine, and local-only mode is on.", plan.url),
+            "Turn local-only mode off, or push to a folder of this machine.",
+        ));
+    }
+    let effect =
+        Effect::Push { remote: plan.remote.clone(), url: plan.url.clone(), to: plan.to.clone(), tip: plan.tip.clone() };
+    append(desk, &mut machine, vec![Event::EffectIntended { key: PUSH.to_owned(), effect }]).await?;
+    let done = perform(desk, run, &plan).await;
+    let outcome = match &done {
+        Ok(()) => EffectOutcome::Landed,
+        Err(problem) => EffectOutcome::NotLanded { problem: Some(problem.clone()) },
+    };
+    append(desk, &mut machine, vec![Event::EffectSettled { key: PUSH.to_owned(), outcome }]).await?;
+    done?;
+    Ok(Reply::Push(told(plan, keys)))
+}
+
+async fn perform(desk: &Desk, run: &RunId, plan: &Push) -> Result<(), Problem> {
+    let performing = plan.clone();
+    let Some(host) = plan.host.clone() else {
+        return desk.with_repo(move |repo| repo.perform_push(&performing, None).map_err(|e| e.problem())).await;
+    };
+    let closed = |e: std::io::Error| {
+        Problem::new(Code::Io, format!("The door to other machines cannot be opened: {e}."), "Try it again.")
+    };
+    let proxy = Proxy::open(&desk.egress).await.map_err(closed)?;
+    let pass = Pass {
+        purpose: "push".to_owned(),
+        hosts: vec![host],
+        project: Some(desk.project.clone()),
+        run: Some(run.clone()),
+        role: None,
+    };
+    let ticket = proxy.admit(pass).map_err(closed)?;
+    let door = ticket.environment().into_iter().find(|(name, _)| name == "HTTPS_PROXY").map(|(_, url)| url);
+    let done = desk.with_repo(move |repo| repo.perform_push(&performing, door.as_deref()).map_err(|e| e.problem()));
+    done.await
+}
+
+async fn plan(desk: &Desk, run: &RunId, remote: &str, to: Option<&str>) -> Result<Push, Problem> {
+    let (run, remote, to) = (run.clone(), remote.to_owned(), to.map(str::to_owned));
+    desk.with_repo(move |repo| repo.plan_push(&run, &remote, to.as_deref()).map_err(|e| e.problem())).await
+}
+
+/// Where the run's changes add what looks like a key or personal data: `path:line what`.
+async fn keys(desk: &Desk, view: &RunView) -> Result<Vec<String>, Problem> {
+    let (Some(tip), base) = (view.commits.last().map(|commit| commit.id.clone()), view.base.commit.clone()) else {
+        return Ok(Vec::new());
+    };
+    let diff = move |repo: &UserRepo| repo.diff(&base, &tip).map_err(|e| e.problem());
+    Ok(found(&desk.with_repo(diff).await?))
+}
+
+fn found(diff: &DiffView) -> Vec<String> {
+    let mut all = Vec::new();
+    for file in &diff.files {
+        // As one text, since some keys are many lines long.
+        let added = file.hunks.iter().flat_map(|hunk| &hunk.lines).filter(|line| line.side == Side::Added);
+        let (mut text, mut lines) = (String::new(), Vec::new());
+        for line in added {
+            lines.push((text.len(), line.new.unwrap_or(0)));
+            text.push_str(&line.text);
+            text.push('\n');
+        }
+        for finding in atelier_sensitive::scan(&text) {
+            let at = lines.partition_point(|(begins, _)| *begins <= finding.range.start).saturating_sub(1);
+            let line = lines.get(at).map_or(0, |(_, line)| *line);
+            all.push(format!("{}:{line} {}", file.change.path, word(finding.kind)));
+        }
+    }
+    all
+}
+
+fn word(kind: Sensitive) -> &'static str {
+    match kind {
+        Sensitive::PrivateKey => "a private key",
+        Sensitive::ApiKey => "a key of a service",
+        Sensitive::Password => "a password",
+        Sensitive::Token => "a random text that looks like a key",
+        Sensitive::Email => "an e-mail address",
+        Sensitive::Phone => "a telephone number",
+        Sensitive::Iban => "a bank account",
+        Sensitive::Card => "a payment card",
+    }
+}
+
+fn told(plan: Push, keys: Vec<String>) -> PushView {
+    let Push { remote, url, host, to, tip, commits, files } = plan;
+    PushView { remote, url, host, to, tip, commits, files, keys }
+}
+
+fn count(places: usize) -> String {
+    if places == 1 { "one place".to_owned() } else { format!("{places} places") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use atelier_protocol::event::{FileChange, FileStatus};
+    use atelier_protocol::view::{DiffLine, FileDiff, Hunk};
+
+    #[test]
+    fn keys_are_named_by_the_line_they_stand_on_also_where_they_are_many_lines_long() {
+        let key = [
+            "-----BEGIN OPENSSH PRIVATE KEY-----",
+            "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ",
+            "-----END OPENSSH PRIVATE KEY-----",
+        ];
+        let lines = std::iter::once("plain").chain(key).chain(["mail ada@lovelace.example.org"]);
+        let lines = lines.enumerate().map(|(at, text)| DiffLine {
+            side: Side::Added,
+            old: None,
+            new: u32::try_from(at + 7).ok(),
+            text: text.to_owned(),
+            no_newline: false,
+        });
+        let change = FileChange {
+            path: "deploy/key".to_owned(),
+            old_path: None,
+            status: FileStatus::Added,
+            insertions: Some(5),
+            deletions: Some(0),
+        };
+        let hunk = Hunk { old_start: 0, new_start: 7, header: String::new(), lines: lines.collect() };
+        let file = FileDiff { change, binary: false, cut: false, hunks: vec![hunk] };
+        let diff = DiffView { base: String::new(), tip: String::new(), files: vec![file] };
+        insta::assert_snapshot!(found(&diff).join("\n"), @r"
+        deploy/key:8 a private key
+        deploy/key:11 an e-mail address
+        ");
+    }
+}

@@ -1,0 +1,26 @@
+//! What leaves when a run's commits are pushed to another repository, as it is shown before.
+
+use crate::fact::{Commit, FileChange};
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+/// What a push sends, and where to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct PushView {
+    /// The remote, as the user's git configuration names it.
+    pub remote: String,
+    /// Its address, without a password.
+    pub url: String,
+    /// Host and port, where it is another machine.
+    pub host: Option<String>,
+    /// The branch there.
+    pub to: String,
+    /// The commit.
+    pub tip: String,
+    /// The commits that the remote is not known to have, oldest first.
+    pub commits: Vec<Commit>,
+    /// The files that they change.
+    pub files: Vec<FileChange>,
+    /// Where they add what looks like a key or personal data: path, line, kind.
+    pub keys: Vec<String>,
+}
