@@ -18,6 +18,13 @@ pub struct SteadyClock {
     pub skips: bool,
 }
 
+impl SteadyClock {
+    /// A clock that is on in time when it is asked to sleep.
+    pub fn skipping() -> Self {
+        Self { skips: true, ..Self::default() }
+    }
+}
+
 impl Clock for SteadyClock {
     fn now_ms(&self) -> u64 {
         BEGIN_MS + 1000 * self.read.fetch_add(1, Ordering::Relaxed)

@@ -15,6 +15,7 @@ mod committing;
 #[cfg(target_os = "linux")]
 mod crash;
 mod documents;
+mod fault_matrix;
 #[cfg(target_os = "linux")]
 mod faults;
 mod flows;

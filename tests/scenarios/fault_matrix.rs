@@ -1,0 +1,234 @@
+//! Every fault of a model server, met by the role at the top and by the role of a child run, once and always.
+//!
+//! Guards: each call has one recorded outcome; a child's failure reaches its parent; what is recorded as used is what
+//! the server says it told, to the token. Turns red, for example, when `Run::failed` leaves out its event, or when the
+//! reader of a dialect forgets the usage of a turn that calls a tool.
+
+use crate::limits::short_with;
+use atelier_engine::{Project, Sources, Workshop};
+use atelier_protocol::event::{AskKind, Envelope, Priority};
+use atelier_protocol::ids::{RunId, Seq};
+use atelier_protocol::op::{Op, Reply};
+use atelier_protocol::view::{RunState, RunView};
+use atelier_stage::Ended;
+use atelier_tests::World;
+use atelier_tests::steady::{SteadyClock, SteadyEntropy};
+use atelier_tests::world::{PATIENCE, follow, options, rests, start};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What goes wrong, as a script says it; `$` is where `times: 1` may stand.
+const FAULTS: [(&str, &str); 17] = [
+    ("429, to wait 2 s", "{fault: {kind: refuse, status: 429, retry_after: '2'$}}"),
+    ("429", "{fault: {kind: refuse, status: 429$}}"),
+    ("401", "{fault: {kind: refuse, status: 401$}}"),
+    ("402", "{fault: {kind: refuse, status: 402$}}"),
+    ("500", "{fault: {kind: refuse, status: 500$}}"),
+    ("502 with a page", "{fault: {kind: refuse, status: 502, body: <html>bad gateway</html>$}}"),
+    ("503", "{fault: {kind: refuse, status: 503$}}"),
+    ("reset before the head", "{fault: {kind: reset$}}"),
+    ("reset in the middle", "{text: I begin.}, {fault: {kind: reset$}}"),
+    ("no last word", "{text: I begin.}, {fault: {kind: no_end$}}"),
+    ("error in the stream", "{text: I begin.}, {fault: {kind: error$}}"),
+    ("empty", "{fault: {kind: empty$}}"),
+    ("only white space", "{text: '  '}"),
+    ("malformed call", "{fault: {kind: malformed_call, tool: read_file$}}"),
+    (
+        "prompt too long",
+        "{fault: {kind: refuse, status: 400, error: 'request (9000 tokens) exceeds the available context size (512 tokens), try increasing it'$}}",
+    ),
+    ("model gone", "{fault: {kind: refuse, status: 404, error: \"model 'short:latest' not found\"$}}"),
+    (
+        "out of memory",
+        "{fault: {kind: refuse, status: 500, error: 'llama runner process has terminated: cudaMalloc failed: insufficient memory (attempted to allocate 24414.06 MB)'$}}",
+    ),
+];
+
+/// Faults that end only when somebody gives up: here the user, who stops the run.
+const HANGS: [(&str, &str); 2] = [
+    ("hang before the first token", "{fault: {kind: stall}}"),
+    ("hang after the first token", "{text: I begin.}, {fault: {kind: stall}}"),
+];
+
+/// Where it is met: the flow's first role, and the role of a child run.
+const PLACES: [(&str, &str); 2] = [("top", "business_analyst"), ("child", "qa_tester")];
+
+/// A fault, where it is met, and how often.
+struct Case {
+    name: String,
+    /// In the goal, so that the turn knows its case.
+    mark: String,
+    turn: String,
+    hangs: bool,
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (place, role) in PLACES {
+        for (hangs, (fault, say)) in
+            FAULTS.map(|fault| (false, fault)).into_iter().chain(HANGS.map(|hang| (true, hang)))
+        {
+            let hows = ["once", "always"];
+            for how in hows.into_iter().skip(usize::from(!say.contains('$'))) {
+                let mark = format!("case {}.", cases.len());
+                // A fault that does not strike any more lets the answer through.
+                let say = match how {
+                    "once" => format!("{}, {}", say.replace('$', ", times: 1"), delivery(role)),
+                    _ => say.replace('$', ""),
+                };
+                let turn =
+                    format!("  - name: {mark}\n    when: {{role: {role}, user_contains: {mark}}}\n    say: [{say}]");
+                cases.push(Case { name: format!("{place}, {how}: {fault}"), mark, turn, hangs });
+            }
+        }
+    }
+    cases
+}
+
+/// How a role ends its work.
+fn delivery(role: &str) -> &'static str {
+    match role {
+        "qa_tester" => "{tool: {name: submit_review, arguments: {verdict: approve, notes: As asked.}}}",
+        _ => {
+            "{tool: {name: submit_spec, arguments: {title: Greet politely, requirements: [The greeting says good day]}}}"
+        }
+    }
+}
+
+/// The workshop in a world.
+async fn opened(world: &World, sources: Sources) -> (Workshop, Project) {
+    let workshop = Workshop::open(options(&world.home(), world.server(), sources, None)).await.unwrap();
+    if !world.project().join(".git").exists() {
+        workshop.initialise(&world.project()).await.unwrap();
+    }
+    let project = workshop.open_project(&world.project()).await.unwrap();
+    (workshop, project)
+}
+
+/// Starts a case and brings it to where it rests.
+async fn play(world: &World, project: &Project, case: &Case) -> (RunView, Option<RunView>) {
+    let op = Op::StartRun {
+        goal: format!("{} Greet politely", case.mark),
+        model: None,
+        approve: vec![AskKind::HandOver],
+        deny_asks: false,
+        flow: Some("reviewed".to_owned()),
+        priority: Priority::Normal,
+        budget_tokens: None,
+    };
+    let run = start(project, op).await;
+    if case.hangs {
+        // Until the server sits on this case's question.
+        let hangs = || {
+            let last = world.stage.chats().pop();
+            last.is_some_and(|chat| chat.ended == Ended::Open && chat.turn.as_deref() == Some(&case.mark))
+        };
+        let hung = async {
+            while !hangs() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, hung).await.expect("the question is asked");
+        project.submit(Op::CancelRun { run: run.clone() }).await.unwrap();
+    }
+    settled(project, &run).await
+}
+
+/// The run and its last child where nothing goes on by itself any more: it rests, or waits for a child that does.
+async fn settled(project: &Project, run: &RunId) -> (RunView, Option<RunView>) {
+    loop {
+        let waits = |view: &RunView| view.state == RunState::WaitsForChild && !view.children.is_empty();
+        let view = follow(project, run, |view| rests(view) || waits(view)).await.0;
+        let Some(child) = view.children.last().map(|child| child.run.clone()) else { return (view, None) };
+        let child = follow(project, &child, rests).await.0;
+        if rests(&view) || !child.state.is_final() {
+            return (view, Some(child));
+        }
+        follow(project, run, |view| !waits(view)).await;
+    }
+}
+
+async fn all_events(project: &Project) -> Vec<Envelope> {
+    match project.submit(Op::ReadEvents { run: None, after: Seq::ZERO, limit: 100_000 }).await {
+        Ok(Reply::Events(events)) => events,
+        other => panic!("no events: {other:?}"),
+    }
+}
+
+/// A run's calls as `finished/failed`; every call that was started has one of the two, and only one.
+fn outcomes(events: &[Value], run: &str) -> String {
+    let mut calls: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for event in events.iter().filter(|event| event["run"] == run) {
+        let kind = event["kind"].as_str().unwrap();
+        let call = event["payload"]["call"].as_str().unwrap_or_default().to_owned();
+        match kind {
+            "call_started" => assert!(calls.insert(call, Vec::new()).is_none(), "a call is started twice"),
+            "call_finished" | "call_failed" => calls.get_mut(&call).unwrap().push(kind),
+            _ => {}
+        }
+    }
+    let open = calls.values().filter(|ends| ends.is_empty()).count();
+    assert!(calls.values().all(|ends| ends.len() <= 1), "two outcomes of one call: {calls:?}");
+    let count = |kind| calls.values().filter(|ends| ends.first() == Some(&kind)).count();
+    let stopped = if open > 0 { format!(", {open} stopped") } else { String::new() };
+    format!("{} finished, {} failed{stopped}", count("call_finished"), count("call_failed"))
+}
+
+/// Tokens of prompts and answers as they are recorded, where the server told them: of a turn that broke off it did not, and
+/// what is recorded is a guess.
+fn recorded(events: &[Value]) -> u64 {
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let of = |event: &Value| match event["kind"].as_str() {
+        Some("call_finished") => {
+            let usage = &event["payload"]["usage"];
+            number(&usage["prompt_tokens"]) + number(&usage["output_tokens"])
+        }
+        Some("call_failed") if event["payload"]["problem"]["code"] == "answer_incomplete" => 0,
+        Some("call_failed") if event["payload"]["problem"]["code"] == "model_server_error" => 0,
+        Some("call_failed") => number(&event["payload"]["used"]["tokens"]),
+        _ => 0,
+    };
+    events.iter().map(of).sum()
+}
+
+async fn matrix() -> String {
+    let cases = cases();
+    let turns: Vec<&str> = cases.iter().map(|case| case.turn.as_str()).collect();
+    let world = World::playing(short_with(&turns.join("\n"))).await;
+    // A clock that goes on by what is slept.
+    let sources = Sources { clock: Arc::new(SteadyClock::skipping()), entropy: Arc::new(SteadyEntropy::from_seed(1)) };
+    let mut lines = Vec::new();
+    let mut events = Vec::new();
+    for case in &cases {
+        // In a process of its own: what one case taught about the server would keep the next from asking it.
+        let (workshop, project) = opened(&world, sources.clone()).await;
+        let (view, child) = play(&world, &project, case).await;
+        events =
+            all_events(&project).await.iter().map(|event| serde_json::to_value(event).unwrap()).collect::<Vec<_>>();
+        let code = view.problem.as_ref().map_or(String::new(), |problem| format!(" {}", problem.code.as_str()));
+        let mut line = format!("{}: {:?}{code}; {}", case.name, view.state, outcomes(&events, view.id.as_str()));
+        let said = |view: &RunView| {
+            view.problem.as_ref().map_or(String::new(), |problem| format!(" {}", problem.code.as_str()))
+        };
+        if let Some(child) = &child {
+            line += &format!("; child {:?}{}, {}", child.state, said(child), outcomes(&events, child.id.as_str()));
+        }
+        let says = |view: &RunView| view.state.is_final() || view.problem.is_some();
+        assert!(says(&view) || child.as_ref().is_some_and(says), "{line}: it says what is wrong");
+        if !view.state.is_final() {
+            project.submit(Op::CancelRun { run: view.id.clone() }).await.unwrap();
+        }
+        lines.push(line);
+        workshop.close().await;
+    }
+    let (read, written) = world.stage.bill().told();
+    assert_eq!(recorded(&events), read + written, "the records are the server's bill");
+    assert_eq!(world.stage.unmatched(), []);
+    lines.join("\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_fault_has_one_outcome_at_the_top_and_in_a_child() {
+    insta::assert_snapshot!(matrix().await);
+}
