@@ -16,4 +16,5 @@ mod families;
 mod git;
 mod journeys;
 mod leaving;
+mod models;
 mod window;

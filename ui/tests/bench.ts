@@ -53,6 +53,7 @@ export class HandPort implements Port {
     this.open = () => tape.project;
     this.answers = {
       show_settings: { reply: 'settings', value: tape.settings },
+      list_model_work: { reply: 'model_work', value: [] },
       list_permissions: { reply: 'permissions', value: [] },
       show_egress: { reply: 'egress', value: { rows: [], totals: [] } },
       list_models: { reply: 'models', value: tape.models },

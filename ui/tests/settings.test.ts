@@ -1,6 +1,7 @@
 // The settings: saved as they are chosen, refused without losing what was.
 
 import { describe, expect, it } from 'vitest';
+import type { ModelWork } from '../src/ipc/bindings';
 import { at, HandPort, maybe, problem, recording, text, user, welcome } from './bench';
 
 const tape = recording('wrap-job');
@@ -104,5 +105,47 @@ describe('what leaves this machine', () => {
     await user.click(at('settings.outgoing.revoke.far'));
     expect(port.ops('revoke_cloud')).toEqual([{ op: 'revoke_cloud', project: 'p', provider: 'far' }]);
     expect(text('settings.outgoing.none')).toContain('asked before the first time');
+  });
+});
+
+describe('models', () => {
+  const work = (state: ModelWork['state'], done = 3): ModelWork => ({
+    id: 1, task: 'pull', provider: 'ollama', model: 'new:8b', done, of: 10, what: 'pulling a1b2', state,
+  });
+
+  it('a model is measured and its progress shown until it is stopped', async () => {
+    const port = new HandPort(tape);
+    const running: ModelWork = { ...work({ state: 'running' }), task: 'probe', model: 'granite4:3b', what: 'tool task 4 of 6' };
+    await open(port);
+    port.answers.probe_model = { reply: 'model_work', value: [running] };
+    port.answers.list_model_work = { reply: 'model_work', value: [running] };
+    expect(text('settings.models.granite4:3b')).toContain('not measured yet');
+    await user.click(at('settings.models.measure.granite4:3b'));
+    expect(port.ops('probe_model')).toEqual([{ op: 'probe_model', provider: 'ollama', model: 'granite4:3b', context: null }]);
+    expect(text('settings.models.granite4:3b')).toContain('3 of 10 — tool task 4 of 6');
+    port.answers.stop_model_work = { reply: 'model_work', value: [{ ...running, state: { state: 'stopped' } }] };
+    await user.click(at('settings.models.stop'));
+    expect(text('settings.models.granite4:3b')).toContain('not measured yet');
+  });
+
+  it('a pull that was left is offered to go on, and one that fails says why', async () => {
+    const port = new HandPort(tape);
+    port.answers.list_model_work = { reply: 'model_work', value: [work({ state: 'interrupted' })] };
+    await open(port);
+    expect(text('settings.models.pull.new:8b')).toContain('left before it was done');
+    port.answers.pull_model = problem('model_server_error', 'The registry is not reached.');
+    await user.type(at('settings.models.wanted'), 'other:1b');
+    await user.click(at('settings.models.fetch'));
+    expect(port.ops('pull_model')).toEqual([{ op: 'pull_model', provider: null, model: 'other:1b' }]);
+    expect(text('settings.models.problem')).toContain('The registry is not reached.');
+    expect((at('settings.models.wanted') as HTMLInputElement).value).toBe('other:1b');
+  });
+
+  it('a policy is chosen and taken back', async () => {
+    const port = await open();
+    await user.selectOptions(at('settings.policy'), 'cost');
+    expect(port.ops('change_settings')[0]?.settings.routing.policy).toBe('cost');
+    await user.selectOptions(at('settings.policy'), '');
+    expect(port.ops('change_settings')[1]?.settings.routing.policy).toBeNull();
   });
 });
