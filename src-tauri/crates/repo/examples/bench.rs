@@ -54,7 +54,10 @@ fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap().flatten() {
             let kind = entry.file_type().unwrap();
-            if kind.is_dir() && entry.file_name() != ".git" {
+            if entry.file_name() == ".git" {
+                continue; // in a linked work tree it is a file
+            }
+            if kind.is_dir() {
                 folders.push(entry.path());
             } else if kind.is_file() {
                 all.insert(entry.path().strip_prefix(root).unwrap().to_owned(), fs::read(entry.path()).unwrap());
