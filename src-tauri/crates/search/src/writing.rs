@@ -13,9 +13,10 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use tantivy::directory::error::LockError;
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy, NoMergePolicy};
-use tantivy::{IndexWriter, TantivyDocument, Term};
+use tantivy::{IndexWriter, TantivyDocument, TantivyError, Term};
 
 /// Memory of a writing thread, in bytes.
 const HEAP: usize = 24_000_000;
@@ -25,6 +26,8 @@ const FIRST_HEAP: usize = 40_000_000;
 const MOST_THREADS: usize = 4;
 /// A file changed so short a time before it was read may have been changed again within one tick of the clock.
 const TICK: i64 = 2_000_000_000;
+/// How long the lock of a writer that is gone may still be held.
+const LET_GO: Duration = Duration::from_secs(1);
 /// So many new files have their definitions found on the way; more are left for later.
 const FEW: usize = 64;
 
@@ -266,10 +269,17 @@ impl Shared {
                     .memory_budget_per_thread(if first { FIRST_HEAP } else { HEAP })
                     .num_merge_threads(1)
                     .build();
-                let writer: IndexWriter = self
-                    .inner
-                    .writer_with_options(options)
-                    .map_err(IndexError::storage("writing the index", &self.dir))?;
+                let since = Instant::now();
+                let writer: IndexWriter = loop {
+                    match self.inner.writer_with_options(options.clone()) {
+                        // Who owns the index is settled; the writer before this one has let go of the lock, but a program
+                        // that is just being started holds a copy of every open file for a moment.
+                        Err(TantivyError::LockFailure(LockError::LockBusy, _)) if since.elapsed() < LET_GO => {
+                            std::thread::sleep(Duration::from_millis(5));
+                        }
+                        made => break made.map_err(IndexError::storage("writing the index", &self.dir))?,
+                    }
+                };
                 if first {
                     writer.set_merge_policy(Box::new(NoMergePolicy)); // an answer now, fewer segments later
                 } else {
