@@ -304,7 +304,10 @@ impl Run {
     async fn failed(&mut self, role: &Role, call: CallId, failed: atelier_models::Failed, chosen: &Chosen) -> Done {
         let problem = failed.error.problem(&chosen.provider, &chosen.model);
         let shown = !failed.partial_text.is_empty() || !failed.partial_thinking.is_empty();
-        let used = wasted(chosen, &failed);
+        let used = match &failed.error {
+            CallError::MalformedCall { usage: Some(usage), .. } => used(chosen, usage, self.paid(chosen, usage)?),
+            _ => wasted(chosen, &failed),
+        };
         if let CallError::MalformedCall { name, .. } = &failed.error {
             let told = format!(
                 "Your call of `{name}` had arguments that are not a JSON object. Nothing was done. Call it again."

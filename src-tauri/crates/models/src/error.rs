@@ -1,6 +1,6 @@
 //! Why a call to a model brought no usable turn, and what a person can do about it.
 
-use atelier_protocol::event::FailureClass;
+use atelier_protocol::event::{FailureClass, Usage};
 use atelier_protocol::ports::HttpError;
 use atelier_protocol::settings::{ProviderKind, ProviderSettings};
 use atelier_protocol::{Code, Problem};
@@ -86,6 +86,8 @@ pub enum CallError {
         name: String,
         /// The arguments as they came, at most 2,000 bytes.
         raw: String,
+        /// What the server says the turn used; `None` where it did not come to that.
+        usage: Option<Box<Usage>>,
     },
     /// Something in the stream that is not of the server's dialect.
     #[error("the server's answer cannot be read: {text}")]
@@ -257,7 +259,7 @@ impl CallError {
                 "Resume the run to ask again.",
             )
             .with_details([reason.clone()]),
-            CallError::MalformedCall { name, raw } => Problem::new(
+            CallError::MalformedCall { name, raw, .. } => Problem::new(
                 Code::AnswerInvalid,
                 format!("`{model}` called `{name}` with arguments that cannot be read, so nothing was done."),
                 "Resume the run to ask again, or choose a model that calls tools more reliably.",

@@ -98,7 +98,7 @@ fn classify(status: u16, said: Said, retry_after: Option<Duration>) -> CallError
     }
     if lower.contains("invalid tool call arguments") {
         let name = text.split('"').nth(1).unwrap_or_default().to_owned();
-        return CallError::MalformedCall { name, raw: clip(&text) };
+        return CallError::MalformedCall { name, raw: clip(&text), usage: None };
     }
     CallError::ServerError { status, text: clip(&text), retry_after }
 }

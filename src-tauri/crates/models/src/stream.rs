@@ -70,6 +70,7 @@ impl Sending {
                 phase: None,
                 text: String::new(),
                 called: false,
+                malformed: None,
                 tools: self.tools,
                 ids: self.ids,
                 events: VecDeque::new(),
@@ -113,7 +114,10 @@ impl State {
                 return None;
             }
             if let Err(error) = self.advance().await {
-                self.heard.fail(error);
+                match self.heard.malformed {
+                    Some(_) => self.heard.give_up(None),
+                    None => self.heard.fail(error),
+                }
             }
         }
     }
@@ -194,6 +198,8 @@ struct Heard {
     phase: Option<Phase>,
     text: String,
     called: bool,
+    /// A call that cannot be read: nothing is told after it, but what the turn used is still heard.
+    malformed: Option<CallError>,
     tools: Vec<ToolSpec>,
     ids: Ids,
     events: VecDeque<Result<ModelEvent, CallError>>,
@@ -225,6 +231,8 @@ impl Heard {
                 self.first_ms = Some(self.elapsed_ms());
             }
             match found {
+                Found::Done { usage, .. } if self.malformed.is_some() => self.give_up(Some(usage)),
+                _ if self.malformed.is_some() => {}
                 Found::Text(text) if text.is_empty() => {}
                 Found::Text(text) => {
                     self.enter(Phase::Answering);
@@ -238,13 +246,24 @@ impl Heard {
                 }
                 Found::Call { id, name, arguments } => {
                     self.enter(Phase::Answering);
-                    let arguments = object(&name, arguments)?;
-                    self.call(id.as_deref(), name, arguments);
+                    match object(&name, arguments) {
+                        Ok(arguments) => self.call(id.as_deref(), name, arguments),
+                        Err(error) => self.malformed = Some(error),
+                    }
                 }
                 Found::Done { usage, stop } => self.finish(usage, stop),
             }
         }
         Ok(())
+    }
+
+    /// Ends with the call that could not be read.
+    fn give_up(&mut self, used: Option<Usage>) {
+        let Some(mut error) = self.malformed.take() else { return };
+        if let CallError::MalformedCall { usage, .. } = &mut error {
+            *usage = used.map(|used| Box::new(Usage { first_ms: self.first_ms, total_ms: self.elapsed_ms(), ..used }));
+        }
+        self.fail(error);
     }
 
     fn call(&mut self, id: Option<&str>, name: String, arguments: Value) {
@@ -270,7 +289,7 @@ impl Heard {
 
 /// A call's arguments as an object. Some servers send its text, and some nothing where there are none.
 fn object(name: &str, arguments: Value) -> Result<Value, CallError> {
-    let malformed = |raw: String| CallError::MalformedCall { name: name.to_owned(), raw: clip(&raw) };
+    let malformed = |raw: String| CallError::MalformedCall { name: name.to_owned(), raw: clip(&raw), usage: None };
     if name.is_empty() {
         return Err(malformed(arguments.to_string()));
     }

@@ -146,7 +146,7 @@ fn every_failure_has_a_message_and_a_way_on() {
         CallError::Overflow { text: text() },
         CallError::Timeout { act: "answer", seconds: 600 },
         CallError::Incomplete { reason: text() },
-        CallError::MalformedCall { name: "read_file".into(), raw: "{".into() },
+        CallError::MalformedCall { name: "read_file".into(), raw: "{".into(), usage: None },
         CallError::Unreadable { text: text() },
         CallError::LocalOnly { host: "far.example:443".into() },
         CallError::TooLong { limit: 8_388_608 },

@@ -327,7 +327,7 @@ async fn a_call_with_unreadable_arguments_is_never_a_call() {
     let script = "turns: [{say: [{text: 'I read.'}, {fault: {kind: malformed_call, tool: read_file, arguments: '{\"path\": '}}]}]";
     for kind in ALL {
         let failed = failure(kind, script).await;
-        let CallError::MalformedCall { name, raw } = &failed.error else { panic!("{failed:?}") };
+        let CallError::MalformedCall { name, raw, .. } = &failed.error else { panic!("{failed:?}") };
         assert_eq!(name, "read_file");
         assert!(kind == ProviderKind::Ollama || raw == "{\"path\": ", "{raw}");
         assert_eq!(failed.partial_text, "I read.");

@@ -146,7 +146,7 @@ fn line(recording: &Recording) -> String {
     match turn(recording) {
         Err(failed) => {
             let text = match &failed.error {
-                CallError::MalformedCall { name, raw } => format!("MalformedCall {name} {}", short(raw)),
+                CallError::MalformedCall { name, raw, .. } => format!("MalformedCall {name} {}", short(raw)),
                 error => {
                     let kind = format!("{error:?}").split([' ', '{']).next().unwrap().to_owned();
                     format!("{kind} {}", short(&error.to_string()))
