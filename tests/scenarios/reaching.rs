@@ -63,6 +63,14 @@ async fn in_local_only_mode_nobody_but_this_machine_is_even_tried() {
     let (workshop, _) = world.open().await;
     workshop.submit(Op::ChangeSettings { settings: settings(&world, false) }).await.unwrap();
     workshop.close().await;
-    let seen = reached(&world, cli.plain(&["models"]));
-    assert!(seen.contains(&format!("connect {FAR}:443")) && seen.contains(&format!("resolve {NAMED}")), "{seen:?}");
+    let tried = [format!("connect {FAR}:443"), format!("resolve {NAMED}")];
+    let mut seen = BTreeSet::new();
+    for _ in 0..5 {
+        seen.extend(reached(&world, cli.plain(&["models"])));
+        // On a busy machine the time for a question may be over before its socket is opened.
+        if tried.iter().all(|peer| seen.contains(peer)) {
+            break;
+        }
+    }
+    assert!(tried.iter().all(|peer| seen.contains(peer)), "{seen:?}");
 }
