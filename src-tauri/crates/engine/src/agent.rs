@@ -35,7 +35,7 @@ impl Run {
         self.notice_stall().await?;
         let role = self.role()?.clone();
         let (current, step) = self.current()?;
-        let (talk, step_name) = (current.talk.clone(), step.id.clone());
+        let (talk, brief, step_name) = (current.talk.clone(), current.brief.clone(), step.id.clone());
         if talk.turns >= role.turns {
             return Err(Halt::Fail(turn_limit(&role)));
         }
@@ -44,22 +44,17 @@ impl Run {
         }
         self.held(talk.held_ms).await?;
         let system = prompt::system(&role, &step_name);
-        let brief = current_brief(self)?;
         let least = context::least_tokens(&system) + context::least_tokens(&brief);
-        let (chosen, offered, record, decision) = match self.kept_route(&role) {
-            Some(chosen) => {
-                let offered = offered(&role, &chosen);
-                let record = record_of(&system, &brief, &talk.messages, &offered);
-                (chosen, offered, record, None)
-            }
+        let (chosen, decision) = match self.kept_route(&role) {
+            Some(chosen) => (chosen, None),
             None => {
                 let all = record_of(&system, &brief, &talk.messages, &tools::offered(&role));
                 let (chosen, decision) = self.choose(&role, bytes(&all)).await?;
-                let offered = offered(&role, &chosen);
-                let record = record_of(&system, &brief, &talk.messages, &offered);
-                (chosen, offered, record, Some(decision))
+                (chosen, Some(decision))
             }
         };
+        let offered = offered(&role, &chosen);
+        let record = record_of(&system, &brief, &talk.messages, &offered);
         let need = context::most_tokens(bytes(&record)).saturating_add(ANSWER_TOKENS);
         if let Some(context) = chosen.route.context.filter(|context| *context < need) {
             return self.make_room(&role, &record, context).await;
@@ -91,17 +86,10 @@ impl Run {
             Leave::Asked => return Ok(()),
         }
 
-        // Nobody else looks into a shared budget until what this call may use is set aside.
-        let purse = match self.shares_a_limit().await? {
-            true => Some(self.desk.purse.clone().lock_owned().await),
-            false => None,
-        };
         if !chosen.route.local {
             self.watch_spending().await?;
         }
-        if !self.may_use(&reserved).await? {
-            return Ok(());
-        }
+        let Some(admitted) = self.may_use(&reserved).await? else { return Ok(()) };
         let decided = decision.map(|decision| Event::RouteDecided { decision: Box::new(decision) });
         let started = Event::CallStarted {
             call: call.clone(),
@@ -112,7 +100,7 @@ impl Run {
             reserved: reserved.clone(),
         };
         self.record(decided.into_iter().chain([started]).collect()).await?;
-        drop(purse);
+        drop(admitted);
         let under_way = self.desk.traffic.begin(&rates, &caller, reserved.tokens);
         let sent = Sent {
             asked: chosen.route.context.filter(|_| chosen.provider.kind == ProviderKind::Ollama),
@@ -154,9 +142,7 @@ impl Run {
         if chosen.route.context.is_some_and(|longer| longer <= context) {
             return Err(Halt::Park(too_long(&chosen, context)));
         }
-        self.record(vec![Event::RouteDecided { decision: Box::new(decision) }]).await?;
-        self.machine.routes.insert(role.id.clone(), chosen.route);
-        Ok(())
+        self.record(vec![Event::RouteDecided { decision: Box::new(decision) }]).await
     }
 
     /// What is left out of the conversation so that it fits; `None` where nothing helps.
@@ -423,11 +409,6 @@ impl Run {
             "No file differs from the base, so the work is not done. Make the change with `edit_file` or `write_file`.";
         self.record(vec![Event::TurnCorrected { message: message.to_owned() }]).await
     }
-}
-
-/// The brief of the current step.
-fn current_brief(run: &Run) -> Result<String, Halt> {
-    Ok(run.current()?.0.brief.clone())
 }
 
 /// The tools that a role's model is offered: a weak one is offered few, and only the ways to edit that it gets right.

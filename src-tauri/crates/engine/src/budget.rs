@@ -13,41 +13,53 @@ use atelier_protocol::event::{Amount, Ask, BudgetLimits, BudgetNode, BudgetUnit,
 use atelier_protocol::ids::{RunId, StepId};
 use atelier_protocol::op::Reply;
 use std::collections::BTreeSet;
+use tokio::sync::OwnedMutexGuard;
 
 /// Rows read at once.
 const PAGE: usize = 1000;
 /// From this part of a limit on, in hundredths, the user is told.
 const NEAR: u64 = 80;
 
-impl Run {
-    /// Whether other runs use of a limit that this one uses of.
-    pub(crate) async fn shares_a_limit(&self) -> Result<bool, Halt> {
-        let views = self.desk.budget(Some((&self.id, None))).await?;
-        let shared = |view: &BudgetView| matches!(view.node, BudgetNode::Project | BudgetNode::Goal { .. });
-        Ok(views.iter().filter(|view| shared(view)).any(|view| units(&view.limits).next().is_some()))
-    }
+/// A call that may begin, within its limits.
+#[derive(Default)]
+pub(crate) struct Admitted {
+    /// Held so that nobody else looks into a limit that is shared.
+    purse: Option<OwnedMutexGuard<()>>,
+}
 
-    /// Whether a call may use so much within every limit above it. Where not, the user is asked and the answer is false.
-    pub(crate) async fn may_use(&mut self, reserve: &Amount) -> Result<bool, Halt> {
+impl Run {
+    /// The leave for a call to use so much within every limit above it. Where there is none the user is asked, and the
+    /// answer is `None`. Who shares a limit with other runs holds the purse with it, until the call's start is
+    /// recorded.
+    pub(crate) async fn may_use(&mut self, reserve: &Amount) -> Result<Option<Admitted>, Halt> {
         let step = self.current()?.0.step.clone();
-        for view in self.desk.budget(Some((&self.id, Some(&step)))).await? {
+        let mut views = self.desk.budget(Some((&self.id, Some(&step)))).await?;
+        let mut admitted = Admitted::default();
+        if views.iter().any(is_shared_limit) {
+            admitted.purse = Some(self.desk.purse.clone().lock_owned().await);
+            views = self.desk.budget(Some((&self.id, Some(&step)))).await?;
+        }
+        for view in views {
             for (unit, limit) in units(&view.limits) {
-                let extra: u64 = (self.machine.budget.raised.iter())
-                    .filter(|(node, of, _)| *node == view.node && *of == unit)
-                    .map(|(_, _, more)| *more)
-                    .sum();
-                let limit = limit.saturating_add(extra);
+                let limit = limit.saturating_add(self.raised(&view.node, unit));
                 let used = of(&add(view.spent.clone(), &view.reserved), unit);
                 let wanted = of(reserve, unit);
                 // A sum that is not known may be anything, so it is over.
                 let after = used.zip(wanted).map_or(u64::MAX, |(used, wanted)| used.saturating_add(wanted));
                 if used.is_none_or(|used| used >= limit) || after > limit {
-                    return self.ask_for_more(&view.node, unit, used.unwrap_or(limit), limit, wanted).await;
+                    self.ask_for_more(&view.node, unit, used.unwrap_or(limit), limit, wanted).await?;
+                    return Ok(None);
                 }
                 self.warn(&view.node, unit, after, limit).await?;
             }
         }
-        Ok(true)
+        Ok(Some(admitted))
+    }
+
+    /// By how much the user raised a limit for this run.
+    fn raised(&self, node: &BudgetNode, unit: BudgetUnit) -> u64 {
+        let of_it = self.machine.budget.raised.iter().filter(|(of, raised, _)| of == node && *raised == unit);
+        of_it.map(|(.., more)| *more).sum()
     }
 
     async fn ask_for_more(
@@ -57,7 +69,7 @@ impl Run {
         spent: u64,
         limit: u64,
         wanted: Option<u64>,
-    ) -> Result<bool, Halt> {
+    ) -> Result<(), Halt> {
         if self.machine.budget.refused {
             return Err(Halt::Fail(Problem::new(
                 Code::BudgetReached,
@@ -67,8 +79,7 @@ impl Run {
         }
         let more = limit.max(wanted.unwrap_or(0)).max(1);
         let ask = Ask::Budget { spent, limit, more, node: Some(node.clone()), unit };
-        self.ask(ask, Vec::new()).await?;
-        Ok(false)
+        self.ask(ask, Vec::new()).await
     }
 
     /// Says once a run and node that most of a limit is used.
@@ -90,16 +101,7 @@ impl Run {
     pub(crate) async fn money_left(&self) -> Result<(Option<u64>, bool), Halt> {
         let step = self.machine.current.as_ref().map(|current| current.step.clone());
         let views = self.desk.budget(Some((&self.id, step.as_ref()))).await?;
-        let raised = |view: &BudgetView| -> u64 {
-            let of_node = self
-                .machine
-                .budget
-                .raised
-                .iter()
-                .filter(|(node, unit, _)| *node == view.node && *unit == BudgetUnit::Micros);
-            of_node.map(|(_, _, more)| *more).sum()
-        };
-        Ok((left(&views, raised), self.desk.paused().await?.is_some()))
+        Ok((left(&views, |view| self.raised(&view.node, BudgetUnit::Micros)), self.desk.paused().await?.is_some()))
     }
 
     /// Leaves other machines alone, for every run, where what went to them lately is not explained by the time before.
@@ -223,6 +225,11 @@ impl Desk {
         }
         self.show_budget(None).await
     }
+}
+
+/// Whether other runs use of a limit of this node.
+fn is_shared_limit(view: &BudgetView) -> bool {
+    matches!(view.node, BudgetNode::Project | BudgetNode::Goal { .. }) && units(&view.limits).next().is_some()
 }
 
 fn view(node: BudgetNode, row: &Row) -> BudgetView {

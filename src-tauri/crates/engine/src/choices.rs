@@ -5,7 +5,7 @@ use atelier_journal::{Order, Projection, Rows};
 use atelier_models::route;
 use atelier_protocol::Envelope;
 use atelier_protocol::error::Problem;
-use atelier_protocol::event::{Event, RouteDecision, RouteEntry};
+use atelier_protocol::event::{Event, RouteEntry};
 use atelier_protocol::ids::{RunId, Seq};
 
 /// The name of the projection.
@@ -70,16 +70,6 @@ impl Desk {
 
 fn entry(event: Envelope) -> Option<RouteEntry> {
     let Event::RouteDecided { decision } = event.event else { return None };
-    let replays = replays(&decision);
+    let replays = route::replays(&decision);
     Some(RouteEntry { seq: event.seq, at_ms: event.at_ms, run: event.run, decision: *decision, replays })
-}
-
-/// Whether the same inputs give the same choice. The context length is the session's, fixed after the choice.
-fn replays(decision: &RouteDecision) -> bool {
-    let all = decision.alternatives.iter().map(|one| one.candidate.clone()).collect();
-    let mut again = route::decide(decision.inputs.clone(), all);
-    if let (Some(again), Some(was)) = (&mut again.route, &decision.route) {
-        again.context = was.context;
-    }
-    again == *decision
 }

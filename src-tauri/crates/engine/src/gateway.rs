@@ -6,7 +6,7 @@
 use crate::routing::{ANSWER_TOKENS, Looks, decide, permits, shipped_prices};
 use crate::workshop::Workshop;
 use atelier_egress::Errand;
-use atelier_models::{ChatRequest, Chosen, EmbedRequest, Embedded, ModelStream, context, keeps_to_its_machine};
+use atelier_models::{ChatRequest, Chosen, EmbedRequest, Embedded, ModelStream, context, keeps_to_its_machine, route};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::RouteInputs;
 use atelier_protocol::ids::ProjectId;
@@ -46,10 +46,9 @@ impl Workshop {
             output: ANSWER_TOKENS,
             ..RouteInputs::default()
         };
-        let prices = shipped_prices()?;
         let cards = self.shared.cards.read().unwrap_or_else(PoisonError::into_inner).clone();
         let looks = Looks {
-            prices: &prices,
+            prices: shipped_prices()?,
             cards: &cards,
             traffic: &self.shared.traffic,
             permits: &|view| permits(&self.shared.egress, project, view),
@@ -110,7 +109,7 @@ impl Workshop {
         // Servers of other kinds do not tell what their models are for.
         let untold = views.iter().filter(|view| view.kind != ProviderKind::Ollama);
         let untold = untold.flat_map(|view| view.models.iter().map(|model| (view.id.as_str(), model.name.as_str())));
-        let is_it = |name: &str| name == asked || name.strip_suffix(":latest") == Some(asked);
+        let is_it = |name: &str| is_named(name, asked);
         known().chain(untold).filter(|(_, name)| is_it(name)).find_map(found).ok_or_else(|| {
             Problem::new(
                 Code::ModelMissing,
@@ -154,6 +153,11 @@ impl Workshop {
     }
 }
 
+/// Whether a model is meant. Ollama's names may come through a server of another kind, such as its OpenAI-style routes.
+fn is_named(have: &str, asked: &str) -> bool {
+    route::same_name(Some(ProviderKind::Ollama), have, asked)
+}
+
 /// The choice that a name means; `None` is the router's.
 fn meant(asked: &str, views: &[ProviderView], settings: &Settings) -> Result<Option<ModelChoice>, Problem> {
     let asked = asked.trim();
@@ -166,9 +170,7 @@ fn meant(asked: &str, views: &[ProviderView], settings: &Settings) -> Result<Opt
     {
         return Ok(Some(choice(provider, model)));
     }
-    let named = |view: &&ProviderView| {
-        view.models.iter().any(|m| m.name == asked || m.name.strip_suffix(":latest") == Some(asked))
-    };
+    let named = |view: &&ProviderView| view.models.iter().any(|model| is_named(&model.name, asked));
     match views.iter().find(named) {
         Some(view) => Ok(Some(choice(&view.id, asked))),
         None => Err(Problem::new(

@@ -338,6 +338,11 @@ impl Machine {
                 }
                 self.forget_step();
             }
+            Event::RouteDecided { decision } => {
+                if let (Some(role), Some(route)) = (&decision.inputs.role, &decision.route) {
+                    self.routes.insert(role.clone(), route.clone());
+                }
+            }
             Event::CallStarted { role, route, .. } => {
                 self.route = Some(route.clone());
                 self.routes.insert(role.clone(), route.clone());

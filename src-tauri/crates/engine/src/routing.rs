@@ -17,8 +17,9 @@ use atelier_protocol::event::{Answer, Event, ModelCard, RouteDecision, RouteInpu
 use atelier_protocol::ids::{ProjectId, RoleId};
 use atelier_protocol::settings::{ProviderKind, Settings};
 use atelier_protocol::view::ProviderView;
+use atelier_protocol::yaml::YamlError;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Tokens kept free for the answer.
 pub const ANSWER_TOKENS: u32 = 4096;
@@ -196,12 +197,11 @@ impl Desk {
 
     /// The price lists: the project's own before the shipped one.
     pub(crate) fn prices(&self) -> Result<Prices, Problem> {
-        let own = self.root.join(".atelier/prices.yaml");
-        let prices = match std::fs::read_to_string(&own) {
-            Ok(text) => Prices::default().and(".atelier/prices.yaml", &text).map_err(|error| wrong_prices(&error))?,
+        let own = match std::fs::read_to_string(self.root.join(".atelier/prices.yaml")) {
+            Ok(text) => Prices::read(".atelier/prices.yaml", &text).map_err(|error| wrong_prices(&error))?,
             Err(_) => Prices::default(),
         };
-        with_shipped(prices)
+        Ok(own.before(shipped_prices()?))
     }
 
     /// How a model would be chosen now for a role, with an empty prompt.
@@ -235,15 +235,12 @@ impl Desk {
 }
 
 /// The price list that ships with Atelier.
-pub(crate) fn shipped_prices() -> Result<Prices, Problem> {
-    with_shipped(Prices::default())
+pub(crate) fn shipped_prices() -> Result<&'static Prices, Problem> {
+    static SHIPPED: LazyLock<Result<Prices, YamlError>> = LazyLock::new(|| Prices::read(PRICES.0, PRICES.1));
+    SHIPPED.as_ref().map_err(wrong_prices)
 }
 
-fn with_shipped(prices: Prices) -> Result<Prices, Problem> {
-    prices.and(PRICES.0, PRICES.1).map_err(|error| wrong_prices(&error))
-}
-
-fn wrong_prices(error: &atelier_protocol::yaml::YamlError) -> Problem {
+fn wrong_prices(error: &YamlError) -> Problem {
     Problem::new(
         Code::ProjectFileInvalid,
         format!("The price list is wrong: {error}"),

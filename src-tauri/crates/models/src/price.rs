@@ -31,13 +31,19 @@ struct Entry {
 }
 
 impl Prices {
-    /// The same, with a list that counts after those that are there.
+    /// A list.
     ///
     /// # Errors
     /// Where the file is wrong, with its line.
-    pub fn and(mut self, file: &str, text: &str) -> Result<Self, YamlError> {
-        self.0.push(yaml::read(file, text)?);
-        Ok(self)
+    pub fn read(file: &str, text: &str) -> Result<Self, YamlError> {
+        Ok(Self(vec![yaml::read(file, text)?]))
+    }
+
+    /// The same, and after it what others say.
+    #[must_use]
+    pub fn before(mut self, others: &Prices) -> Self {
+        self.0.extend_from_slice(&others.0);
+        self
     }
 
     /// What a provider's model costs; `None` is unknown.
@@ -91,7 +97,7 @@ mod tests {
     #[test]
     fn the_closest_name_of_the_first_list_counts_and_nothing_is_guessed() {
         let own = "schema: 1\nas_of: 2026-01-01\ncurrency: EUR\nprices: [{provider: a, model: m-small, input: 0.5, output: 0.5}]\n";
-        let prices = Prices::default().and("own", own).unwrap().and("list", LIST).unwrap();
+        let prices = Prices::read("own", own).unwrap().before(&Prices::read("list", LIST).unwrap());
         let input = |model: &str| prices.of("a", model).map(|price| (price.input, price.currency));
         assert_eq!(input("m-small"), Some((500_000, "EUR".to_owned())));
         assert_eq!(input("m-tiny"), Some((1_000_000, "USD".to_owned())));
@@ -102,7 +108,7 @@ mod tests {
 
     #[test]
     fn money_is_counted_in_whole_millionths_rounded_up() {
-        let price = Prices::default().and("list", LIST).unwrap().of("a", "m").unwrap();
+        let price = Prices::read("list", LIST).unwrap().of("a", "m").unwrap();
         assert_eq!((cost(&price, 1_000_000, 500_000), cost(&price, 1, 0), cost(&price, 0, 0)), (2_000_000, 1, 0));
         assert_eq!(paid(Some(&price), &Usage::default()), None, "unknown tokens have no known price");
         assert_eq!(paid(None, &Usage { prompt_tokens: Some(1), output_tokens: Some(1), ..Usage::default() }), None);

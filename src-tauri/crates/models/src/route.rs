@@ -48,10 +48,15 @@ pub fn decide(inputs: RouteInputs, candidates: Vec<Candidate>) -> RouteDecision 
     RouteDecision { inputs, route, alternatives }
 }
 
-/// Whether a recorded decision comes out the same when it is made again.
+/// Whether a recorded decision comes out the same when it is made again. The context length is the session's, fixed after
+/// the choice.
 pub fn replays(decision: &RouteDecision) -> bool {
     let candidates = decision.alternatives.iter().map(|one| one.candidate.clone()).collect();
-    decide(decision.inputs.clone(), candidates) == *decision
+    let mut again = decide(decision.inputs.clone(), candidates);
+    if let (Some(again), Some(was)) = (&mut again.route, &decision.route) {
+        again.context = was.context;
+    }
+    again == *decision
 }
 
 /// The arm of an experiment that a run is in: the same for the same run, however often it is asked.
