@@ -10,12 +10,10 @@ use atelier_protocol::view::ProviderView;
 use serde_json::json;
 
 pub async fn doctor(args: &Args, out: &Out) -> End {
+    let places = Places::of_this_user()?;
     let workshop = session::workshop(args).await?;
-    let places = Places::of_this_user();
     let mut worst = ExitClass::Done;
-    if let Some(places) = &places {
-        out.say(format!("data          {}", places.data.display()));
-    }
+    out.say(format!("data          {}", places.data.display()));
     let mechanism = workshop.sandbox().await.mechanism();
     out.say(match mechanism {
         Mechanism::Bubblewrap => "sandbox       bubblewrap: commands see no network and write only in the run's tree",
@@ -40,7 +38,7 @@ pub async fn doctor(args: &Args, out: &Out) -> End {
     };
     workshop.close().await;
     let value = json!({
-        "data": places.map(|p| p.data),
+        "data": places.data,
         "sandbox": mechanism,
         "providers": providers,
         "project": project,

@@ -5,8 +5,8 @@ use crate::args::Args;
 use crate::out::{End, Finished, Out};
 use crate::session;
 use atelier_engine::Places;
-use atelier_engine::keys::{of_this_user, sealed_file};
-use atelier_models::{Keys, Vault};
+use atelier_engine::keys::{of_this_user, sealed_file, with_passphrase};
+use atelier_models::Keys;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::settings::ProviderSettings;
 use clap::Subcommand;
@@ -38,9 +38,7 @@ pub enum KeysVerb {
 }
 
 pub async fn keys(args: &Args, verb: &KeysVerb, out: &Out) -> End {
-    let places = Places::of_this_user().ok_or_else(|| {
-        Problem::new(Code::Io, "This user has no home folder.", "Set ATELIER_HOME to a folder of yours.")
-    })?;
+    let places = Places::of_this_user()?;
     match verb {
         KeysVerb::List => list(args, &unlocked(&places, false)?, out).await,
         KeysVerb::Set { id, sealed } => {
@@ -63,11 +61,17 @@ pub async fn keys(args: &Args, verb: &KeysVerb, out: &Out) -> End {
     }
 }
 
-/// A server of the settings: a key is kept for its host and no other.
-async fn known(args: &Args, id: &str) -> Result<ProviderSettings, Problem> {
+/// The model servers of the settings.
+async fn servers(args: &Args) -> Result<Vec<ProviderSettings>, Problem> {
     let workshop = session::workshop(args).await?;
     let servers = workshop.settings().providers;
     workshop.close().await;
+    Ok(servers)
+}
+
+/// A server of the settings: a key is kept for its host and no other.
+async fn known(args: &Args, id: &str) -> Result<ProviderSettings, Problem> {
+    let servers = servers(args).await?;
     let ids: Vec<String> = servers.iter().map(|server| server.id.clone()).collect();
     servers.into_iter().find(|server| server.id == id).ok_or_else(|| {
         let what = format!("There is no model server called `{id}` in the settings.");
@@ -76,9 +80,7 @@ async fn known(args: &Args, id: &str) -> Result<ProviderSettings, Problem> {
 }
 
 async fn list(args: &Args, keys: &Keys, out: &Out) -> End {
-    let workshop = session::workshop(args).await?;
-    let servers = workshop.settings().providers;
-    workshop.close().await;
+    let servers = servers(args).await?;
     let mut listed = Vec::new();
     let mut unknown = None;
     for server in &servers {
@@ -112,9 +114,7 @@ fn unlocked(places: &Places, sealed: bool) -> Result<Keys, Problem> {
     if !file.exists() && typed("The same again: ")? != passphrase {
         return Err(Problem::new(Code::BadArgument, "The passphrases differ; nothing was kept.", "Try again."));
     }
-    let keys = Keys::new(Vault::new(file, Some(SecretString::from(passphrase))));
-    let off = std::env::var("ATELIER_KEYCHAIN").is_ok_and(|word| word == "off");
-    Ok(if off { keys.without_keychain() } else { keys })
+    Ok(with_passphrase(places, Some(SecretString::from(passphrase))))
 }
 
 /// A secret: typed without being shown, or the first line of what is piped in.

@@ -61,9 +61,7 @@ pub async fn serve(args: &Args, serve: &ServeArgs, out: &Out) -> End {
         .await
         .map_err(|e| io(&format!("Port {} on 127.0.0.1 cannot be had", serve.port), e))?;
     let port = listener.local_addr().map_err(|e| io("The port cannot be named", e))?.port();
-    let places = Places::of_this_user().ok_or_else(|| {
-        Problem::new(Code::Io, "This user has no home folder.", "Set ATELIER_HOME to a folder of yours.")
-    })?;
+    let places = Places::of_this_user()?;
     // Named by its port, so that the doors of two projects leave each other's alone.
     let file = places.run.join(format!("serve-{port}.token"));
     let token = new_token().and_then(|token| keep(&file, &token).map(|()| token));

@@ -1,8 +1,8 @@
 //! The keys of model servers, as requests carry them: found once, bound to their host, and looked for again now and then.
 
 use crate::places::Places;
-use atelier_egress::{Credential, host_of};
-use atelier_models::{KeyError, Keys, Vault, key_header};
+use atelier_egress::Credential;
+use atelier_models::{KeyError, Keys, Vault, is_this_machine, key_header};
 use atelier_protocol::error::Problem;
 use atelier_protocol::settings::{ProviderKind, ProviderSettings};
 use secrecy::SecretString;
@@ -31,7 +31,7 @@ impl KeyRing {
     /// # Errors
     /// The sealed file is there, cannot be opened, and the server is on another machine.
     pub(crate) async fn credential(&self, server: &ProviderSettings) -> Result<Option<Arc<Credential>>, Problem> {
-        let here = host_of(&server.base_url).is_some_and(|host| is_here(&host));
+        let here = is_this_machine(&server.base_url);
         if here && server.kind == ProviderKind::Ollama {
             return Ok(None); // it asks for none
         }
@@ -56,14 +56,15 @@ impl KeyRing {
     }
 }
 
-fn is_here(host: &str) -> bool {
-    ["127.", "localhost:", "[::1]:"].iter().any(|start| host.starts_with(start))
-}
-
 /// The keys of the user this program works for. `ATELIER_VAULT_FD` names a descriptor that holds the passphrase of the
 /// sealed file; `ATELIER_KEYCHAIN=off` leaves the system's keychain alone.
 pub fn of_this_user(places: &Places) -> Keys {
     let passphrase = std::env::var("ATELIER_VAULT_FD").ok().and_then(|fd| read_fd(&fd));
+    with_passphrase(places, passphrase)
+}
+
+/// The same, with the passphrase of the sealed file; `None` leaves it closed.
+pub fn with_passphrase(places: &Places, passphrase: Option<SecretString>) -> Keys {
     let keys = Keys::new(Vault::new(sealed_file(places), passphrase));
     if std::env::var("ATELIER_KEYCHAIN").is_ok_and(|word| word == "off") { keys.without_keychain() } else { keys }
 }

@@ -2,6 +2,7 @@
 //!
 //! `ATELIER_HOME` names a folder that holds `data config cache run`; without it the platform's convention decides.
 
+use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::ids::{ProjectId, RunId, StoreId};
 use std::path::{Path, PathBuf};
 
@@ -29,13 +30,18 @@ impl Places {
         }
     }
 
-    /// `ATELIER_HOME` if it is set, else the platform's convention; `None` where the user has no home folder.
-    pub fn of_this_user() -> Option<Places> {
+    /// `ATELIER_HOME` if it is set, else the platform's convention.
+    ///
+    /// # Errors
+    /// The user has no home folder.
+    pub fn of_this_user() -> Result<Places, Problem> {
         if let Some(home) = std::env::var_os("ATELIER_HOME").filter(|home| !home.is_empty()) {
-            return Some(Places::under(Path::new(&home)));
+            return Ok(Places::under(Path::new(&home)));
         }
-        let dirs = directories::ProjectDirs::from("dev", "Atelier", "atelier")?;
-        Some(Places {
+        let dirs = directories::ProjectDirs::from("dev", "Atelier", "atelier").ok_or_else(|| {
+            Problem::new(Code::Io, "This user has no home folder.", "Set ATELIER_HOME to a folder of yours.")
+        })?;
+        Ok(Places {
             data: dirs.data_local_dir().to_owned(),
             config: dirs.config_dir().to_owned(),
             cache: dirs.cache_dir().to_owned(),

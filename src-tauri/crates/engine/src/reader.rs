@@ -43,9 +43,7 @@ pub fn serve_if_asked(mut arguments: impl Iterator<Item = OsString>) -> Option<E
 impl Reader {
     /// The reader of a program that opens no workshop.
     pub async fn of_this_user() -> Result<Self, Problem> {
-        let places = Places::of_this_user().ok_or_else(|| {
-            Problem::new(Code::Io, "This user has no home folder.", "Set ATELIER_HOME to a folder of yours.")
-        })?;
+        let places = Places::of_this_user()?;
         let sandbox = crate::desk::blocking(|| Ok(Sandbox::detect())).await?;
         Self::of_this_program(&places, sandbox)
     }

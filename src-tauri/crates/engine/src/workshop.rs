@@ -61,9 +61,7 @@ pub struct WorkshopOptions {
 impl WorkshopOptions {
     /// A program of this user on this machine.
     pub fn of_this_user(door: &'static str, attends: bool) -> Result<Self, Problem> {
-        let places = Places::of_this_user().ok_or_else(|| {
-            Problem::new(Code::Io, "This user has no home folder.", "Set ATELIER_HOME to a folder of yours.")
-        })?;
+        let places = Places::of_this_user()?;
         let sources = Sources::of_the_machine();
         let keys = crate::keys::of_this_user(&places);
         Ok(Self { keys, places, sources, door, attends, providers: None, sandbox: None, witness: None })

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 /// Whether the host of an absolute address is this machine.
-pub(crate) fn is_this_machine(url: &str) -> bool {
+pub fn is_this_machine(url: &str) -> bool {
     let Some((_, rest)) = url.split_once("://") else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     let host_and_port = authority.rsplit_once('@').map_or(authority, |(_, host)| host);

@@ -32,6 +32,7 @@ mod stream;
 mod traffic;
 mod turn;
 
+pub use address::is_this_machine;
 pub use chat::{CHAT_LIMITS, ChatRequest, Message, ModelEvent, ModelStream, ToolSpec};
 pub use choose::{Chosen, Known, candidates, card_key, chosen, policy_of, problem, short};
 pub use embed::{EMBED_LIMITS, EmbedRequest, Embedded, keeps_to_its_machine};

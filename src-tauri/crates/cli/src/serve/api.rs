@@ -125,9 +125,7 @@ impl Door {
             Err(failed) => Err(failed.error.problem(&chosen.provider, &chosen.model)),
         }
     }
-}
 
-impl Door {
     async fn embeddings(&self, body: EmbedBody) -> Result<Answer, Problem> {
         let request = body.request()?;
         let embedder = self.workshop.embedder(&body.model).await?;

@@ -1,7 +1,8 @@
 //! OpenAI's embeddings, as plain types, and how they become a question to a model and back.
 
+use super::openai::bad;
 use atelier_models::{EmbedRequest, Embedded};
-use atelier_protocol::error::{Code, Problem};
+use atelier_protocol::error::Problem;
 use data_encoding::BASE64;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,25 +55,18 @@ impl EmbedBody {
     /// # Errors
     /// What cannot be passed on, by name.
     pub fn request(&self) -> Result<EmbedRequest, Problem> {
-        let bad = |what: &str| {
-            Err(Problem::new(
-                Code::BadArgument,
-                format!("The request cannot be served: {what}."),
-                "Change the request.",
-            ))
-        };
         let texts = match &self.input {
             Input::Text(text) => vec![text.clone()],
             Input::Texts(texts) => texts.clone(),
             Input::Tokens(_) | Input::ManyTokens(_) => {
-                return bad("`input` holds token numbers, which are not passed on; send the text");
+                return Err(bad("`input` holds token numbers, which are not passed on; send the text"));
             }
         };
         if texts.is_empty() || texts.iter().any(String::is_empty) {
-            return bad("`input` holds no text, or an empty one");
+            return Err(bad("`input` holds no text, or an empty one"));
         }
         if self.dimensions == Some(0) {
-            return bad("`dimensions` is 0");
+            return Err(bad("`dimensions` is 0"));
         }
         Ok(EmbedRequest { dimensions: self.dimensions, ..EmbedRequest::new("", texts) })
     }

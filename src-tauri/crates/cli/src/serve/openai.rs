@@ -216,7 +216,8 @@ impl Call {
     }
 }
 
-fn bad(what: &str) -> Problem {
+/// What cannot be passed on.
+pub(super) fn bad(what: &str) -> Problem {
     Problem::new(Code::BadArgument, format!("The request cannot be served: {what}."), "Change the request.")
 }
 
