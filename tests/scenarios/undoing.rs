@@ -6,7 +6,7 @@
 //! question before hand-over.
 
 use crate::git;
-use crate::limits::{put, settle};
+use crate::limits::{played, put, settle};
 use atelier_engine::Project;
 use atelier_protocol::error::Code;
 use atelier_protocol::event::{Answer, Change, Comment, Event, OperationKind, OperationView, UndoPreview};
@@ -55,9 +55,7 @@ async fn view(project: &Project, run: &RunId) -> RunView {
 #[tokio::test(flavor = "multi_thread")]
 async fn accept_hand_over_and_steps_are_taken_back_one_after_the_other_and_done_again() {
     let world = World::with_script("short.yaml").await;
-    let (workshop, project) = world.open().await;
-    let run = start(&project, goal(true)).await;
-    follow(&project, &run, |v| v.state.is_final()).await;
+    let (workshop, project, RunView { id: run, .. }) = played(&world).await;
     put(&world, "mine.txt", "never committed\n");
     let before = (git::refs(&world.project()), world.user_state().get("greet.sh").cloned());
     project.submit(Op::AcceptRun { run: run.clone(), how: Default::default() }).await.unwrap();
@@ -89,9 +87,7 @@ async fn accept_hand_over_and_steps_are_taken_back_one_after_the_other_and_done_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_discarded_run_comes_back_and_can_be_accepted() {
     let world = World::with_script("short.yaml").await;
-    let (workshop, project) = world.open().await;
-    let run = start(&project, goal(true)).await;
-    follow(&project, &run, |v| v.state.is_final()).await;
+    let (workshop, project, RunView { id: run, .. }) = played(&world).await;
     project.submit(Op::DiscardRun { run: run.clone(), anyway: false }).await.unwrap();
     let discarded = newest(&project, OperationKind::Discard).await;
     undo(&project, &discarded).await.unwrap();

@@ -17,6 +17,12 @@ pub async fn prepared(pace_ms: u64) -> World {
     let mut script = tour::script().unwrap();
     script.turns.iter_mut().for_each(|turn| turn.pace_ms = Some(pace_ms));
     let world = World::playing(script).await;
+    set_up(&world).await;
+    world
+}
+
+/// Makes the world's home know its scripted model, and its project a repository.
+pub async fn set_up(world: &World) {
     let mut options = world.options(steady::sources(1));
     options.providers = None;
     let workshop = Workshop::open(options).await.unwrap();
@@ -24,7 +30,6 @@ pub async fn prepared(pace_ms: u64) -> World {
     let settings = Settings { providers: vec![world.server()], ..Settings::default() };
     workshop.submit(Op::ChangeSettings { settings }).await.unwrap();
     workshop.close().await;
-    world
 }
 
 pub async fn open(program: &Path, world: &World) -> Window {

@@ -1,23 +1,14 @@
 //! Models in the settings: what is there, one that is measured, one that is fetched.
 
-use crate::journeys::open;
+use crate::journeys::{open, set_up};
 use crate::window::program;
-use atelier_engine::Workshop;
-use atelier_protocol::op::Op;
-use atelier_protocol::settings::Settings;
-use atelier_tests::{World, steady};
+use atelier_tests::World;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_is_measured_and_another_fetched_in_the_settings() {
     let Some(program) = program() else { return };
     let world = World::with_script("measured.yaml").await;
-    let mut options = world.options(steady::sources(1));
-    options.providers = None;
-    let workshop = Workshop::open(options).await.unwrap();
-    let settings = Settings { providers: vec![world.server()], ..Settings::default() };
-    workshop.submit(Op::ChangeSettings { settings }).await.unwrap();
-    workshop.close().await;
-
+    set_up(&world).await;
     let window = open(&program, &world).await;
     window.click("settings.open").await;
     window.part("settings.models.measure.able:latest").await;
