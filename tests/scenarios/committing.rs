@@ -6,13 +6,13 @@
 //! Turns red, for example, when `accept` performs before `hooks::ask`, or `confined` no longer opens what is lent.
 
 use crate::git;
-use crate::limits::put;
+use crate::limits::{played, put};
 use atelier_engine::Project;
 use atelier_protocol::RunId;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Acceptance, Effect, Event, Mechanism};
 use atelier_protocol::op::{Op, Reply};
-use atelier_protocol::view::{Disposition, RunState};
+use atelier_protocol::view::{Disposition, RunState, RunView};
 use atelier_sandbox::Sandbox;
 use atelier_tests::World;
 use atelier_tests::world::{follow, goal, start};
@@ -49,9 +49,7 @@ async fn a_hook_that_says_no_refuses_the_accept_with_its_words_and_changes_nothi
         return;
     }
     let world = World::with_script("short.yaml").await;
-    let (workshop, project) = world.open().await;
-    let run = start(&project, goal(true)).await;
-    follow(&project, &run, |v| v.state.is_final()).await;
+    let (workshop, project, RunView { id: run, .. }) = played(&world).await;
     // It may look at the result, and reaches nothing else.
     let outside = world.project().join("reached");
     script(
@@ -81,9 +79,7 @@ async fn a_hook_that_completes_the_message_completes_that_of_every_commit() {
         return;
     }
     let world = World::with_script("short.yaml").await;
-    let (workshop, project) = world.open().await;
-    let run = start(&project, goal(true)).await;
-    follow(&project, &run, |v| v.state.is_final()).await;
+    let (workshop, project, RunView { id: run, .. }) = played(&world).await;
     script(&world, ".git/hooks/commit-msg", "printf '\\nTicket: 7\\n' >> \"$1\"");
     accept(&project, &run, Acceptance::default()).await.unwrap();
     let repo = git2::Repository::open(world.project()).unwrap();
@@ -174,7 +170,7 @@ async fn what_was_shown_is_pushed_and_keys_stop_it() {
     let tip = view.commits.last().unwrap().id.clone();
     let show = Op::ShowPush { run: run.clone(), remote: "origin".to_owned(), to: Some("polite".to_owned()) };
     let Ok(Reply::Push(shown)) = project.submit(show).await else { panic!("it is shown") };
-    assert_eq!((shown.tip.as_str(), shown.to.as_str(), shown.keys.len()), (tip.as_str(), "polite", 0));
+    assert_eq!((shown.push.tip.as_str(), shown.push.to.as_str(), shown.keys.len()), (tip.as_str(), "polite", 0));
     let push = |tip: &str, to: &str| Op::PushRun {
         run: run.clone(),
         remote: "origin".to_owned(),

@@ -2677,7 +2677,7 @@ run: string | null,
  */
 merged: string | null, };
 
-export type PushView = { 
+export type Push = { 
 /**
  * The remote, as the user's git configuration names it.
  */
@@ -2703,13 +2703,43 @@ tip: string,
  */
 commits: Array<Commit>, 
 /**
- * The files that they change.
+ * The files in which they differ from what the remote is known to have, or from nothing.
  */
-files: Array<FileChange>, 
+files: Array<FileChange>, };
+
+export type PushView = { 
 /**
- * Where they add what looks like a key or personal data: path, line, kind.
+ * Where it adds what looks like a key or personal data: path, line, kind.
  */
-keys: Array<string>, };
+keys: Array<string>, 
+/**
+ * The remote, as the user's git configuration names it.
+ */
+remote: string, 
+/**
+ * Its address, without a password.
+ */
+url: string, 
+/**
+ * Host and port, where it is another machine.
+ */
+host: string | null, 
+/**
+ * The branch there.
+ */
+to: string, 
+/**
+ * The commit.
+ */
+tip: string, 
+/**
+ * The commits that the remote is not known to have, oldest first.
+ */
+commits: Array<Commit>, 
+/**
+ * The files in which they differ from what the remote is known to have, or from nothing.
+ */
+files: Array<FileChange>, };
 
 export type Parent = { 
 /**

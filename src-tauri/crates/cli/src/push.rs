@@ -29,9 +29,9 @@ pub async fn push(project: &Project, run: RunId, wanted: &Wanted<'_>, out: &Out)
         )
         .with_details(shown.keys));
     }
-    let op = Op::PushRun { run: run.clone(), remote, to, tip: shown.tip, anyway: wanted.anyway };
+    let op = Op::PushRun { run: run.clone(), remote, to, tip: shown.push.tip, anyway: wanted.anyway };
     let done = push_of(project, op).await?;
-    out.say(format!("pushed {} to {} as `{}`", story::short(&done.tip), done.url, done.to));
+    out.say(format!("pushed {} to {} as `{}`", story::short(&done.push.tip), done.push.url, done.push.to));
     Ok(Finished::done(json!({"run": {"id": run}, "push": done})))
 }
 
@@ -42,7 +42,7 @@ async fn push_of(project: &Project, op: Op) -> Result<PushView, Problem> {
     }
 }
 
-fn tell(push: &PushView, out: &Out) {
+fn tell(PushView { push, keys }: &PushView, out: &Out) {
     let place = match &push.host {
         Some(host) => format!("{host}, another machine"),
         None => "this machine".to_owned(),
@@ -57,7 +57,7 @@ fn tell(push: &PushView, out: &Out) {
     for file in &push.files {
         out.say(format!("  {}", story::changed(file)));
     }
-    for key in &push.keys {
+    for key in keys {
         out.say(format!("  looks like a key or personal data: {key}"));
     }
 }

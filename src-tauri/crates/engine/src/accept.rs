@@ -219,12 +219,17 @@ fn outcome(key: &str, said: Settled, landed: Vec<Event>) -> Result<Vec<Event>, P
         Settled::NotLanded => {
             Ok(vec![Event::EffectSettled { key: key.to_owned(), outcome: EffectOutcome::NotLanded { problem: None } }])
         }
-        Settled::Unknown(found) => Err(Problem::new(
-            Code::Indeterminate,
-            format!("It cannot be known whether the {key} before the interruption was done: {found}."),
-            "Look at your branch with `git log`; nothing is repeated by itself.",
-        )),
+        Settled::Unknown(found) => Err(indeterminate(key, &found)),
     }
+}
+
+/// Whether an effect on the user's repository was done cannot be found out.
+pub(crate) fn indeterminate(key: &str, found: &str) -> Problem {
+    Problem::new(
+        Code::Indeterminate,
+        format!("It cannot be known whether the {key} before the interruption was done: {found}."),
+        "Look at your branch with `git log`; nothing is repeated by itself.",
+    )
 }
 
 fn discard_plan(desk: &Desk, machine: &Machine) -> Discard {
@@ -265,7 +270,8 @@ fn may_be_decided(view: &RunView) -> Result<(), Problem> {
     }
 }
 
-fn wrong(message: String, hint: &str) -> Problem {
+/// The run is not where that can be done.
+pub(crate) fn wrong(message: String, hint: &str) -> Problem {
     Problem::new(Code::WrongState, message, hint)
 }
 

@@ -9,11 +9,11 @@ use crate::desk::Desk;
 use crate::run::machine_of;
 use atelier_egress::{Pass, Proxy};
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{Effect, EffectOutcome, Event, PushView, Sensitive};
+use atelier_protocol::event::{Effect, EffectOutcome, Event, Push, PushView, Sensitive};
 use atelier_protocol::ids::RunId;
 use atelier_protocol::op::Reply;
 use atelier_protocol::view::{DiffView, RunView, Side};
-use atelier_repo::{Push, UserRepo};
+use atelier_repo::UserRepo;
 
 /// The effect's key.
 pub(crate) const PUSH: &str = "push";
@@ -22,7 +22,7 @@ pub(crate) const PUSH: &str = "push";
 pub(crate) async fn show(desk: &Desk, run: &RunId, remote: &str, to: Option<&str>) -> Result<Reply, Problem> {
     let view = machine_of(desk, run).await?.view;
     let plan = plan(desk, run, remote, to).await?;
-    Ok(Reply::Push(told(plan, keys(desk, &view).await?)))
+    Ok(Reply::Push(PushView { push: plan, keys: keys(desk, &view).await? }))
 }
 
 /// Pushes the commit that was shown.
@@ -69,7 +69,7 @@ pub(crate) async fn push(
     };
     append(desk, &mut machine, vec![Event::EffectSettled { key: PUSH.to_owned(), outcome }]).await?;
     done?;
-    Ok(Reply::Push(told(plan, keys)))
+    Ok(Reply::Push(PushView { push: plan, keys }))
 }
 
 async fn perform(desk: &Desk, run: &RunId, plan: &Push) -> Result<(), Problem> {
@@ -139,11 +139,6 @@ fn word(kind: Sensitive) -> &'static str {
         Sensitive::Iban => "a bank account",
         Sensitive::Card => "a payment card",
     }
-}
-
-fn told(plan: Push, keys: Vec<String>) -> PushView {
-    let Push { remote, url, host, to, tip, commits, files } = plan;
-    PushView { remote, url, host, to, tip, commits, files, keys }
 }
 
 fn count(places: usize) -> String {

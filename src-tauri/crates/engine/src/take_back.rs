@@ -4,7 +4,7 @@
 //! on the run meanwhile. What is left open by a crash is asked of the world: what concerns only our own places is finished,
 //! the user's branch is left for the user to take back again, which finishes it.
 
-use crate::accept::{append, as_the_user_commits, recorded_at, tidy_up};
+use crate::accept::{append, as_the_user_commits, indeterminate, recorded_at, tidy_up, wrong};
 use crate::bus::may_discard;
 use crate::declared;
 use crate::desk::{Desk, blocking};
@@ -147,13 +147,7 @@ pub(crate) async fn settled(desk: &Desk, mut machine: Machine) -> Result<Machine
                 vec![Event::EffectSettled { key: KEY.to_owned(), outcome }]
             }
         },
-        Settled::Unknown(found) => {
-            return Err(Problem::new(
-                Code::Indeterminate,
-                format!("It cannot be known whether the undo before the interruption was done: {found}."),
-                "Look at your branch with `git log`; nothing is repeated by itself.",
-            ));
-        }
+        Settled::Unknown(found) => return Err(indeterminate(KEY, &found)),
     };
     let landed = events.iter().any(|event| matches!(event, Event::OperationUndone { .. }));
     append(desk, &mut machine, events).await?;
@@ -388,8 +382,4 @@ fn dir(desk: &Desk, view: &RunView) -> PathBuf {
 /// The run whose tree it works in.
 fn tree_run(view: &RunView) -> &RunId {
     view.parent.as_ref().map_or(&view.id, |parent| &parent.root)
-}
-
-fn wrong(message: String, hint: &str) -> Problem {
-    Problem::new(Code::WrongState, message, hint)
 }

@@ -4,9 +4,9 @@ use crate::fact::{Commit, FileChange};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-/// What a push sends, and where to.
+/// What is to be pushed, and where to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
-pub struct PushView {
+pub struct Push {
     /// The remote, as the user's git configuration names it.
     pub remote: String,
     /// Its address, without a password.
@@ -19,8 +19,17 @@ pub struct PushView {
     pub tip: String,
     /// The commits that the remote is not known to have, oldest first.
     pub commits: Vec<Commit>,
-    /// The files that they change.
+    /// The files in which they differ from what the remote is known to have, or from nothing.
     pub files: Vec<FileChange>,
-    /// Where they add what looks like a key or personal data: path, line, kind.
+}
+
+/// A push as it is shown: what it sends, and what of it should perhaps not leave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct PushView {
+    /// What it sends.
+    #[serde(flatten)]
+    #[ts(flatten)]
+    pub push: Push,
+    /// Where it adds what looks like a key or personal data: path, line, kind.
     pub keys: Vec<String>,
 }

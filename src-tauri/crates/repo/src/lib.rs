@@ -61,7 +61,7 @@ pub use message::{Kind, Message, lint};
 pub use open::{Identity, OpenError, UserRepo};
 pub use plan::{PlannedCommit, plan_commits};
 pub use provide::Provide;
-pub use push::{Push, PushError};
+pub use push::PushError;
 pub use rehearse::{Hook, Rehearsal};
 pub use reverse::{Reversal, Withdrawal};
 pub use reviewed::{Checks, ReviewProof, ReviewedPatch, Unreviewed};

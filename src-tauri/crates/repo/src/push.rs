@@ -13,7 +13,7 @@ use crate::program::{Call, Program, ProgramError};
 use crate::run_tree::ref_target;
 use crate::settled::Settled;
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{Commit, FileChange};
+use atelier_protocol::event::{Commit, Push};
 use atelier_protocol::ids::RunId;
 use git2::{Oid, Repository, Sort};
 use std::path::Path;
@@ -21,25 +21,6 @@ use std::time::Duration;
 
 /// Large repositories on slow lines take their time.
 const PATIENCE: Duration = Duration::from_secs(1_800);
-
-/// What is to be pushed, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Push {
-    /// The remote, as the user's configuration names it.
-    pub remote: String,
-    /// Its address, without a password.
-    pub url: String,
-    /// Host and port, where it is another machine.
-    pub host: Option<String>,
-    /// The branch there.
-    pub to: String,
-    /// The commit.
-    pub tip: String,
-    /// The commits that the remote is not known to have, oldest first.
-    pub commits: Vec<Commit>,
-    /// The files in which they differ from what the remote is known to have, or from nothing.
-    pub files: Vec<FileChange>,
-}
 
 /// Why it was not pushed.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@
 
 use crate::accept::{Accept, AcceptRefusal, HEAD, conflicting, has};
 use crate::diff;
-use crate::fault::git;
+use crate::fault::{Fault, git};
 use crate::landing::Landing;
 use crate::listing::new_objects;
 use crate::open::{FALLBACK, UserRepo, author};
@@ -127,13 +127,9 @@ impl UserRepo {
         let doing = || git("taking the run's change back");
         let commit = |id: Oid| repo.find_commit(id).map_err(doing());
         let (head, before, after) = (commit(at)?, commit(before)?, commit(after)?);
-        let (ancestor, ours) = (after.tree().map_err(doing())?, head.tree().map_err(doing())?);
-        let theirs = before.tree().map_err(doing())?;
-        let mut merged = repo.merge_trees(&ancestor, &ours, &theirs, None).map_err(doing())?;
-        if merged.has_conflicts() {
-            return Err(AcceptRefusal::BuiltUpon { paths: conflicting(&merged)? });
-        }
-        let tree = repo.find_tree(merged.write_tree_to(repo).map_err(doing())?).map_err(doing())?;
+        let left = without(repo, head.tree_id(), before.tree_id(), after.tree_id())?;
+        let left = left.map_err(|paths| AcceptRefusal::BuiltUpon { paths })?;
+        let tree = repo.find_tree(left).map_err(doing())?;
         if tree.id() == head.tree_id() {
             return Err(AcceptRefusal::NotThere { branch: "your branch".to_owned() });
         }
@@ -146,17 +142,23 @@ impl UserRepo {
 
 /// The tree of `present` without what changed from the commit `from` to the commit `to`.
 fn reversed(repo: &Repository, present: Oid, from: &str, to: &str) -> Result<Oid, TreeError> {
-    let doing = || git("taking a change back");
-    let tree_of = |id: &str| -> Result<git2::Tree<'_>, TreeError> {
-        Ok(repo.find_commit(find_commit(repo, id)?).and_then(|c| c.tree()).map_err(doing())?)
+    let tree_of = |id: &str| -> Result<Oid, TreeError> {
+        let commit = repo.find_commit(find_commit(repo, id)?).map_err(git("taking a change back"))?;
+        Ok(commit.tree_id())
     };
-    let (before, after) = (tree_of(from)?, tree_of(to)?);
-    let ours = repo.find_tree(present).map_err(doing())?;
-    let mut merged = repo.merge_trees(&after, &ours, &before, None).map_err(doing())?;
+    without(repo, present, tree_of(from)?, tree_of(to)?)?.map_err(|paths| TreeError::BuiltUpon { paths })
+}
+
+/// The tree `present` without what changed from the tree `before` to the tree `after`; the files in which it is built upon
+/// where it cannot be taken out.
+fn without(repo: &Repository, present: Oid, before: Oid, after: Oid) -> Result<Result<Oid, Vec<String>>, Fault> {
+    let doing = || git("taking a change back");
+    let tree = |id: Oid| repo.find_tree(id).map_err(doing());
+    let mut merged = repo.merge_trees(&tree(after)?, &tree(present)?, &tree(before)?, None).map_err(doing())?;
     if merged.has_conflicts() {
-        return Err(TreeError::BuiltUpon { paths: conflicting(&merged)? });
+        return Ok(Err(conflicting(&merged)?));
     }
-    Ok(merged.write_tree_to(repo).map_err(doing())?)
+    Ok(Ok(merged.write_tree_to(repo).map_err(doing())?))
 }
 
 fn files_between(repo: &Repository, from: Oid, to: Oid) -> Result<Vec<FileChange>, TreeError> {
