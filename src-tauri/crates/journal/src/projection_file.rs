@@ -4,13 +4,14 @@
 //! be read is thrown away and made anew. `projections` says for each its version, its last event and the hash of that
 //! event's envelope, so that a journal that lost its last events to a power loss is noticed. It is written in WAL mode
 //! with `synchronous=NORMAL`: no commit waits for the disk, and a power loss leaves an older state, never a torn one.
+//! A batch is written only where the file is as far as it was thought to be, so that nothing is folded twice.
 
 use crate::chain::genesis;
 use crate::error::{ProjectionError, ReadError};
 use crate::projection::{KeyedRow, Order, Projection, ProjectionState, Rows};
 use crate::reader::{self, Readers};
 use atelier_protocol::{Hash, Seq};
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -126,7 +127,7 @@ impl ProjectionFile {
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
-        let change = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let number = |name: &str| change.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         if (number("application_id")?, number("user_version")?) != (i64::from(APPLICATION), i64::from(SCHEMA)) {
             empty(&change)?;
@@ -194,11 +195,23 @@ impl ProjectionFile {
         Ok(self.reached())
     }
 
+    /// Takes over what somebody else did to the file: whoever owned the store before may follow it for a moment more.
+    fn look_again(&mut self) -> rusqlite::Result<()> {
+        for place in &mut self.tracks {
+            *place = track(&self.connection, Arc::clone(&place.projection))?;
+        }
+        Ok(())
+    }
+
     fn advance_from(&mut self, seq: Seq, journal: &Connection, readers: &Readers) -> Result<(), FileError> {
         let end = Seq(u64::MAX);
         let rows = reader::rows(journal, None, seq, end, BATCH_EVENTS, BATCH_BYTES).map_err(FileError::Journal)?;
+        let change = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
+        if stored(&change, &self.tracks)? != self.tracks.iter().map(|track| Some(track.seq)).collect::<Vec<_>>() {
+            drop(change);
+            return Ok(self.look_again()?);
+        }
         let mut group: Vec<&mut Track> = self.tracks.iter_mut().filter(|track| track.seq == seq).collect();
-        let change = self.connection.unchecked_transaction()?;
         let mut held = Held { change: &change, rows: HashMap::new(), bytes: 0 };
         // Only the hash of the last envelope is kept; a batch that ends early takes it from the event behind.
         let end_hash = rows.last().map(|row| row.link(readers.store().as_str()).hash());
@@ -231,6 +244,18 @@ impl ProjectionFile {
         group.iter_mut().for_each(|track| track.seq = reached);
         Ok(())
     }
+}
+
+/// Where the file says that the tracks are; `None` for one that it does not know any more.
+fn stored(connection: &Connection, tracks: &[Track]) -> rusqlite::Result<Vec<Option<Seq>>> {
+    let mut statement = connection.prepare_cached("SELECT seq FROM projections WHERE id = ?1")?;
+    let mut seq = |track: &Track| {
+        statement
+            .query_row([track.id], |row| row.get::<_, i64>(0))
+            .optional()
+            .map(|seq| seq.map(|n| Seq(n.unsigned_abs())))
+    };
+    tracks.iter().map(&mut seq).collect()
 }
 
 /// Rows that a batch has touched, written once at its end.

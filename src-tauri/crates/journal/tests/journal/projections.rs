@@ -298,6 +298,25 @@ async fn snapshots_do_not_grow_beyond_their_bound() {
     assert_eq!(kept, [2, 3, 4, 5, 6, 7, 8, 9], "the oldest go first");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn two_that_follow_into_the_same_file_fold_every_event_once() {
+    let bench = Bench::new();
+    let owned = bench.owner().await;
+    // As an owner that is about to end, and the one after it, do for a moment.
+    let (before, after) = (opened(&owned, letters(1)).await, opened(&owned, letters(1)).await);
+    for text in ["ax", "bx", "ayy"] {
+        owned.journal.append(vec![notice(text)]).await.unwrap();
+        before.caught_up().await.unwrap();
+        after.caught_up().await.unwrap();
+    }
+    assert_eq!(texts(&after, all()).await, ["a 2 ayy", "b 1 bx"]);
+    before.rebuild("letters").await.unwrap();
+    owned.journal.append(vec![notice("bgone")]).await.unwrap();
+    after.caught_up().await.unwrap();
+    assert_eq!(texts(&after, all()).await, ["a 2 ayy"]);
+    assert_eq!(hashes(&before).await, hashes(&after).await);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
