@@ -14,10 +14,18 @@ const CONNECTIONS: usize = 4;
 /// The program is ending: nothing can be read any more.
 pub(crate) struct Ending;
 
+/// Connections that nobody uses.
+#[derive(Default)]
+struct Idle {
+    connections: Vec<Connection>,
+    /// How often the file was replaced: who read an earlier one gives nothing back.
+    replaced: u64,
+}
+
 /// Read connections to the database at one path.
 pub(crate) struct Pool {
     path: PathBuf,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Idle>,
     gate: Arc<Semaphore>,
 }
 
@@ -43,24 +51,32 @@ impl Pool {
         let pool = Arc::clone(self);
         let task = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            let idle = pool.idle().pop();
+            let (idle, replaced) = {
+                let mut idle = pool.idle();
+                (idle.connections.pop(), idle.replaced)
+            };
             let connection = match idle {
                 Some(connection) => connection,
                 None => reader::connect(&pool.path)?,
             };
             let result = read(&connection);
-            pool.idle().push(connection);
+            let mut idle = pool.idle();
+            if idle.replaced == replaced {
+                idle.connections.push(connection);
+            }
             result
         });
         task.await.map_err(|_| Ending)
     }
 
-    /// Lets the idle connections go, because the file is about to be replaced.
+    /// Lets the connections go, because the file is about to be replaced.
     pub fn forget(&self) {
-        self.idle().clear();
+        let mut idle = self.idle();
+        idle.connections.clear();
+        idle.replaced += 1;
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

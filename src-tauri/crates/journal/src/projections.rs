@@ -173,7 +173,7 @@ impl Projections {
         found.cloned().ok_or_else(|| ProjectionError::Unknown { name: name.to_owned() })
     }
 
-    /// Reads the file. One that turns out to be damaged is made anew first.
+    /// Reads the file. One that turns out to be damaged is made anew first, and one that somebody makes anew is waited for.
     async fn read<T: Send + 'static>(
         &self,
         read: impl Fn(&Connection) -> rusqlite::Result<T> + Clone + Send + 'static,
@@ -181,13 +181,14 @@ impl Projections {
         let pool = &self.inner.pool;
         let ending = |_| ProjectionError::Closed;
         match pool.with(read.clone()).await.map_err(ending)? {
-            Err(error) if file::is_damage(&error) => {
-                self.inner.start_anew().await?;
-                self.caught_up().await?;
-                pool.with(read).await.map_err(ending)?.map_err(ProjectionError::from)
-            }
-            other => other.map_err(ProjectionError::from),
+            Ok(rows) => return Ok(rows),
+            Err(error) if file::is_damage(&error) => self.inner.start_anew().await?,
+            // Between the old file and the new one there is none, or one without tables. Whoever replaces it is done when
+            // the file can be worked on.
+            Err(_) => self.inner.with_file(|_, _| Ok(())).await?,
         }
+        self.caught_up().await?;
+        pool.with(read).await.map_err(ending)?.map_err(ProjectionError::from)
     }
 }
 
@@ -230,13 +231,14 @@ impl Inner {
     async fn start_anew(self: &Arc<Self>) -> Result<(), ProjectionError> {
         tracing::warn!(path = %self.pool.path().display(), "the projections are damaged and made anew");
         let inner = Arc::clone(self);
-        let removed = self.journal.with(move |_, _| {
+        let made = self.journal.with(move |journal, readers| {
             let mut place = inner.file.lock().unwrap_or_else(PoisonError::into_inner);
             *place = None;
             inner.pool.forget();
-            Ok(file::remove(inner.pool.path()))
+            let removed = file::remove(inner.pool.path()).map_err(FileError::from);
+            Ok(removed.and_then(|()| inner.opened(&mut place, journal, readers).map(|_| ())))
         });
-        removed.await?.map_err(ProjectionError::from)?;
+        made.await?.map_err(ProjectionError::from)?;
         self.with_file(|_, _| Ok(())).await
     }
 
