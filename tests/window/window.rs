@@ -109,9 +109,8 @@ impl Window {
 
     /// Types into a part.
     pub async fn type_into(&self, name: &str, keys: &str) {
-        let part = self.part(name).await;
-        part.click().await.unwrap();
-        part.send_keys(keys).await.unwrap();
+        self.click(name).await;
+        self.part(name).await.send_keys(keys).await.unwrap();
     }
 
     /// Presses keys in whatever has the focus.
