@@ -9,7 +9,7 @@ use atelier_protocol::error::Code;
 use atelier_protocol::event::{ModelTask, ModelWork, ModelWorkState, Score};
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::settings::ModelChoice;
-use atelier_tests::World;
+use atelier_tests::{Cli, World};
 
 async fn works(workshop: &Workshop) -> Vec<ModelWork> {
     match workshop.submit(Op::ListModelWork).await.unwrap() {
@@ -124,4 +124,20 @@ async fn what_cannot_be_fetched_or_measured_is_said_before_anything_begins() {
     assert_eq!(refused(Op::StopModelWork { id: 7 }).await, Code::BadArgument);
     assert_eq!(works(&workshop).await, []);
     workshop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_measures_and_fetches_with_the_server_it_is_given() {
+    let world = World::with_script("measured.yaml").await;
+    let (workshop, _) = world.open().await;
+    workshop.close().await;
+    let cli = Cli::new(&world.home(), &world.project(), &world.stage.url());
+    let said = cli.run(&["models", "probe", "weak", "--context", "8192"]);
+    assert_eq!(said.last()["result"]["card"]["model"], "weak:latest", "{said:?}");
+    let said = cli.run(&["models", "pull", "new", "--on", "server"]);
+    assert_eq!(said.last()["result"]["work"]["state"]["state"], "done", "{said:?}");
+    assert_eq!(cli.run(&["models", "probe", "new", "--on", "elsewhere"]).code(), "no_model");
+    assert_eq!(cli.run(&["models", "pull", "nowhere:1b"]).code(), "model_server_error");
+    let said = cli.run(&["models", "work"]);
+    assert_eq!(said.last()["result"]["work"][0]["model"], "nowhere:1b", "{said:?}");
 }

@@ -49,7 +49,7 @@ pub async fn list(args: &Args, out: &Out) -> End {
     let Reply::ModelWork(works) = reply? else { return Err(unexpected()) };
     for work in &works {
         out.say(format!(
-            "{}/{}: left by an earlier process; take it up with `atelier models pull {} --server {}`",
+            "{}/{}: left by an earlier process; take it up with `atelier models pull {} --on {}`",
             work.provider, work.model, work.model, work.provider
         ));
     }

@@ -78,16 +78,18 @@ pub enum ModelsVerb {
         /// The model, such as `qwen3:8b`.
         model: String,
         /// The server's name in the settings; without it the first Ollama server.
-        #[arg(long)]
-        server: Option<String>,
+        // Not called `server`: that is a flag of every verb.
+        #[arg(long, value_name = "SERVER")]
+        on: Option<String>,
     },
     /// Measure a model on this machine: tool calls, edits, context, speed, memory.
     Probe {
         /// The model's name.
         model: String,
         /// The server's name in the settings; without it the first that has the model.
-        #[arg(long)]
-        server: Option<String>,
+        // Not called `server`: that is a flag of every verb.
+        #[arg(long, value_name = "SERVER")]
+        on: Option<String>,
         /// The context to load it with, in tokens; without it 16,384 where it holds that and memory allows.
         #[arg(long, value_parser = clap::value_parser!(u32).range(2048..))]
         context: Option<u32>,
@@ -205,10 +207,8 @@ pub async fn models(args: &Args, verb: &ModelsVerb, out: &Out) -> End {
             Ok(Finished::done(json!({"experiment": null})))
         }
         ModelsVerb::Experiment { .. } => readout(args, out).await,
-        ModelsVerb::Pull { model, server } => model_work::pull(args, model, server.as_deref(), out).await,
-        ModelsVerb::Probe { model, server, context } => {
-            model_work::probe(args, model, server.as_deref(), *context, out).await
-        }
+        ModelsVerb::Pull { model, on } => model_work::pull(args, model, on.as_deref(), out).await,
+        ModelsVerb::Probe { model, on, context } => model_work::probe(args, model, on.as_deref(), *context, out).await,
         ModelsVerb::Work => model_work::list(args, out).await,
         ModelsVerb::Presets { add } => presets(add.as_deref(), out).await,
     }
