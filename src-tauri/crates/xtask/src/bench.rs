@@ -4,6 +4,7 @@ mod bm25;
 mod build;
 mod crash;
 mod edits;
+mod goals;
 mod journal;
 mod localise;
 mod memory;
@@ -41,7 +42,8 @@ cargo xtask bench NAME [RUNS]
   steps    what the engine adds to a step without a model, beside a bare fsync      --n N (questions, default 200)
              (both on the disk of the temporary folder; TMPDIR says another)
   localise how often the files that a later commit changes are found by its message, beside plain BM25
-             --repo DIR (may be given again)  --base REV (for each, default 400 commits back)  --queries N (default 200)
+             --repo DIR (may be given again, default this one)  --base REV (for each, default 400 commits back, or half of
+             the history)  --queries N (default 200)
              --program FILE (default: the command line program, built for release)
   repo     run trees beside the git program on 2,400 files, or on a clone of --repo DIR: status, making a tree, a commit of
            200 changed files, rollback                                                                  (default 5 runs)

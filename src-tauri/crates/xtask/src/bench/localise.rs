@@ -6,6 +6,7 @@
 //! files is asked the same in the same run. Intervals are of the mean over queries, by bootstrap.
 
 use super::bm25::Plain;
+use super::goals::{self, Goal};
 use super::{number, record};
 use crate::args::Args;
 use crate::run::{self, Failure};
@@ -16,7 +17,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Commits that follow the base where none is named.
+/// Commits that follow the base where none is named; half of them where there are fewer than twice as many.
 const BACK: usize = 400;
 /// A commit that modifies more says too little about each.
 const MOST_CHANGED: usize = 10;
@@ -50,6 +51,14 @@ const RELEASES: &[&str] = &[
 /// Words anywhere in such subjects.
 const RELEASE_WORDS: &[&str] = &[" bump ", "changelog", "pre-commit autoupdate"];
 
+/// What the mean over the repositories must hold.
+const GOALS: &[Goal] = &[
+    Goal::least("/mean/hit_at_1", "hit@1", 0.38, Some(0.50)),
+    Goal::least("/mean/hit_at_10", "hit@10", 0.80, Some(0.90)),
+    Goal::least("/mean/recall_at_10", "recall@10", 0.68, Some(0.80)),
+    Goal::most("/worse_than_plain", "repositories worse than plain BM25", 0.0, None),
+];
+
 /// What came of one query: the four figures, 0 to 1 each.
 type Outcome = [f64; 4];
 const FIGURES: [&str; 4] = ["hit_at_1", "hit_at_5", "hit_at_10", "recall_at_10"];
@@ -61,9 +70,9 @@ struct Query {
 }
 
 pub fn main(args: &Args) -> Result<(), Failure> {
-    let repos: Vec<PathBuf> = args.values("--repo").map(PathBuf::from).collect();
+    let mut repos: Vec<PathBuf> = args.values("--repo").map(PathBuf::from).collect();
     if repos.is_empty() {
-        return Err(Failure::Usage("name a repository with history: --repo DIR".to_owned()));
+        repos.push(workspace::root());
     }
     let bases: Vec<&str> = args.values("--base").collect();
     if !bases.is_empty() && bases.len() != repos.len() {
@@ -73,6 +82,7 @@ pub fn main(args: &Args) -> Result<(), Failure> {
     let program = program(args)?;
     let (mut figures, mut plain_figures) = (Map::new(), Map::new());
     let (mut all, mut all_plain) = (Vec::new(), Vec::new());
+    let mut worse = 0;
     for (at, repo) in repos.iter().enumerate() {
         let name = name_of(repo);
         let base = match bases.get(at) {
@@ -88,6 +98,8 @@ pub fn main(args: &Args) -> Result<(), Failure> {
             "hit_at_10_minus_plain".to_owned(),
             json!({"mean": mean(&better), "interval_95": interval(&better)}),
         );
+        // Worse is what lies below even at the upper end of the interval.
+        worse += usize::from(interval(&better)[1] < 0.0);
         figure.insert("queries".to_owned(), json!(ours.len()));
         figure.insert("base".to_owned(), json!(base));
         println!("{name} at {}: {} queries", base.get(..10).unwrap_or(&base), ours.len());
@@ -100,8 +112,11 @@ pub fn main(args: &Args) -> Result<(), Failure> {
     }
     println!("mean over {} repositories\n  atelier    {}\n  plain BM25 {}", all.len(), line(&all), line(&all_plain));
     figures.insert("mean".to_owned(), Value::Object(means_told(&all)));
+    figures.insert("worse_than_plain".to_owned(), json!(worse));
     plain_figures.insert("mean".to_owned(), Value::Object(means_told(&all_plain)));
-    record::keep("localise", &json!({ "plain_bm25": plain_figures }), &Value::Object(figures))?;
+    let figures = Value::Object(figures);
+    record::keep("localise", &json!({ "plain_bm25": plain_figures }), &figures)?;
+    goals::told(GOALS, &figures);
     println!("\nwrote target/bench/localise.json");
     Ok(())
 }
@@ -127,11 +142,12 @@ fn name_of(repo: &Path) -> String {
 }
 
 fn base_of(repo: &Path) -> Result<String, Failure> {
-    let back = BACK.to_string();
+    let all = git(repo, &["rev-list", "--first-parent", "--count", "HEAD"])?.trim().parse().unwrap_or(0);
+    let back = BACK.min(all / 2).to_string();
     let base = git(repo, &["rev-list", "--first-parent", "--skip", &back, "-n", "1", "HEAD"])?.trim().to_owned();
     match base.is_empty() {
         false => Ok(base),
-        true => Err(Failure::Usage(format!("{} has no {BACK} commits; name a --base", repo.display()))),
+        true => Err(Failure::Usage(format!("{} has no history", repo.display()))),
     }
 }
 

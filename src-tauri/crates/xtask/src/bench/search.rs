@@ -4,6 +4,7 @@
 //! cargo has downloaded, in the order of their paths and from the beginning again until there are enough. ripgrep is
 //! asked the same queries, where it is installed.
 
+use super::goals::{self, Goal};
 use super::{number, record};
 use crate::args::Args;
 use crate::run::{self, Failure};
@@ -19,6 +20,17 @@ const LARGEST: u64 = 256 << 10;
 const ENDINGS: &[&str] = &[
     "rs", "toml", "md", "c", "h", "cpp", "cc", "hpp", "py", "js", "ts", "go", "java", "json", "yml", "yaml", "sh",
     "txt", "html", "css",
+];
+/// What an index of 60,000 files must hold.
+const GOALS: &[Goal] = &[
+    Goal::most("/lexical_s", "words ready, s", 15.0, Some(6.0)),
+    Goal::most("/symbols_s", "definitions ready, s", 60.0, None),
+    Goal::most("/peak_rss_mb/all", "peak memory, MB", 400.0, Some(160.0)),
+    Goal::most("/index_to_text", "index to text", 1.0, None),
+    Goal::most("/query_ms/p50", "query p50, ms", 20.0, Some(5.0)),
+    Goal::most("/query_ms/p95", "query p95, ms", 100.0, Some(50.0)),
+    Goal::most("/save_to_searchable_ms/p95", "save to searchable p95, ms", 1_000.0, Some(300.0)),
+    Goal::most("/most_segments", "segments, most during the edits", 29.0, None),
 ];
 /// Queries that ripgrep is asked.
 const BESIDE: usize = 20;
@@ -67,7 +79,9 @@ pub fn main(args: &Args) -> Result<(), Failure> {
     }
     let baseline = ripgrep(&tree, &queries);
     let _ = fs::remove_dir_all(&scratch);
-    record::write("search", &baseline, &figures)
+    record::write("search", &baseline, &figures)?;
+    goals::told(GOALS, &figures);
+    Ok(())
 }
 
 fn cargo_home() -> Result<PathBuf, Failure> {
