@@ -236,7 +236,7 @@ async fn answer_ops(
             let Ok(permit) = Arc::clone(&gate).acquire_owned().await else { break };
             let (handler, answers) = (Arc::clone(&host.handler), answers.clone());
             host.ops.spawn(async move {
-                let line = answer(id, perform(handler, op).await);
+                let line = answer(id, perform(handler, *op).await);
                 let _ = answers.send(line).await;
                 drop(permit);
             });

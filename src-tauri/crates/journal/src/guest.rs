@@ -99,7 +99,7 @@ impl Guest {
     /// Asks the owner. `Code::OwnerLost` where it goes away before it answers: the op may have been performed or not.
     pub async fn submit(&self, op: Op) -> Result<Reply, Problem> {
         let id = self.inner.next_id.fetch_add(1, Ordering::Relaxed);
-        let line = FromGuest::Op { id, op }
+        let line = FromGuest::Op { id, op: Box::new(op) }
             .into_line()
             .map_err(|error| Problem::new(Code::Internal, format!("The request cannot be written: {error}."), ""))?;
         if line.len() > GUEST_LINE {

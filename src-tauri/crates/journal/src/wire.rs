@@ -34,7 +34,7 @@ pub(crate) struct Hello {
 /// A line of a guest.
 #[derive(Debug, PartialEq)]
 pub(crate) enum FromGuest {
-    Op { id: u64, op: Op },
+    Op { id: u64, op: Box<Op> },
     Subscribe { after: Seq },
 }
 
@@ -66,7 +66,7 @@ struct GuestLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     id: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    op: Option<Op>,
+    op: Option<Box<Op>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     subscribe: Option<Seq>,
 }
@@ -186,7 +186,7 @@ mod tests {
         let run = RunId::new(1, [0; 10]);
         let text = |line: serde_json::Result<Vec<u8>>| String::from_utf8(line.unwrap()).unwrap();
         let lines = [
-            text(FromGuest::Op { id: 7, op: Op::CancelRun { run } }.into_line()),
+            text(FromGuest::Op { id: 7, op: Box::new(Op::CancelRun { run }) }.into_line()),
             text(FromGuest::Subscribe { after: Seq(3) }.into_line()),
             text(FromOwner::Hello(Hello { store: "home".into(), epoch: 2, pid: 1, door: "cli".into() }).into_line()),
             text(FromOwner::Answer { id: 7, result: Ok(Reply::Done) }.into_line()),
@@ -205,8 +205,9 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
-        let op = FromGuest::Op { id: 1, op: Op::ListRuns { states: Vec::new(), limit: None } };
-        let line = FromGuest::Op { id: 1, op: Op::ListRuns { states: Vec::new(), limit: None } }.into_line().unwrap();
+        let runs = || Box::new(Op::ListRuns { states: Vec::new(), limit: None });
+        let op = FromGuest::Op { id: 1, op: runs() };
+        let line = FromGuest::Op { id: 1, op: runs() }.into_line().unwrap();
         assert_eq!(FromGuest::parse(&line), Ok(op));
         let answer = || FromOwner::Answer { id: 1, result: Ok(Reply::Blob("text\n".into())) };
         let line = answer().into_line().unwrap();
