@@ -1,7 +1,7 @@
 // Searching the project: as one types, with a preview, and with what an answer had to do without.
 
 import { expect, it } from 'vitest';
-import type { Found } from '../src/ipc/bindings';
+import type { Found, Op } from '../src/ipc/bindings';
 import { marked } from '../src/state/found';
 import { at, bench, HandPort, recording, text, upTo, user } from './bench';
 
@@ -19,7 +19,7 @@ function found(...paths: string[]): Found {
     hash,
     symbol: `wrap_${n}`,
   }));
-  return { hits, scanned: 1, missing: ['history'] };
+  return { hits, scanned: 1, missing: ['history'], by: ['words'] };
 }
 
 it('words are marked wherever they stand, whatever their case', () => {
@@ -66,4 +66,40 @@ it('an answer that another question overtook is dropped', async () => {
   late({ reply: 'found', value: [found('src/first.ts')] });
   await Promise.resolve();
   expect(text('files.hits')).toContain('second.ts');
+});
+
+it('runs and documents are found beside files, each with what it is and where', async () => {
+  const port = new HandPort(tape);
+  const at_ms = 1_790_000_000_000;
+  const run = tape.events.find((event) => event.kind === 'run_started')?.run ?? '';
+  const common = { lines: [1, 1] as [number, number], score: 1, hash, symbol: null };
+  port.answers.search_all = {
+    reply: 'found',
+    value: [
+      {
+        hits: [
+          { ...common, kind: 'decision', path: run, title: 'hand-over', snippet: 'May the wrap be handed over?', origin: { from: 'event', run, step: null, seq: 9, at_ms } },
+          { ...common, kind: 'document', path: 'docs/manual.pdf', title: 'Manual', snippet: 'Wrap it well.', origin: { from: 'part', anchor: { at: 'page', n: 3 } } },
+          { ...common, kind: 'commit', path: '0123456789abcdef', snippet: 'Add wrap' },
+        ],
+        scanned: 0,
+        missing: ['documents'],
+        by: ['words'],
+      },
+    ],
+  };
+  await bench(finished, port);
+  await user.click(at('tab.files'));
+  await user.click(at('files.scope.all'));
+  await user.type(at('files.query'), 'wrap');
+  await expect.poll(() => document.querySelector('[data-test="files.hits"]')).not.toBeNull();
+  const asked = port.asked.map(({ op }) => op).findLast((op): op is Extract<Op, { op: 'search_all' }> => op.op === 'search_all');
+  expect(asked?.kinds).toContain('document');
+  expect(text('files.hit.0')).toContain('decision hand-over');
+  expect(text('files.hit.1')).toContain('document docs/manual.pdf, page 3');
+  expect(text('files.hit.2')).toContain('0123456789:1-1');
+  expect(text('files.freshness')).toContain('Not in the index yet: documents');
+  expect(at('files.run')).toBeTruthy();
+  await user.click(at('files.hit.1').querySelector('button') as HTMLButtonElement);
+  expect(document.querySelector('[data-test="files.run"]')).toBeNull();
 });

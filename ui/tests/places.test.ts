@@ -53,7 +53,7 @@ it('a thread that is hidden does not forget its place', () => {
 
 it('a pane that was seen is only hidden by another tab, with its search and what was opened in it', async () => {
   const port = new HandPort(tape);
-  port.answers.search_all = { reply: 'found', value: [{ hits: [], scanned: 0, missing: [] }] };
+  port.answers.search_all = { reply: 'found', value: [{ hits: [], scanned: 0, missing: [], by: ['words'] }] };
   await bench(finished, port);
   const diff = at('changes.diff');
   await user.click(at('tab.files'));

@@ -58,6 +58,10 @@ model: ModelChoice | null,
  */
 routing: Routing, 
 /**
+ * What a search goes by besides words.
+ */
+search: SearchSettings, 
+/**
  * How the window looks.
  */
 theme: Theme, 
@@ -3485,9 +3489,65 @@ hash: Hash,
 /**
  * The innermost definition that holds the lines, or the first in them, where the index knows it.
  */
-symbol: string | null, };
+symbol: string | null, 
+/**
+ * What it is called, where its path does not say that.
+ */
+title?: string, 
+/**
+ * Where it can be looked up, where that is no line of a file.
+ */
+origin?: Origin, 
+/**
+ * The project that it is of, where that is another.
+ */
+project?: OtherProject, };
 
-export type HitKind = "code" | "doc" | "commit";
+export type HitKind = "code" | "doc" | "commit" | "chat" | "spec" | "decision" | "document" | "note";
+
+export type Origin = { "from": "event", 
+/**
+ * The run.
+ */
+run: RunId, 
+/**
+ * Its step, where it has one.
+ */
+step: StepId | null, 
+/**
+ * The event.
+ */
+seq: Seq, 
+/**
+ * When, milliseconds since 1970 UTC.
+ */
+at_ms: number, } | { "from": "part", 
+/**
+ * Which.
+ */
+anchor: Anchor, } | { "from": "library", 
+/**
+ * Its id.
+ */
+id: string, };
+
+export type OtherProject = { 
+/**
+ * The project.
+ */
+id: ProjectId, 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * Its folder.
+ */
+path: string, 
+/**
+ * Its licence, as its files state it.
+ */
+licence: string | null, };
 
 export type Found = { 
 /**
@@ -3501,9 +3561,77 @@ scanned: number,
 /**
  * What the answer had to do without, because it is not in the index yet.
  */
-missing: Array<IndexPart>, };
+missing: Array<IndexPart>, 
+/**
+ * What files were found by.
+ */
+by: Array<FoundBy>, 
+/**
+ * Why meaning was left out, where the settings name a model for it.
+ */
+without_meaning?: Problem, };
 
-export type IndexPart = "symbols" | "history";
+export type Anchor = { "at": "whole" } | { "at": "page", 
+/**
+ * Its number.
+ */
+n: number, } | { "at": "slide", 
+/**
+ * Its number.
+ */
+n: number, } | { "at": "section", 
+/**
+ * Its number.
+ */
+n: number, } | { "at": "sheet", 
+/**
+ * Its name.
+ */
+name: string, } | { "at": "message", 
+/**
+ * Its number.
+ */
+n: number, } | { "at": "cell", 
+/**
+ * Its number.
+ */
+n: number, } | { "at": "lines", 
+/**
+ * First and last.
+ */
+lines: [number, number], };
+
+export type FoundBy = "words" | "meaning";
+
+export type MeaningView = { 
+/**
+ * The model that makes them.
+ */
+model: ModelChoice, 
+/**
+ * Passages that have one.
+ */
+known: number, 
+/**
+ * Passages that have none yet.
+ */
+wanting: number, 
+/**
+ * Passages that get none, because there are too many.
+ */
+beyond: number, 
+/**
+ * Why the model could not be asked the last time.
+ */
+problem: Problem | null, };
+
+export type SearchSettings = { 
+/**
+ * The model that makes vectors of passages, so that what means the same is found too; `None` goes by words alone.
+ */
+meaning: ModelChoice | null, };
+
+export type IndexPart = "symbols" | "history" | "records" | "documents" | "meaning";
 
 export type IndexView = { 
 /**
@@ -3538,6 +3666,14 @@ commits: number,
  * The commit up to which the history is known.
  */
 head: string | null, 
+/**
+ * Files of other formats that can be found.
+ */
+documents: number, 
+/**
+ * How much of it has vectors; `None` where the settings name no model for that.
+ */
+meaning: MeaningView | null, 
 /**
  * Parts that are not complete yet.
  */

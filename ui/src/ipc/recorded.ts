@@ -104,12 +104,12 @@ export function play(recording: Recording, options: PlayOptions): Port {
       case 'search_all':
         return {
           reply: 'found',
-          value: op.queries.map((query) => ({ hits: searchDiff(recording, query), scanned: 0, missing: [] })),
+          value: op.queries.map((query) => ({ hits: searchDiff(recording, query), scanned: 0, missing: [], by: ['words' as const] })),
         };
       case 'refresh_index':
       case 'show_index': {
         const files = recording.diff.files.length;
-        const nothing = { updated: 0, removed: 0, skipped: [], pending: 0, commits: 0, head: null, missing: [], watch: { how: 'off' } as const };
+        const nothing = { updated: 0, removed: 0, skipped: [], pending: 0, commits: 0, head: null, documents: 0, meaning: null, missing: [], watch: { how: 'off' } as const };
         return { reply: 'index', value: { ...nothing, files, ms: 4 } };
       }
       case 'list_runs':

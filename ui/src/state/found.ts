@@ -1,4 +1,74 @@
-/** The words of a question in the lines of a hit. Pure. */
+/** The hits of a search as they are shown: what they are, where they are, and the words of the question in them. Pure. */
+
+import type { Anchor, Hit, HitKind, RunId } from '../ipc/bindings';
+import { parts } from './diff';
+
+/** What is searched: one kind, the files, or all there is. */
+export type Scope = HitKind | 'all' | 'files';
+
+export const KIND_NAMES: Readonly<Record<HitKind, string>> = {
+  code: 'code',
+  doc: 'text',
+  commit: 'commit',
+  chat: 'talk',
+  spec: 'spec',
+  decision: 'decision',
+  document: 'document',
+  note: 'note',
+};
+
+/** The kinds of a scope as the owner is asked for them; none means files. */
+export function kindsOf(scope: Scope): HitKind[] {
+  switch (scope) {
+    case 'files':
+      return [];
+    case 'all':
+      return ['code', 'doc', 'commit', 'chat', 'spec', 'decision', 'document'];
+    default:
+      return [scope];
+  }
+}
+
+export interface HitLabel {
+  /** The run that it is of. */
+  run: RunId | null;
+  folder: string;
+  name: string;
+  where: string;
+  /** What it is called besides. */
+  called: string | null;
+}
+
+/** What is said of a hit in one line. */
+export function labelOf(hit: Hit): HitLabel {
+  const title = hit.title ?? null;
+  const lines = `:${hit.lines[0]}-${hit.lines[1]}`;
+  switch (hit.origin?.from) {
+    case undefined: {
+      const place = parts(hit.kind === 'commit' ? hit.path.slice(0, 10) : hit.path);
+      return { run: null, ...place, where: lines, called: hit.symbol };
+    }
+    case 'event':
+      return { run: hit.origin.run, folder: '', name: title ?? hit.path, where: '', called: null };
+    case 'part':
+      return { run: null, ...parts(hit.path), where: `, ${anchorWord(hit.origin.anchor)}`, called: title };
+    case 'library':
+      return { run: null, folder: '', name: title ?? hit.origin.id, where: '', called: null };
+  }
+}
+
+function anchorWord(anchor: Anchor): string {
+  switch (anchor.at) {
+    case 'whole':
+      return 'whole';
+    case 'sheet':
+      return `sheet ${anchor.name}`;
+    case 'lines':
+      return `lines ${anchor.lines[0]}-${anchor.lines[1]}`;
+    default:
+      return `${anchor.at} ${anchor.n}`;
+  }
+}
 
 export interface Piece {
   text: string;
