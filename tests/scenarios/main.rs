@@ -18,6 +18,7 @@ mod documents;
 mod fault_matrix;
 #[cfg(target_os = "linux")]
 mod faults;
+mod finding;
 mod flows;
 mod forking;
 #[cfg(target_os = "linux")]

@@ -82,6 +82,10 @@ pub enum Verb {
         /// Stay, follow the folder, and tell what changes in the index, until Ctrl-C.
         #[arg(long)]
         watch: bool,
+        /// From now on, in all projects, also find what means the same: by the vectors that this model makes, as
+        /// `SERVER/MODEL` or a name on Ollama; `off` goes by words alone.
+        #[arg(long, value_name = "MODEL", conflicts_with_all = ["status", "watch"])]
+        meaning: Option<String>,
     },
     /// Show what of the project fits a goal best within a budget of tokens, and why each part of it.
     Context {
@@ -91,7 +95,7 @@ pub enum Verb {
         #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=200_000))]
         budget: u32,
     },
-    /// Search the project: its files, or what earlier commits say.
+    /// Search the project: its files, earlier commits, what was said and decided in runs, documents.
     Search(SearchArgs),
     /// Read files of other formats as Markdown with anchors: PDF, office files, e-mail, tables and more.
     #[command(subcommand)]
@@ -203,6 +207,14 @@ pub enum Cut {
     Doc,
     /// Messages of earlier commits.
     Commit,
+    /// What was said in runs: goals, turns of roles, remarks.
+    Chat,
+    /// Requirements made from goals.
+    Spec,
+    /// Answered questions, reviews, what became of results.
+    Decision,
+    /// Parts of files of other formats: PDF, office files, e-mail and more.
+    Document,
 }
 
 impl From<Cut> for HitKind {
@@ -211,6 +223,10 @@ impl From<Cut> for HitKind {
             Cut::Code => HitKind::Code,
             Cut::Doc => HitKind::Doc,
             Cut::Commit => HitKind::Commit,
+            Cut::Chat => HitKind::Chat,
+            Cut::Spec => HitKind::Spec,
+            Cut::Decision => HitKind::Decision,
+            Cut::Document => HitKind::Document,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::session;
 use atelier_engine::Project;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::op::{Op, Reply};
-use atelier_protocol::view::{Found, HitKind, IndexPart, IndexView, WatchView};
+use atelier_protocol::view::{Found, Hit, HitKind, IndexPart, IndexView, Origin, WatchView};
 use serde_json::{Value, json};
 use std::io::BufRead;
 use std::time::Duration;
@@ -19,18 +19,25 @@ const AT_ONCE: usize = 100;
 /// Lines of a hit that are shown to people.
 const SHOWN: usize = 3;
 
-pub async fn index(args: &Args, status: bool, out: &Out) -> End {
+pub async fn index(args: &Args, status: bool, meaning: Option<&str>, out: &Out) -> End {
     let (workshop, project) = session::project(args).await?;
+    if let Some(meaning) = meaning {
+        let model = (meaning != "off").then(|| args.model_choice(meaning));
+        let mut settings = workshop.saved_settings().await?;
+        settings.search.meaning = model;
+        workshop.submit(Op::ChangeSettings { settings }).await?;
+    }
     let index = if status { shown(&project).await } else { made(&project, out).await };
     workshop.close().await;
     let index = index?;
     out.say(format!(
-        "{} files in the index, {} new or changed, {} removed, {} left out, {} commits, {} ms",
+        "{} files in the index, {} new or changed, {} removed, {} left out, {} commits, {} documents, {} ms",
         index.files,
         index.updated,
         index.removed,
         index.skipped.len(),
         index.commits,
+        index.documents,
         index.ms
     ));
     for (path, why) in &index.skipped {
@@ -38,6 +45,16 @@ pub async fn index(args: &Args, status: bool, out: &Out) -> End {
     }
     if status {
         out.say(followed(&index.watch));
+    }
+    if let Some(meaning) = &index.meaning {
+        let of = u64::from(meaning.known) + u64::from(meaning.wanting);
+        out.say(format!("{} of {of} passages have vectors by {}", meaning.known, meaning.model.model));
+        if meaning.beyond > 0 {
+            out.say(format!("{} passages more are found by their words alone", meaning.beyond));
+        }
+        if let Some(problem) = &meaning.problem {
+            out.say(format!("no more of them now: {problem}"));
+        }
     }
     say_missing(&index.missing, out);
     Ok(Finished::done(json!({"index": index})))
@@ -150,14 +167,31 @@ async fn one(project: &Project, query: &str, limit: u32, kinds: Vec<HitKind>, ou
         out.say("nothing found; try other words");
     }
     for hit in &found.hits {
-        let symbol = hit.symbol.as_ref().map(|symbol| format!("  {symbol}")).unwrap_or_default();
-        out.say(format!("{}:{}-{}  {:.2}{symbol}", hit.path, hit.lines[0], hit.lines[1], hit.score));
+        let called = hit.title.as_ref().or(hit.symbol.as_ref()).map(|name| format!("  {name}")).unwrap_or_default();
+        out.say(format!("{}  {:.2}{called}", place(hit), hit.score));
         for line in hit.snippet.lines().filter(|line| !line.trim().is_empty()).take(SHOWN) {
             out.say(format!("    {line}"));
         }
     }
+    if let Some(problem) = &found.without_meaning {
+        out.say(format!("by words alone: {problem}"));
+    }
     say_missing(&found.missing, out);
     Ok(Finished::done(json!(found)))
+}
+
+/// Where a hit can be looked up.
+fn place(hit: &Hit) -> String {
+    let [first, last] = hit.lines;
+    match &hit.origin {
+        None => format!("{}:{first}-{last}", hit.path),
+        Some(Origin::Event { run, step, seq, .. }) => {
+            let step = step.as_ref().map(|step| format!(" {step}")).unwrap_or_default();
+            format!("run {run}{step} event {seq}")
+        }
+        Some(Origin::Part { anchor }) => format!("{} {anchor}", hit.path),
+        Some(Origin::Library { id }) => format!("library {id}"),
+    }
 }
 
 /// Answers questions as they come, as long as there are some; a line that is no question is answered with an error.
@@ -184,7 +218,7 @@ async fn batch(project: &Project, limit: u32, kinds: &[HitKind], out: &Out) -> E
                     answered += 1;
                     out.data(&json!({
                         "v": 1, "type": "event", "id": id,
-                        "hits": found.hits, "scanned": found.scanned, "missing": found.missing,
+                        "hits": found.hits, "scanned": found.scanned, "missing": found.missing, "by": found.by,
                     }));
                 }
                 Err(problem) => {
@@ -262,6 +296,9 @@ fn names(missing: &[IndexPart]) -> String {
     let name = |part: &IndexPart| match part {
         IndexPart::Symbols => "definitions",
         IndexPart::History => "what earlier commits say",
+        IndexPart::Records => "what was said in runs",
+        IndexPart::Documents => "documents",
+        IndexPart::Meaning => "what passages mean",
     };
     missing.iter().map(name).collect::<Vec<_>>().join(" and ")
 }

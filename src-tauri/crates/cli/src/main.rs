@@ -80,7 +80,7 @@ async fn perform(args: &Args, out: &out::Out) -> out::End {
         Verb::Approvals(verb) => approvals::approvals(args, verb, out).await,
         Verb::Answer { text, id } => approvals::in_words(args, id.as_deref(), text, out).await,
         Verb::Index { watch: true, .. } => find::watch(args, out).await,
-        Verb::Index { status, .. } => find::index(args, *status, out).await,
+        Verb::Index { status, meaning, .. } => find::index(args, *status, meaning.as_deref(), out).await,
         Verb::Context { goal, budget } => find::context(args, goal, *budget, out).await,
         Verb::Search(search) => find::search(args, search, out).await,
         Verb::Documents(verb) => documents::documents(verb, out).await,

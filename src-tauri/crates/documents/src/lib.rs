@@ -32,6 +32,7 @@ mod word;
 mod xml;
 
 pub use error::ReadError;
+pub use limits::FILE as READ;
 pub use serve::{Answer, Request, answer, serve};
 
 use atelier_protocol::document::{Document, DocumentFormat as Format, NoticeKind, TableAnswer};

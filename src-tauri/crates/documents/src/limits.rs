@@ -1,7 +1,7 @@
 //! How much is read. A file that asks for more gets an honest end, not the machine.
 
-/// Bytes of a file that are taken into memory. Of a longer text the beginning is read.
-pub(crate) const FILE: u64 = 64 << 20;
+/// Bytes of a file that are taken into memory, and that its hash is of. Of a longer text the beginning is read.
+pub const FILE: u64 = 64 << 20;
 /// Bytes that a package may unpack to, all in all.
 pub(crate) const UNPACKED: u64 = 128 << 20;
 /// Bytes of text that a document may have.

@@ -2,42 +2,37 @@
 
 use crate::flow::{self, Flow};
 use crate::keys::KeyRing;
+use crate::meaning::Minded;
 use crate::objects::Objects;
 use crate::places::Places;
 use crate::processes::Processes;
 use crate::role::Role;
 use crate::rulebook::Rulebook;
+use crate::shelf::Beside;
 use crate::sources::Sources;
 use atelier_egress::Egress;
 use atelier_journal::{Journal, Projections};
 use atelier_models::Traffic;
 use atelier_protocol::Envelope;
-use atelier_protocol::context::ContextView;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{FlowRef, ModelCard, NewEvent, Output};
 use atelier_protocol::hash::Hash;
 use atelier_protocol::ids::{ProjectId, RunId};
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::settings::Settings;
-use atelier_protocol::view::{FlowView, Found, Hit, HitKind, IndexView};
-use atelier_repo::{RunTree, Told, UserRepo};
+use atelier_protocol::view::FlowView;
+use atelier_repo::{RunTree, UserRepo};
 use atelier_sandbox::{Sandbox, Toolchain};
-use atelier_search::{Ask, Index, PastCommit, Want};
+use atelier_search::Index;
 use atelier_watch::Watch;
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 /// Output that a tool or check may keep in the history itself, in bytes; the rest goes to a blob.
 const KEPT_OUTPUT: usize = 12 * 1024;
-
-/// How long an answer waits for parts of the index that are being made.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How long the index works on its parts before others have their turn.
-const SLICE: Duration = Duration::from_secs(1);
 
 /// What all runs of a project share.
 pub struct Desk {
@@ -71,6 +66,10 @@ pub struct Desk {
     pub index: Mutex<Option<Arc<Index>>>,
     /// Whether somebody works on what the index lacks.
     pub completing: Arc<AtomicBool>,
+    /// What can be found beside the files.
+    pub(crate) beside: Beside,
+    /// What is known of the meaning of files.
+    pub(crate) minded: Minded,
     /// Follows the folder for the index.
     pub watching: Mutex<Option<Watch>>,
     /// Sees every append, just before and just after it.
@@ -183,83 +182,6 @@ impl Desk {
         blocking(move || work(&RunTree::open(&dir).map_err(|e| e.problem())?)).await
     }
 
-    /// Brings the index up to date. What takes longer in a large project (definitions, history) goes on beside; answers
-    /// name it as missing until it is there.
-    pub async fn refresh_index(&self) -> Result<IndexView, Problem> {
-        let index = self.index()?;
-        if let Some(view) = self.kept(&index) {
-            return Ok(view);
-        }
-        let (root, busy) = (self.root.clone(), self.completing.clone());
-        let completing = blocking(move || {
-            let repo = UserRepo::open(&root).ok();
-            // A project without a commit has no past.
-            let head = repo.as_ref().and_then(|repo| repo.head_commit().ok());
-            index.at_head(head);
-            let view = index.refresh(&root)?;
-            if view.missing.is_empty() {
-                return Ok(Err(view));
-            }
-            Ok(Ok(tokio::task::spawn_blocking(move || complete_index(&index, &root, repo.as_ref(), &busy))))
-        });
-        match completing.await? {
-            Err(view) => return Ok(IndexView { watch: self.watched(), ..view }),
-            Ok(work) => {
-                let _ = tokio::time::timeout(PATIENCE, work).await;
-            }
-        }
-        self.index_state().await
-    }
-
-    /// What is in the index now.
-    pub async fn index_state(&self) -> Result<IndexView, Problem> {
-        Ok(IndexView { watch: self.watched(), ..self.index()?.status()? })
-    }
-
-    /// What of the project is put before a model for a goal, as the files under `root` are. `overlay` are the paths that
-    /// are others there than in the user's folder.
-    pub async fn context(
-        &self,
-        root: PathBuf,
-        goal: String,
-        budget: u32,
-        overlay: Vec<String>,
-    ) -> Result<ContextView, Problem> {
-        let index = self.index()?;
-        blocking(move || Ok(index.context(&root, Want { goal: &goal, budget, held: &[], overlay: &overlay })?)).await
-    }
-
-    /// Searches the project's folder.
-    pub async fn search(&self, query: &str, limit: u32) -> Result<Vec<Hit>, Problem> {
-        self.search_in(self.root.clone(), query, limit).await
-    }
-
-    /// Searches with the index of the project, in the state of the files under `root`.
-    pub async fn search_in(&self, root: PathBuf, query: &str, limit: u32) -> Result<Vec<Hit>, Problem> {
-        Ok(self.find_in(root, vec![query.to_owned()], limit, Vec::new()).await?.remove(0).hits)
-    }
-
-    /// Answers to several questions, each with what it had to do without; hits are cut from files, or from `kinds`.
-    pub async fn find(&self, queries: Vec<String>, limit: u32, kinds: Vec<HitKind>) -> Result<Vec<Found>, Problem> {
-        self.find_in(self.root.clone(), queries, limit, kinds).await
-    }
-
-    async fn find_in(
-        &self,
-        root: PathBuf,
-        queries: Vec<String>,
-        limit: u32,
-        kinds: Vec<HitKind>,
-    ) -> Result<Vec<Found>, Problem> {
-        let index = self.index()?;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        blocking(move || {
-            let answer = |query: &String| index.search(&root, Ask { query, limit, kinds: &kinds, overlay: &[] });
-            queries.iter().map(|query| answer(query).map_err(Problem::from)).collect()
-        })
-        .await
-    }
-
     /// Text as the history keeps it: whole, or head and tail with the whole in a blob.
     pub async fn output(&self, bytes: Vec<u8>, whole_size: u64) -> Result<Output, Problem> {
         let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -269,54 +191,6 @@ impl Desk {
         let full = self.journal.put_blob(bytes).await?;
         Ok(Output { text: head_and_tail(&text, KEPT_OUTPUT), bytes: whole_size, full: Some(full) })
     }
-
-    pub(crate) fn index(&self) -> Result<Arc<Index>, Problem> {
-        let mut slot = self.index.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(index) = &*slot {
-            return Ok(index.clone());
-        }
-        let index = Arc::new(Index::open(&self.places.index(&self.project))?);
-        *slot = Some(index.clone());
-        Ok(index)
-    }
-}
-
-/// Works on what the index lacks until it is complete; one at a time.
-pub(crate) fn complete_index(index: &Index, root: &Path, repo: Option<&UserRepo>, busy: &AtomicBool) {
-    if busy.swap(true, Ordering::AcqRel) {
-        return;
-    }
-    let work = || -> Result<(), Problem> {
-        if let Some(repo) = repo {
-            remember_history(index, repo)?;
-        }
-        while !index.complete(root, SLICE)? {}
-        Ok(())
-    };
-    if let Err(problem) = work() {
-        tracing::warn!(%problem, "the search index could not be completed");
-    }
-    busy.store(false, Ordering::Release);
-}
-
-/// Hands the messages of earlier commits to the index, as far as they are new to it.
-fn remember_history(index: &Index, repo: &UserRepo) -> Result<(), Problem> {
-    let known = index.remembered();
-    let history = repo
-        .history(known.as_deref(), atelier_search::MOST_COMMITS, atelier_search::MOST_PATHS)
-        .map_err(|e| e.problem())?;
-    if known.as_ref() == Some(&history.head) {
-        return Ok(());
-    }
-    let commits = history.commits.into_iter().map(|told| {
-        let Told { id, at_ms, message, paths } = told;
-        PastCommit { id, at_ms, message, paths }
-    });
-    match history.whole {
-        true => index.remember(&history.head, commits)?,
-        false => index.remember_newer(&history.head, commits, &history.moved)?,
-    }
-    Ok(())
 }
 
 /// Runs `work` on a thread that may block.

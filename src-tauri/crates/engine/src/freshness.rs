@@ -3,7 +3,8 @@
 //! While somebody follows, a search of a large project need not look around first. Own writes are told at once, not found
 //! out.
 
-use crate::desk::{Desk, complete_index};
+use crate::desk::Desk;
+use crate::finding::complete_index;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::view::{IndexView, WatchView};
 use atelier_repo::UserRepo;

@@ -19,9 +19,6 @@ use atelier_repo::Tip;
 use serde_json::Value;
 use std::io::ErrorKind;
 
-/// Search hits that a role is shown.
-const SEARCH_HITS: u32 = 8;
-
 impl Run {
     pub(crate) async fn call_tool(&mut self, call: ToolCall) -> Done {
         let role = self.role()?.clone();
@@ -128,21 +125,6 @@ impl Run {
         match read.await {
             Ok(document) => tools::read_document(path, &document, arguments),
             Err(why) => Answer::refused(format!("read {path}"), why),
-        }
-    }
-
-    async fn search(&self, arguments: &Value) -> Answer {
-        let query = match tools::text_argument(arguments, "query") {
-            Ok(query) => query,
-            Err(why) => return Answer::refused("search", why),
-        };
-        let found = async {
-            self.desk.refresh_index().await?;
-            self.desk.search_in(self.files(), query, SEARCH_HITS).await
-        };
-        match found.await {
-            Ok(hits) => tools::search(query, &hits),
-            Err(problem) => Answer::refused(format!("search \"{query}\""), problem.message),
         }
     }
 

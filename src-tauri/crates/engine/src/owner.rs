@@ -105,7 +105,7 @@ impl ProjectOwner {
             Op::ListApprovals => Ok(Reply::Approvals(self.pending().await?)),
             Op::ShowDiff { run } => Ok(Reply::Diff(accept::diff(&self.desk, &run).await?)),
             Op::ReadBlob { hash } => self.blob(&hash).await,
-            Op::RefreshIndex => Ok(Reply::Index(self.refresh().await?)),
+            Op::RefreshIndex => Ok(Reply::Index(self.refresh_all().await?)),
             Op::WatchIndex => {
                 self.desk.refresh_index().await?;
                 self.desk.follow_folder()?;
@@ -263,13 +263,23 @@ impl ProjectOwner {
         Ok(IndexView { watch: self.desk.watched(), ..view })
     }
 
+    /// The same, and documents are read; what takes longer goes on beside.
+    async fn refresh_all(&self) -> Result<IndexView, Problem> {
+        let view = self.refresh().await?;
+        self.desk.read_documents().await?;
+        self.desk.learn_meaning().await;
+        self.desk.with_documents(view).await
+    }
+
     async fn context(&self, goal: String, budget: u32) -> Result<Reply, Problem> {
         if goal.trim().is_empty() {
             return Err(Problem::new(Code::EmptyGoal, "The goal is empty.", "Say what should be different."));
         }
         self.refresh().await?;
         let root = self.desk.root.clone();
-        Ok(Reply::Context(Box::new(self.desk.context(root, goal, budget.min(MOST_BUDGET), Vec::new()).await?)))
+        Ok(Reply::Context(Box::new(
+            self.desk.context(root, goal, budget.min(MOST_BUDGET), String::new(), Vec::new()).await?,
+        )))
     }
 
     async fn search(&self, query: &str, limit: u32) -> Result<Reply, Problem> {

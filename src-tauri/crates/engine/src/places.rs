@@ -64,6 +64,16 @@ impl Places {
         self.cache.join("index").join(project.as_str())
     }
 
+    /// The folder of what can be found beside a project's files.
+    pub fn shelf(&self, project: &ProjectId) -> PathBuf {
+        self.cache.join("shelf").join(project.as_str())
+    }
+
+    /// The folder of the vectors of a project's passages.
+    pub fn vectors(&self, project: &ProjectId) -> PathBuf {
+        self.cache.join("vectors").join(project.as_str())
+    }
+
     /// The writable build cache of a project's checks.
     pub fn build_cache(&self, project: &ProjectId) -> PathBuf {
         self.cache.join("build").join(project.as_str())

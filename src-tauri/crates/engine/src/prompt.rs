@@ -7,7 +7,7 @@ use crate::machine::Machine;
 use crate::role::{Deliverable, Role};
 use atelier_protocol::event::{PromptPart, PromptRecord, Spec, StepResult};
 use atelier_protocol::hash::Hash;
-use atelier_protocol::view::{DeclaredCheck, Hit};
+use atelier_protocol::view::DeclaredCheck;
 use std::fmt::Write;
 
 /// The rules a role works under.
@@ -34,15 +34,15 @@ pub struct Brief<'a> {
     pub machine: &'a Machine,
     /// The checks that will run.
     pub checks: &'a [DeclaredCheck],
-    /// Parts of the project that look relevant.
-    pub hits: &'a [Hit],
     /// What is in the project's folder.
     pub listing: &'a str,
     /// What was changed so far, for roles that go on with a change or judge it.
     pub changed: &'a str,
 }
 
-/// What a role is told at the start of its step.
+/// What a role is told at the start of its step, before the parts of the project that fit ([`ContextView::text`]).
+///
+/// [`ContextView::text`]: atelier_protocol::context::ContextView::text
 pub fn brief(role: &Role, parts: &Brief<'_>) -> String {
     let view = &parts.machine.view;
     let mut text = format!("goal: {}\n", view.goal.trim());
@@ -79,16 +79,6 @@ pub fn brief(role: &Role, parts: &Brief<'_>) -> String {
     if !parts.listing.is_empty() {
         let _ = write!(text, "\nFiles:\n{}", parts.listing);
     }
-    for hit in parts.hits {
-        let _ = write!(
-            text,
-            "\n{} lines {}-{}:\n```\n{}\n```\n",
-            hit.path,
-            hit.lines[0],
-            hit.lines[1],
-            hit.snippet.trim_end()
-        );
-    }
     text
 }
 
@@ -100,10 +90,13 @@ pub fn snippets(brief: &str) -> Vec<(String, usize)> {
         let head = rest[..at].rsplit('\n').next().unwrap_or_default();
         let body = &rest[at + ":\n```\n".len()..];
         let length = body.find("\n```\n").unwrap_or(body.len());
-        let lines = head.rsplit_once(" lines ").and_then(|(_, lines)| lines.split_once('-'));
-        if lines.is_some_and(|(first, last)| first.parse::<u32>().is_ok() && last.parse::<u32>().is_ok()) {
-            found.push((head.to_owned(), length));
-        }
+        // Why it is there may stand behind it: `src/lib.rs lines 1-80 (test of src/a.rs)`.
+        let span = head.rsplit_once(" lines ").and_then(|(path, rest)| {
+            let lines = rest.split(' ').next()?;
+            let (first, last) = lines.split_once('-')?;
+            (first.parse::<u32>().is_ok() && last.parse::<u32>().is_ok()).then(|| format!("{path} lines {lines}"))
+        });
+        found.extend(span.map(|span| (span, length)));
         rest = &body[length..];
     }
     found
@@ -168,6 +161,7 @@ mod tests {
         let brief =
             "goal: x\n\na b.rs lines 3-4:\n```\nfn a() {}\n  ```inner```\n```\n\nsrc/c.rs lines 1-1:\n```\nx\n```\n";
         assert_eq!(snippets(brief), [("a b.rs lines 3-4".to_owned(), 23), ("src/c.rs lines 1-1".to_owned(), 1)]);
+        assert_eq!(snippets("\na.rs lines 1-2 (test of b.rs):\n```\nx\n```\n"), [("a.rs lines 1-2".to_owned(), 1)]);
         assert_eq!(snippets("goal: a thing:\n```\nno file\n```\n"), []);
     }
 }

@@ -46,6 +46,8 @@ async fn desk(room: &Room) -> (Owned, Desk) {
         settings: Arc::new(Settings::default),
         objects,
         index: Mutex::new(None),
+        beside: Default::default(),
+        minded: Default::default(),
         completing: Arc::default(),
         watching: Mutex::default(),
         witness: None,

@@ -26,8 +26,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Entries of the folder listing in a brief; more are counted.
 const BRIEF_FILES: usize = 60;
-/// Search hits in a brief.
-const BRIEF_HITS: u32 = 4;
 /// Events read at once when catching up.
 const PAGE: usize = 1000;
 
@@ -411,35 +409,14 @@ impl Run {
             _ => String::new(),
         };
         // A first look at the project; a role that goes on with a change knows it already.
-        let (hits, listing) = if changed.is_empty() && role.delivers != Deliverable::Review {
-            (self.hits().await, self.listing())
-        } else {
-            (Vec::new(), String::new())
-        };
-        let parts = prompt::Brief {
-            machine: &self.machine,
-            checks: &declared,
-            hits: &hits,
-            listing: &listing,
-            changed: &changed,
-        };
-        Ok(prompt::brief(role, &parts))
-    }
-
-    /// Parts of the project that the goal's words point at. A project that cannot be indexed has none.
-    async fn hits(&self) -> Vec<atelier_protocol::view::Hit> {
-        if let Err(problem) = self.desk.refresh_index().await {
-            tracing::warn!(%problem, "the index could not be brought up to date");
-            return Vec::new();
+        let first = changed.is_empty() && role.delivers != Deliverable::Review;
+        let listing = if first { self.listing() } else { String::new() };
+        let parts = prompt::Brief { machine: &self.machine, checks: &declared, listing: &listing, changed: &changed };
+        let mut brief = prompt::brief(role, &parts);
+        if first {
+            brief.push_str(&self.shown_at_first(&brief).await);
         }
-        let mut hits = self.desk.search(&self.machine.view.goal, BRIEF_HITS).await.unwrap_or_default();
-        let mut room = 4096usize;
-        hits.retain(|hit| {
-            let fits = hit.snippet.len() <= room;
-            room = room.saturating_sub(if fits { hit.snippet.len() } else { 0 });
-            fits
-        });
-        hits
+        Ok(brief)
     }
 
     fn listing(&self) -> String {

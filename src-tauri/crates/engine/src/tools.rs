@@ -239,12 +239,16 @@ fn lines(path: &str, text: &str, arguments: &Value) -> Answer {
     Answer::done(line, if shown.is_empty() { "(the file is empty)".to_owned() } else { shown })
 }
 
-/// Answers `search` from hits.
-pub fn search(query: &str, hits: &[Hit]) -> Answer {
+/// Answers `search` from hits. One whose lines the conversation holds already, as they are, is only named.
+pub fn search(query: &str, hits: &[Hit], known: impl Fn(&Hit) -> bool) -> Answer {
     let mut text = String::new();
     let mut shown = 0;
     for hit in hits {
-        let piece = format!("{}:{}-{}\n{}\n\n", hit.path, hit.lines[0], hit.lines[1], hit.snippet.trim_end());
+        let place = format!("{}:{}-{}", hit.path, hit.lines[0], hit.lines[1]);
+        let piece = match known(hit) {
+            true => format!("{place} (you have these lines, unchanged)\n\n"),
+            false => format!("{place}\n{}\n\n", hit.snippet.trim_end()),
+        };
         if text.len() + piece.len() > ANSWER_BYTES {
             break;
         }

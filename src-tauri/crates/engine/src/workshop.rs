@@ -332,6 +332,8 @@ impl Workshop {
                     free_memory: Arc::new(crate::sources::free_memory),
                     purse: Arc::default(),
                     index: Mutex::new(None),
+                    beside: Default::default(),
+                    minded: Default::default(),
                     completing: Arc::default(),
                     watching: Mutex::default(),
                     witness: shared.options.witness.clone(),

@@ -13,7 +13,7 @@ macro_rules! declarations {
 
 /// The whole text of the bindings file.
 pub fn typescript() -> String {
-    use crate::{context, error, event, hash, ids, op, settings, view};
+    use crate::{context, document, error, event, hash, ids, op, settings, view};
     let config = Config::new().with_large_int("number");
     let declarations = declarations!(&config;
         ids::RunId, ids::ProjectId, ids::ApprovalId, ids::CallId, ids::RoleId, ids::StepId, ids::StoreId, ids::Seq,
@@ -38,7 +38,7 @@ pub fn typescript() -> String {
         event::CloudPermission, event::Sensitive, event::Masked, event::Leaving,
         view::RunState, view::Disposition, view::RunView, view::StepView, view::Item, view::TurnState,
         view::ApprovalView, view::RunSummary, view::DiffView, view::FileDiff, view::Hunk, view::DiffLine, view::Side,
-        view::Hit, view::HitKind, view::Found, view::IndexPart, view::IndexView, view::ProjectView, view::RoleView, view::DeclaredCheck, view::FlowView, view::ProviderView,
+        view::Hit, view::HitKind, view::Origin, view::OtherProject, view::Found, document::Anchor, view::FoundBy, view::MeaningView, settings::SearchSettings, view::IndexPart, view::IndexView, view::ProjectView, view::RoleView, view::DeclaredCheck, view::FlowView, view::ProviderView,
         view::ModelView, view::KnownProject, view::ChildView, view::Stall, view::StateView, view::ProjectionView,
         view::StoreCheck, view::MessageView, view::TopicView, view::DeadView, view::ReplayView, view::JobState, view::JobView,
         view::ObjectView, view::WatchView, context::ContextView, context::ContextSpan, context::SpanWhy, context::MapFile,

@@ -15,6 +15,7 @@ mod fact;
 mod fold;
 #[cfg(test)]
 mod fold_tests;
+mod found;
 pub mod hash;
 pub mod ids;
 mod model_work;

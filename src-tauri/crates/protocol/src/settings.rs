@@ -17,6 +17,8 @@ pub struct Settings {
     pub model: Option<ModelChoice>,
     /// How models are chosen, and how fast they may be asked.
     pub routing: Routing,
+    /// What a search goes by besides words.
+    pub search: SearchSettings,
     /// How the window looks.
     pub theme: Theme,
     /// How many runs of all projects may be at work at the same time; others wait for their turn.
@@ -37,6 +39,7 @@ impl Default for Settings {
             }],
             model: None,
             routing: Routing::default(),
+            search: SearchSettings::default(),
             theme: Theme::System,
             active_runs: 8,
             approval_timeout_ms: 24 * 60 * 60 * 1000,
@@ -134,6 +137,14 @@ pub enum RateScope {
     Role,
     /// Calls of a run.
     Run,
+}
+
+/// What a search goes by besides words.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(default, deny_unknown_fields)]
+pub struct SearchSettings {
+    /// The model that makes vectors of passages, so that what means the same is found too; `None` goes by words alone.
+    pub meaning: Option<ModelChoice>,
 }
 
 /// Light, dark, or as the system says.

@@ -8,6 +8,9 @@ use crate::event::{
     Fork, Guarantee, Hold, Job, Lifecycle, Mechanism, Message, ModelCard, Outcome, Output, Parent, Priority, Review,
     Route, Spec, StepPhase, StepResult, ToolCall, Usage, Verdict,
 };
+pub use crate::found::{
+    Found, FoundBy, Hit, HitKind, IndexPart, IndexView, MeaningView, Origin, OtherProject, WatchView,
+};
 use crate::hash::Hash;
 use crate::ids::{ApprovalId, CallId, ProjectId, RoleId, RunId, Seq, StepId};
 use crate::settings::ProviderKind;
@@ -496,112 +499,6 @@ pub enum Side {
     Added,
     /// Only in the old file.
     Removed,
-}
-
-/// What a hit is cut from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, TS)]
-#[serde(rename_all = "snake_case")]
-pub enum HitKind {
-    /// A file of code, settings or data.
-    Code,
-    /// A text for people.
-    Doc,
-    /// The message of an earlier commit.
-    Commit,
-}
-
-/// A search hit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
-pub struct Hit {
-    /// What it is cut from.
-    pub kind: HitKind,
-    /// Path in the project; of a commit its id.
-    pub path: String,
-    /// First and last line, 1-based and inclusive.
-    pub lines: [u32; 2],
-    /// Higher is better; only comparable within one answer.
-    pub score: f32,
-    /// The lines' text.
-    pub snippet: String,
-    /// Hash of the whole file, or message, that the lines were cut from.
-    pub hash: Hash,
-    /// The innermost definition that holds the lines, or the first in them, where the index knows it.
-    #[serde(default)]
-    pub symbol: Option<String>,
-}
-
-/// A part of the index that may still be missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
-#[serde(rename_all = "snake_case")]
-pub enum IndexPart {
-    /// Definitions in the files.
-    Symbols,
-    /// What earlier commits say.
-    History,
-}
-
-/// The answer to a search.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
-pub struct Found {
-    /// Best first.
-    pub hits: Vec<Hit>,
-    /// Files that were changed after they were indexed and were read for this answer.
-    pub scanned: u32,
-    /// What the answer had to do without, because it is not in the index yet.
-    pub missing: Vec<IndexPart>,
-}
-
-/// How changes of the folder come to the index.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
-#[serde(tag = "how", rename_all = "snake_case")]
-pub enum WatchView {
-    /// Nobody watches: each search looks around first.
-    #[default]
-    Off,
-    /// The system tells of them.
-    Watching {
-        /// Folders that are watched.
-        folders: u32,
-    },
-    /// They are looked for from time to time, because the system has no watches left.
-    Polling {
-        /// How long lies between two rounds, in milliseconds.
-        every_ms: u64,
-        /// Why.
-        reason: String,
-    },
-    /// The folder is not there; it is waited for.
-    Gone,
-}
-
-/// The state of a project's index.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
-pub struct IndexView {
-    /// Files in it.
-    pub files: u32,
-    /// Files that were new or changed in the last refresh.
-    pub updated: u32,
-    /// Files that were removed in the last refresh.
-    pub removed: u32,
-    /// Files left out, and why: path and reason.
-    pub skipped: Vec<(String, String)>,
-    /// How long the last refresh took, in milliseconds.
-    pub ms: u64,
-    /// Changed files that are not in the index yet; a search reads them.
-    #[serde(default)]
-    pub pending: u32,
-    /// Earlier commits that are known.
-    #[serde(default)]
-    pub commits: u32,
-    /// The commit up to which the history is known.
-    #[serde(default)]
-    pub head: Option<String>,
-    /// Parts that are not complete yet.
-    #[serde(default)]
-    pub missing: Vec<IndexPart>,
-    /// How it learns of changes.
-    #[serde(default)]
-    pub watch: WatchView,
 }
 
 /// A project.

@@ -7,6 +7,7 @@
 use crate::error::IndexError;
 use crate::folder::Folder;
 use crate::index::Index;
+use crate::meaning::Near;
 use crate::search::Ask;
 use crate::store::Content;
 use crate::symbols::{self, Symbol};
@@ -37,6 +38,8 @@ const NEIGHBOUR: f32 = 0.3;
 const TOKEN: usize = 3;
 /// What a span costs beyond its text: path, lines, fence.
 const AROUND: usize = 40;
+/// Fewer lines than these say little alone: that they stand in the prompt may mean another place.
+const SAID: usize = 3;
 /// Spans left out that are named.
 const LEFT_OUT: usize = 20;
 
@@ -47,8 +50,10 @@ pub struct Want<'a> {
     pub goal: &'a str,
     /// Tokens that may be spent.
     pub budget: u32,
-    /// Files that the prompt holds whole already, by path and hash.
-    pub held: &'a [(String, Hash)],
+    /// What the prompt says already: of lines that stand in it as they are now, nothing is told again.
+    pub said: &'a str,
+    /// Passages that mean something like the goal, as in [`Ask::near`].
+    pub near: &'a [Near],
     /// Paths that are others under the folder than in the index, as in [`Ask::overlay`].
     pub overlay: &'a [String],
 }
@@ -57,9 +62,12 @@ impl Index {
     /// What of the folder `root` is put before a model.
     pub fn context(&self, root: &Path, want: Want<'_>) -> Result<ContextView, IndexError> {
         let folder = Folder::open(root).map_err(|source| IndexError::Root { root: root.to_owned(), source })?;
-        let ask =
-            |query: &str, limit: usize| self.search(root, Ask { query, limit, kinds: &[], overlay: want.overlay });
-        let Found { hits, scanned, missing } = ask(want.goal, HITS)?;
+        let ask = |query: &str, limit: usize| {
+            self.search(root, Ask { query, limit, overlay: want.overlay, ..Ask::default() })
+        };
+        let about_goal =
+            Ask { query: want.goal, limit: HITS, overlay: want.overlay, near: want.near, ..Ask::default() };
+        let Found { hits, scanned, missing, .. } = self.search(root, about_goal)?;
         let mut pack = Pack::new(&folder, &want);
         // The map has a tenth, tests and uses an eighth each, neighbours a sixteenth; what they leave goes to what fits.
         let budget = want.budget;
@@ -151,7 +159,7 @@ impl Index {
 /// Spans on their way into a budget.
 struct Pack<'a> {
     folder: &'a Folder,
-    held: &'a [(String, Hash)],
+    said: &'a str,
     files: HashMap<String, Option<Read>>,
     spans: Vec<ContextSpan>,
     left_out: Vec<SpanLeftOut>,
@@ -172,7 +180,7 @@ impl<'a> Pack<'a> {
     fn new(folder: &'a Folder, want: &Want<'a>) -> Self {
         Self {
             folder,
-            held: want.held,
+            said: want.said,
             files: HashMap::new(),
             spans: Vec::new(),
             left_out: Vec::new(),
@@ -202,11 +210,8 @@ impl<'a> Pack<'a> {
     /// Puts a span in, as its whole definition where that costs at most `most`; whether it is in now, or was.
     fn add(&mut self, path: String, lines: [u32; 2], why: SpanWhy, most: u32) -> bool {
         let (limit, tokens) = (self.limit, self.tokens);
-        let held = self.held;
+        let said = self.said;
         let Some(read) = self.read(&path) else { return true };
-        if held.iter().any(|(known, hash)| *known == path && *hash == read.hash) {
-            return true;
-        }
         let hash = read.hash.clone();
         let mut choices = vec![whole(read, lines), trimmed(read, lines)];
         choices.dedup();
@@ -222,6 +227,9 @@ impl<'a> Pack<'a> {
             cut.into_iter().map(|(lines, text)| (lines, text, named(lines))).collect();
         let last = cut.len();
         for (n, (lines, text, symbol)) in cut.into_iter().enumerate() {
+            if text.lines().count() >= SAID && said.contains(text.trim_end()) {
+                return true;
+            }
             let overlaps =
                 |span: &ContextSpan| span.path == path && span.lines[0] <= lines[1] && lines[0] <= span.lines[1];
             if self.spans.iter().any(|span| overlaps(span) && span.lines[0] <= lines[0] && lines[1] <= span.lines[1]) {

@@ -9,8 +9,9 @@ use crate::folder::Folder;
 use crate::keeper::{self, Pending};
 use crate::opening::{self, Opened};
 use crate::past::{Past, PastCommit};
-use crate::store::{Backlog, Fields};
+use crate::store::{Backlog, Content, Fields, Marks};
 use crate::writing::{Changes, Writing};
+use atelier_protocol::Hash;
 use atelier_protocol::view::{IndexPart, IndexView, WatchView};
 use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
@@ -190,6 +191,19 @@ impl Index {
         found
     }
 
+    /// The files of the folder whose path is `wanted`, also those that are left out, each with its marks: while these are
+    /// the same, so is the file. As of the last refresh and everything that was told of since.
+    pub fn files(&self, root: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<(String, String)>, IndexError> {
+        let folder = Folder::open(root).map_err(|source| IndexError::Root { root: root.to_owned(), source })?;
+        self.shared.settle(&folder)?;
+        self.shared.write(|writing| Ok(files(writing, wanted)))
+    }
+
+    /// The same as of the last commit; `None` while something is being written.
+    pub fn files_now(&self, wanted: impl Fn(&str) -> bool) -> Option<Vec<(String, String)>> {
+        self.shared.writing.try_lock().ok().map(|writing| files(&writing, wanted))
+    }
+
     /// The parts that the index keeps its documents in. Few of them make fast searches.
     pub fn segments(&self) -> usize {
         self.shared.reader.searcher().segment_readers().len()
@@ -205,6 +219,18 @@ impl Shared {
         view.head.clone_from(&past.head);
         view.missing = self.missing(&past);
         Ok(view)
+    }
+
+    /// The texts of the last commit with the hashes of their files, in order.
+    pub(crate) fn texts(&self) -> Vec<(Arc<str>, Hash)> {
+        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let texts = writing.entries.iter().filter_map(|(path, known)| match &known.entry.content {
+            Content::Hash(hash) => Some((path.clone(), Hash::parse(hash)?)),
+            Content::Skipped(_) => None,
+        });
+        let mut texts: Vec<(Arc<str>, Hash)> = texts.collect();
+        texts.sort_by(|a, b| a.0.cmp(&b.0));
+        texts
     }
 
     /// How many files there are with words.
@@ -268,6 +294,19 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The files whose path is wanted, with their marks. A file for keys is none.
+fn files(writing: &Writing, wanted: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+    let named = writing.entries.iter().filter(|(path, _)| wanted(path) && !atelier_sensitive::is_for_keys(path));
+    let mut files: Vec<(String, String)> = named
+        .map(|(path, known)| {
+            let Marks { len, mtime, ctime, inode } = known.entry.marks;
+            (path.to_string(), format!("{len} {mtime} {ctime} {inode}"))
+        })
+        .collect();
+    files.sort();
+    files
+}
+
 fn view(writing: &Writing, changes: Changes, ms: u64) -> IndexView {
     let Changes { updated, removed, faults: mut skipped } = changes;
     let mut files = 0u32;
@@ -292,6 +331,8 @@ fn view(writing: &Writing, changes: Changes, ms: u64) -> IndexView {
         pending: 0,
         commits: 0,
         head: None,
+        documents: 0,
+        meaning: None,
         missing: Vec::new(),
         watch: WatchView::Off,
     }

@@ -36,6 +36,10 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+
     pub(crate) fn paths(&self) -> impl Iterator<Item = String> {
         self.paths.keys().cloned()
     }

@@ -20,12 +20,22 @@ pub(crate) fn of(path: &str) -> HitKind {
     if document { HitKind::Doc } else { HitKind::Code }
 }
 
+/// Whether hits of a kind are cut from the project's own text files.
+pub(crate) fn is_of_files(kind: HitKind) -> bool {
+    matches!(kind, HitKind::Code | HitKind::Doc)
+}
+
 /// The name of a kind as the index has it.
 pub(crate) fn word(kind: HitKind) -> &'static str {
     match kind {
         HitKind::Code => "code",
         HitKind::Doc => "doc",
         HitKind::Commit => "commit",
+        HitKind::Chat => "chat",
+        HitKind::Spec => "spec",
+        HitKind::Decision => "decision",
+        HitKind::Document => "document",
+        HitKind::Note => "note",
     }
 }
 

@@ -106,7 +106,7 @@ fn entries(reader: &IndexReader) -> Result<HashMap<Arc<str>, Known>, String> {
 
 fn fresh(dir: &Path, backlog: &Arc<Backlog>) -> Result<Opened, IndexError> {
     let storage = || IndexError::storage("making the index", dir);
-    wipe(dir).map_err(IndexError::storage("deleting the old index", dir))?;
+    wipe(dir, VERSION_FILE).map_err(IndexError::storage("deleting the old index", dir))?;
     let directory = MmapDirectory::open(dir).map_err(storage_of(dir))?;
     let inner = tantivy::Index::create(directory, Fields::new().0, tantivy::IndexSettings::default())
         .map_err(storage_of(dir))?;
@@ -132,14 +132,15 @@ fn version_text() -> String {
 
 /// Deletes an index's files and nothing else: should the folder be another one by mistake, the rest of it stays. What
 /// is known of the past has a checksum of its own and stays too.
-fn wipe(dir: &Path) -> std::io::Result<()> {
+pub(crate) fn wipe(dir: &Path, version: &str) -> std::io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
         let segment =
             name.split('.').next().is_some_and(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()));
-        let known = matches!(&*name, "meta.json" | ".managed.json" | VERSION_FILE | NEW_PAST_FILE)
+        let known = matches!(&*name, "meta.json" | ".managed.json" | NEW_PAST_FILE)
+            || name == version
             || name.starts_with(".tantivy-");
         if entry.file_type()?.is_file() && (segment || known) {
             fs::remove_file(entry.path())?;

@@ -11,6 +11,9 @@ const MOST: usize = 60;
 /// Lines that two passages share where a cut goes through the middle of something.
 const SHARED: usize = 6;
 
+/// Lines that are shown of a text that fits by its path, title or past alone.
+const SHOWN: usize = 20;
+
 /// BM25's usual saturation and length weights.
 const K1: f32 = 1.2;
 const B: f32 = 0.75;
@@ -54,7 +57,7 @@ pub(crate) struct Passage {
 }
 
 /// First and last line (0-based, inclusive) of each passage, without empty lines around.
-fn cut(lines: &[&str]) -> Vec<[usize; 2]> {
+pub(crate) fn cut(lines: &[&str]) -> Vec<[usize; 2]> {
     let empty = |at: usize| lines.get(at).is_none_or(|line| line.trim().is_empty());
     let opens = |at: usize| {
         empty(at - 1)
@@ -136,6 +139,18 @@ pub(crate) fn passages(text: &str, words: &Words, weights: &[f32]) -> Vec<Passag
     let mut found: Vec<Passage> = found.into_iter().map(|(_, passage)| passage).collect();
     found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.lines.cmp(&b.lines)));
     found
+}
+
+/// The first lines of a text that has some.
+pub(crate) fn beginning(text: &str) -> Option<Passage> {
+    let lines = text.lines().count();
+    (lines > 0).then(|| Passage { lines: [1, lines.min(SHOWN)], score: 0.0 })
+}
+
+/// Lines of a text, 1-based and inclusive.
+pub(crate) fn lines_of(text: &str, [first, last]: [usize; 2]) -> String {
+    let lines: Vec<&str> = text.lines().skip(first - 1).take(last + 1 - first).collect();
+    lines.join("\n")
 }
 
 /// Whether a name is being defined.

@@ -7,6 +7,7 @@
 
 use crate::index::Shared;
 use crate::kind;
+use crate::meaning::Near;
 use crate::past::Past;
 use crate::query::Words;
 use crate::scan::Scanned;
@@ -41,6 +42,9 @@ const RECENT: f32 = 0.05;
 const PROGRAM: f32 = 0.5;
 /// What it counts that a file is documentation.
 const DOCUMENT: f32 = -0.2;
+
+/// How little the first places count more than the next when rankings are fused.
+const RECIPROCAL: f32 = 60.0;
 
 /// A file that may fit.
 #[derive(Debug, Clone, Default)]
@@ -109,7 +113,7 @@ impl Shared {
         asked: &Asked<'_>,
     ) -> tantivy::Result<Vec<Candidate>> {
         let Asked { words, kinds, scanned } = *asked;
-        let kind = match kinds.iter().filter(|kind| **kind != HitKind::Commit).collect::<Vec<_>>()[..] {
+        let kind = match kinds.iter().filter(|kind| kind::is_of_files(**kind)).collect::<Vec<_>>()[..] {
             [only] => Some(Term::from_field_text(self.fields.kind, kind::word(*only))),
             _ => None,
         };
@@ -181,6 +185,31 @@ impl Shared {
         }
         Ok(best)
     }
+}
+
+/// Two rankings as one, by reciprocal rank: a file counts 1 / (60 + its place) in each, so that neither's scale matters
+/// (Cormack, Clarke and Buettcher, SIGIR 2009). Scaled so that the first of both has 2.
+pub(crate) fn fused(ranked: Vec<Candidate>, near: &[Near], kinds: &[HitKind]) -> Vec<Candidate> {
+    if near.is_empty() {
+        return ranked;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "places up to some hundreds")]
+    let share = |at: usize| RECIPROCAL / (RECIPROCAL + at as f32);
+    let mut places: HashMap<Arc<str>, usize> = HashMap::new();
+    let mut all: Vec<Candidate> = Vec::with_capacity(ranked.len());
+    for (at, candidate) in ranked.into_iter().enumerate() {
+        places.insert(candidate.path.clone(), all.len());
+        all.push(Candidate { score: share(at), ..candidate });
+    }
+    let wanted = near.iter().filter(|near| kinds.is_empty() || kinds.contains(&kind::of(&near.path)));
+    for (at, near) in wanted.enumerate() {
+        match places.get(&near.path).and_then(|place| all.get_mut(*place)) {
+            Some(known) => known.score += share(at),
+            None => all.push(Candidate { path: near.path.clone(), score: share(at), certain: false, beyond: false }),
+        }
+    }
+    all.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.path.cmp(&b.path)));
+    all
 }
 
 /// What counts for a file whatever is asked.

@@ -7,15 +7,18 @@ use crate::error::IndexError;
 use crate::folder::Folder;
 use crate::index::{Index, Shared};
 use crate::keeper::Batch;
-use crate::passage::{Passage, passages};
+use crate::kind;
+use crate::meaning::Near;
+use crate::passage::{Passage, beginning, lines_of, passages};
 use crate::past::Past;
 use crate::query::Words;
-use crate::rank::{Asked, Candidate, OfFiles};
+use crate::rank::{Asked, Candidate, OfFiles, fused};
 use crate::scan::Scanned;
 use crate::store::Content;
 use crate::writing::restored;
 use atelier_protocol::Hash;
-use atelier_protocol::view::{Found, Hit, HitKind};
+use atelier_protocol::view::{Found, FoundBy, Hit, HitKind};
+use std::collections::HashMap;
 use std::path::Path;
 use tantivy::collector::TopDocs;
 use tantivy::query::{Bm25StatisticsProvider, TermQuery};
@@ -34,8 +37,6 @@ const PER_FILE: usize = 2;
 const PASSAGE: f32 = 0.1;
 /// What the message of a commit counts against files.
 const MESSAGE: f32 = 1.5;
-/// Lines that are shown of a file that fits by its path or past alone, and of a message.
-const SHOWN: usize = 20;
 /// More changed files than this are put into the index before the answer, which is then faster than reading them.
 const MOST_SCANNED: usize = 200;
 
@@ -51,6 +52,16 @@ pub struct Ask<'a> {
     /// Paths that are others under the searched folder than in the index: what a run changed in its tree. They are read
     /// for the answer; what the index says of them does not count.
     pub overlay: &'a [String],
+    /// Passages that mean something alike, the nearest first; fused with what the words find.
+    pub near: &'a [Near],
+}
+
+/// What passages are cut by.
+struct Looked<'a> {
+    words: &'a Words,
+    /// How much each word counts.
+    weights: &'a [f32],
+    near: &'a [Near],
 }
 
 impl Index {
@@ -66,7 +77,7 @@ impl Shared {
         let files = self.files()?;
         let folder = Folder::open(root).map_err(|source| IndexError::Root { root: root.to_owned(), source })?;
         let past = self.past();
-        let mut found = Found { hits: Vec::new(), scanned: 0, missing: self.missing(&past) };
+        let mut found = Found { missing: self.missing(&past), ..Found::default() };
         let limit = ask.limit.min(MOST_HITS);
         if limit == 0 {
             return Ok(found);
@@ -81,11 +92,15 @@ impl Shared {
         found.scanned = u32::try_from(scanned.len()).unwrap_or(u32::MAX);
         let stats = OfFiles { searcher: &searcher, files };
         let storage = || IndexError::storage("searching the index", &self.dir);
-        if ask.kinds.is_empty() || ask.kinds.iter().any(|kind| *kind != HitKind::Commit) {
+        if ask.kinds.is_empty() || ask.kinds.iter().any(|kind| kind::is_of_files(*kind)) {
             let asked = Asked { words: &words, kinds: ask.kinds, scanned: &scanned };
             let ranked = self.ranked(&stats, &past, &asked).map_err(storage())?;
             let weights = self.rarities(&stats, &words).map_err(storage())?;
-            found.hits = self.cut(&searcher, &folder, &words, &weights, ranked, limit);
+            // Words that must follow each other are a question of words alone.
+            let near = if words.phrases.is_empty() { ask.near } else { &[] };
+            found.by = if near.is_empty() { vec![FoundBy::Words] } else { vec![FoundBy::Words, FoundBy::Meaning] };
+            let ranked = fused(ranked, near, ask.kinds);
+            found.hits = self.cut(&searcher, &folder, Looked { words: &words, weights: &weights, near }, ranked, limit);
         }
         if ask.kinds.contains(&HitKind::Commit) {
             found.hits.extend(messages(&past, &words, limit));
@@ -99,8 +114,11 @@ impl Shared {
     }
 
     /// Puts the changes that were told of into the index now.
-    fn settle(&self, folder: &Folder) -> Result<(), IndexError> {
+    pub(crate) fn settle(&self, folder: &Folder) -> Result<(), IndexError> {
         let batch: Batch = self.pending.now();
+        if batch.is_empty() {
+            return Ok(());
+        }
         self.write(|writing| {
             let paths: Vec<String> = batch.paths().collect();
             let changes = self.follow(writing, folder, &paths)?;
@@ -116,12 +134,12 @@ impl Shared {
         &self,
         searcher: &Searcher,
         folder: &Folder,
-        words: &Words,
-        weights: &[f32],
+        Looked { words, weights, near }: Looked<'_>,
         ranked: Vec<Candidate>,
         limit: usize,
     ) -> Vec<Hit> {
         let (mut firsts, mut further) = (Vec::new(), Vec::new());
+        let near: HashMap<&str, &Near> = near.iter().map(|near| (&*near.path, near)).collect();
         // Files come best first; those that are gone do not use up the answer's share.
         for Candidate { path, score, certain, beyond } in ranked.into_iter().take(MOST_LOOKED_INTO) {
             if firsts.len() >= limit + SPARE {
@@ -134,6 +152,12 @@ impl Shared {
             let Some((Content::Hash(hash), text)) = folder.read(&path) else { continue };
             let Some(hash) = Hash::parse(&hash) else { continue };
             let mut cut = passages(&text, words, weights);
+            // Lines that are others now do not mean what they meant.
+            if cut.is_empty()
+                && let Some(near) = near.get(&*path).filter(|near| near.is_of(&text))
+            {
+                cut.push(Passage { lines: near.lines, score: 0.0 });
+            }
             if cut.is_empty() && beyond && words.phrases.is_empty() {
                 cut.extend(beginning(&text));
             }
@@ -147,6 +171,9 @@ impl Shared {
                     snippet: lines_of(&text, passage.lines),
                     hash: hash.clone(),
                     symbol: None,
+                    title: None,
+                    origin: None,
+                    project: None,
                 };
                 if at == 0 { firsts.push((best, hit)) } else { further.push(hit) }
             }
@@ -212,6 +239,9 @@ fn messages(past: &Past, words: &Words, limit: usize) -> Vec<Hit> {
             snippet: lines_of(text, lines),
             hash: Hash::of(commit.message.as_bytes()),
             symbol: None,
+            title: None,
+            origin: None,
+            project: None,
         })
     };
     alike.into_iter().filter_map(hit).take(limit).collect()
@@ -219,15 +249,4 @@ fn messages(past: &Past, words: &Words, limit: usize) -> Vec<Hit> {
 
 fn sort(hits: &mut [Hit]) {
     hits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| (&a.path, a.lines).cmp(&(&b.path, b.lines))));
-}
-
-/// The first lines of a text that has some.
-fn beginning(text: &str) -> Option<Passage> {
-    let lines = text.lines().count();
-    (lines > 0).then(|| Passage { lines: [1, lines.min(SHOWN)], score: 0.0 })
-}
-
-fn lines_of(text: &str, [first, last]: [usize; 2]) -> String {
-    let lines: Vec<&str> = text.lines().skip(first - 1).take(last + 1 - first).collect();
-    lines.join("\n")
 }

@@ -65,19 +65,17 @@ fn nothing_goes_over_the_budget_and_what_found_no_room_is_named() {
 #[test]
 fn what_the_prompt_holds_is_not_sent_again() {
     let bench = bench();
-    let held = [("src/pump.rs".to_owned(), atelier_protocol::Hash::of(PUMP.as_bytes()))];
-    let view = bench
-        .index()
-        .context(&bench.root(), Want { goal: "stop the pump", budget: 2_000, held: &held, ..Want::default() })
-        .unwrap();
-    assert!(view.spans.iter().all(|span| span.path != "src/pump.rs"));
-    // Of a file that is another now, the prompt holds nothing.
-    bench.save("src/pump.rs", format!("{PUMP}// more\n"));
-    let view = bench
-        .index()
-        .context(&bench.root(), Want { goal: "stop the pump", budget: 2_000, held: &held, ..Want::default() })
-        .unwrap();
-    assert!(view.spans.iter().any(|span| span.path == "src/pump.rs"));
+    let said = format!("goal: stop the pump\n\nsrc/pump.rs:\n{PUMP}");
+    let packed = || {
+        let want = Want { goal: "stop the pump", budget: 2_000, said: &said, ..Want::default() };
+        bench.index().context(&bench.root(), want).unwrap()
+    };
+    let of_pump = |view: &ContextView| view.spans.iter().any(|span| span.text.contains("fn stop_pump"));
+    assert!(!of_pump(&packed()));
+    assert!(packed().spans.iter().any(|span| span.path == "src/panel.rs"), "the rest comes all the same");
+    // Of lines that are others now, the prompt holds nothing.
+    bench.save("src/pump.rs", PUMP.replace("now > 0", "now > 7"));
+    assert!(of_pump(&packed()));
 }
 
 #[test]

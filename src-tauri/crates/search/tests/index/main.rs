@@ -8,4 +8,6 @@ mod context;
 mod freshness;
 mod keeping;
 mod killed;
+mod meaning;
 mod past;
+mod shelf;
