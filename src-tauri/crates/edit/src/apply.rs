@@ -146,5 +146,8 @@ fn outlook(before: Option<&[u8]>, edits: &[&Edit]) -> Outlook {
     let now = before.map(|bytes| encoding.decode(bytes)).unwrap_or_default();
     let content = contents().map(|content| reading_of_content(&now, content));
     let content = content.reduce(|a, b| if a == b { a } else { Reading::Unclear }).unwrap_or_default();
-    Outlook { blocks: reading(&now, repeated.clone(), new.clone()), content, encoding }
+    let all: Vec<&Block> = blocks().collect();
+    let (first, second) = all.split_at(all.len() / 2);
+    let again = first.len() > 1 && first == second;
+    Outlook { blocks: reading(&now, repeated.clone(), new.clone()), content, encoding, repeated: again }
 }

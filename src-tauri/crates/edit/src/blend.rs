@@ -8,6 +8,7 @@ use crate::indent;
 use crate::place::Fit;
 use crate::text::{Level, LineEnds, MARK, Text, key, lines, unended, with_line_ends};
 use similar::{Algorithm, DiffOp};
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// Why no bytes can be written: the file does not say how a new line is to be indented.
@@ -101,6 +102,13 @@ fn for_each<'a>(search: &'a [u8], replace: &'a [u8], mut each: impl FnMut(Option
 /// Kept lines from `found`, new ones from `replace`, or in their order from `anew`.
 fn blend(found: &[u8], search: &[u8], replace: &[u8], anew: Option<&[u8]>, end: &[u8]) -> Vec<u8> {
     let old: Vec<&[u8]> = lines(found).collect();
+    // A line that moved is new here; where the author writes it as in the search text, with space behind it that the
+    // file has not, it is the file's line.
+    let sought: HashMap<&[u8], &[u8]> = lines(search)
+        .map(unended)
+        .zip(old.iter().map(|line| unended(line)))
+        .filter(|(sought, old)| sought != old && key(Level::Trailing, sought) == key(Level::Trailing, old))
+        .collect();
     let mut anew = anew.map(lines);
     let mut bytes = Vec::with_capacity(replace.len() + found.len());
     let complete = |bytes: &mut Vec<u8>| {
@@ -116,7 +124,8 @@ fn blend(found: &[u8], search: &[u8], replace: &[u8], anew: Option<&[u8]>, end: 
         for line in new.iter().copied().flatten() {
             complete(&mut bytes);
             let line = anew.as_mut().and_then(Iterator::next).unwrap_or(line);
-            bytes.extend_from_slice(unended(line));
+            let line = unended(line);
+            bytes.extend_from_slice(sought.get(line).unwrap_or(&line));
             bytes.extend_from_slice(end);
         }
     });

@@ -28,6 +28,8 @@ pub(crate) struct Outlook {
     /// Of whole contents.
     pub content: Reading,
     pub encoding: Encoding,
+    /// Several blocks, and then all of them again: the whole answer was given twice.
+    pub repeated: bool,
 }
 
 pub(crate) struct Draft {
@@ -158,8 +160,11 @@ impl Draft {
         for (at, block) in blocks.iter().enumerate() {
             let number = u32::try_from(at + 1).unwrap_or(u32::MAX);
             // Given twice, it is meant once: were there two places for it, the first would have been refused. Unless
-            // the second is meant for a place that has changed since.
+            // the second is meant for a place that has changed since, which a whole answer given again does not say.
             if !self.applied.insert(block.clone()) {
+                if self.outlook.repeated {
+                    continue;
+                }
                 let wanted: Vec<&[u8]> = lines(&block.search).collect();
                 let like = self.now.as_mut().map(|now| (now.much_like(&wanted), now));
                 if let Some((like, now)) = like.filter(|(like, _)| like.len() > 1) {

@@ -191,7 +191,7 @@ impl Text {
 }
 
 impl Text {
-    /// The lines at which at least half of `wanted` stands, at most four.
+    /// The lines at which at least three quarters of `wanted` stand, at most four.
     pub(crate) fn much_like(&mut self, wanted: &[&[u8]]) -> Vec<usize> {
         let keys: Vec<(usize, u64)> = wanted
             .iter()
@@ -209,7 +209,7 @@ impl Text {
             }
         }
         let mut like: Vec<usize> =
-            votes.into_iter().filter(|(_, votes)| votes * 2 >= keys.len()).map(|(start, _)| start).collect();
+            votes.into_iter().filter(|(_, votes)| votes * 4 >= keys.len() * 3).map(|(start, _)| start).collect();
         like.sort_unstable();
         like.truncate(4);
         like

@@ -231,3 +231,26 @@ fn what_a_format_cannot_say_is_not_rendered() {
         assert_eq!(render(Format::SearchReplace, &[edit]), None);
     }
 }
+
+#[test]
+fn a_text_that_ends_in_the_first_piece_of_another_block_is_cut_off() {
+    let block = "src/a.rs\n```\n<<<<<<< SEARCH\nx\n=======\ny\n>>>>>>> REPLACE\n```\n\n";
+    for piece in ["src", "src/a.r", "src/other.", "src/a.rs\n``", "lib/some/where"] {
+        let said = blocks(&format!("{block}{piece}"));
+        assert!(said.starts_with("refused: "), "{piece:?} gives {said}");
+    }
+    for end in ["", "Done", "That is all; see lib/some/where for more"] {
+        assert_eq!(blocks(&format!("{block}{end}")), "replace src/a.rs\n  \"x\\n\" -> \"y\\n\"\n", "{end:?}");
+    }
+}
+
+#[test]
+fn a_last_hunk_that_is_short_and_has_no_end_of_context_is_cut_off() {
+    let diff = |hunk: &str| read(Format::UnifiedDiff, &format!("--- a/f\n+++ b/f\n@@ -1,30 +1,30 @@\n{hunk}"));
+    for hunk in [" a\n b\n", " a\n-b\n+c\n d\n e\n f\n g\n", " a\n-b\n"] {
+        assert!(diff(hunk).starts_with("refused: "), "{hunk:?} gives {}", diff(hunk));
+    }
+    assert!(diff(" a\n-b\n+c\n d\n@").starts_with("refused: "));
+    // Wrong counts alone are no reason.
+    assert_eq!(diff(" a\n-b\n+c\n d\n"), "replace f\n  \"a\\nb\\nd\\n\" -> \"a\\nc\\nd\\n\"\n");
+}

@@ -279,6 +279,13 @@ fn each_line_keeps_its_own_end_where_they_are_mixed() {
 }
 
 #[test]
+fn a_line_that_moves_keeps_the_bytes_of_the_file() {
+    let project = Project::with("f", "a\nb\nc\nd\n");
+    let after = project.after(&[replace("f", &[("a  \nb  \nc  \nd  \n", "b  \nc  \na  \nnew  \nd  \n")])]);
+    assert_eq!(after, "b\nc\na\nnew  \nd\n");
+}
+
+#[test]
 fn trailing_space_may_differ_and_stays_on_lines_that_were_not_changed() {
     let project = Project::with("a.md", "one  \ntwo\t\nthree\n");
     let set = project.apply(&[replace("a.md", &[("one\ntwo\n", "one\n2\n")])]).unwrap();
@@ -358,13 +365,18 @@ fn a_removed_text_names_the_line_that_stands_there_now() {
 
 #[test]
 fn a_block_given_twice_is_refused_where_the_second_may_be_meant_for_a_place_that_changed() {
-    let block = ("use a;\nold();\nend\n", "use a;\nnew();\nend\n");
-    let project = Project::with("f", "changed use a;\nold();\nend\n\nuse a;\nold();\nend\n");
+    let block = ("use a;\nuse b;\nold();\nend\n", "use a;\nuse b;\nnew();\nend\n");
+    let project = Project::with("f", "changed use a;\nuse b;\nold();\nend\n\nuse a;\nuse b;\nold();\nend\n");
     let refused = project.apply(&[replace("f", &[block, block])]).unwrap_err();
     assert!(
         matches!(&refused, Refusal::GivenTwice { block: 2, candidates, .. } if candidates.len() == 2),
         "{refused:?}"
     );
-    let once = Project::with("f", "use a;\nold();\nend\n");
-    assert_eq!(once.after(&[replace("f", &[block, block])]), "use a;\nnew();\nend\n");
+    // A whole answer that is given again is meant once, whatever is like its places.
+    let other = ("one\n", "two\n");
+    let project = Project::with("f", "one\nchanged use a;\nuse b;\nold();\nend\n\nuse a;\nuse b;\nold();\nend\n");
+    let after = project.after(&[replace("f", &[other, block, other, block])]);
+    assert_eq!(after, "two\nchanged use a;\nuse b;\nold();\nend\n\nuse a;\nuse b;\nnew();\nend\n");
+    let once = Project::with("f", "use a;\nuse b;\nold();\nend\n");
+    assert_eq!(once.after(&[replace("f", &[block, block])]), "use a;\nuse b;\nnew();\nend\n");
 }

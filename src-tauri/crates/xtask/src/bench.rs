@@ -29,7 +29,8 @@ cargo xtask bench NAME [RUNS]
   journal  appends, resuming, opening and projecting a history, beside a bare fsync; RUNS is the events of the large
            store                                                                (default 1000000)
   size     sizes of the release programs
-  edits    real commits replayed through every edit format: exact, refused, wrong; the same under noise
+  edits    real commits replayed through every edit format: exact, refused, wrong; the same under noise; a sample beside
+           the appliers of Aider and Codex, where those are on the PATH
            `bench edits --repo DIR --commits N` (several folders: this repository and 200 where none is said);
            --debug takes the debug program, --built takes it as it is; ATELIER_BENCH_SHOW=1 prints each wrong or needlessly refused case
   crash    kills, failed calls and power cuts, and what was lost, repeated, orphaned or wrong after them (Linux)

@@ -78,10 +78,20 @@ impl State {
         if Fence::on(line).is_some_and(|fence| !fence.info.is_empty()) {
             return Err(text.refusal(last, "the text ends right after it opened a fence", WHOLE_AGAIN));
         }
-        if path_on(line).is_some() || line.trim().bytes().all(|b| b == b'<') {
+        let unended = last + 1 == text.len() && !text.text.ends_with(b"\n");
+        if path_on(line).is_some() || line.trim().bytes().all(|b| b == b'<') || unended && self.begins_another(line) {
             return Err(text.refusal(last, "the text ends where another block seems to begin", WHOLE_AGAIN));
         }
         Ok(())
+    }
+}
+
+impl State {
+    /// Whether a last line without an end may be the first piece of a path, or of a fence.
+    fn begins_another(&self, line: &str) -> bool {
+        let path = self.current.as_ref().is_some_and(|path| path.starts_with(line))
+            || line.contains('/') && !line.contains(' ');
+        path || line.len() < 3 && line.bytes().all(|b| b == b'`')
     }
 }
 

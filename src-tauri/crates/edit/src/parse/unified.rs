@@ -82,8 +82,13 @@ impl State {
             let reason = "this line looks like a part of a hunk that ended before it";
             return Err(text.refusal(self.index, reason, "Put a space, `-` or `+` before every line of a hunk."));
         }
-        if line.starts_with("--- ") && text.complete && self.index + 1 == text.len() {
-            return Err(text.refusal(self.index, "the text ends inside a file's header", WHOLE_AGAIN));
+        if text.complete && self.index + 1 == text.len() {
+            if line.starts_with("--- ") {
+                return Err(text.refusal(self.index, "the text ends inside a file's header", WHOLE_AGAIN));
+            }
+            if !text.text.ends_with(b"\n") && !line.is_empty() && "@@ -".starts_with(line) {
+                return Err(text.refusal(self.index, "the text ends inside a hunk's header", WHOLE_AGAIN));
+            }
         }
         if let Some(path) = path_on(line) {
             self.named = Some(path);
@@ -213,7 +218,10 @@ impl State {
         match header.counts {
             Some((old, new)) => {
                 let short = body.old <= old && body.new <= new;
-                let whole = ended && after >= 1 && after >= before;
+                // A hunk ends with a few lines of context: more than it begins with, or nothing else, means that a
+                // change was to follow.
+                let changes = before < body.lines.len();
+                let whole = ended && changes && after >= 1 && (before..=before.max(3)).contains(&after);
                 if short && !whole {
                     return cut("the text ends before the lines that this hunk's header counts");
                 }

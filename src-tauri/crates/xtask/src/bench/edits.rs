@@ -5,6 +5,7 @@
 
 mod history;
 mod noise;
+mod peers;
 mod write;
 
 use super::record;
@@ -97,6 +98,7 @@ pub fn main(words: &[String], release: bool, built: bool) -> Result<(), Failure>
     let mut clean: BTreeMap<(String, String), Count> = BTreeMap::new();
     let mut noisy: BTreeMap<(String, String), Count> = BTreeMap::new();
     let (mut files, mut left_out, mut cases, mut seconds) = (0, 0, 0, 0.0);
+    let mut for_peers = Vec::new();
     for repo in &repos {
         println!("reading {commits} commits of {}", repo.display());
         let history = history::read(repo, commits)?;
@@ -105,12 +107,13 @@ pub fn main(words: &[String], release: bool, built: bool) -> Result<(), Failure>
         let clean_cases = history.changes.iter().flat_map(clean_cases).collect::<Vec<_>>();
         let noisy_cases =
             history.changes.iter().enumerate().flat_map(|(seed, change)| noisy_cases(change, seed)).collect::<Vec<_>>();
-        for (sent, counts) in [(clean_cases, &mut clean), (noisy_cases, &mut noisy)] {
+        for (sent, counts) in [(&clean_cases, &mut clean), (&noisy_cases, &mut noisy)] {
             let begun = Instant::now();
             cases += sent.len();
-            replay(&program, &sent, counts)?;
+            replay(&program, &sent.iter().collect::<Vec<_>>(), counts)?;
             seconds += begun.elapsed().as_secs_f64();
         }
+        for_peers.extend(clean_cases);
     }
     figures.insert("changed files".to_owned(), json!(files));
     figures.insert("files left out (not UTF-8 text)".to_owned(), json!(left_out));
@@ -137,7 +140,7 @@ pub fn main(words: &[String], release: bool, built: bool) -> Result<(), Failure>
     figures.insert("formats".to_owned(), Value::Object(rows.collect()));
     let rows = by_class.into_iter().map(|(class, count)| (class.to_owned(), count.value()));
     figures.insert("noise".to_owned(), Value::Object(rows.collect()));
-    record::write("edits", &Value::Null, &Value::Object(figures))?;
+    record::write("edits", &peers::beside(&program, &for_peers)?, &Value::Object(figures))?;
     let low = clean.iter().find(|(_, count)| count.exact_of_those * 1000 < count.unambiguous * 995);
     match low {
         _ if wrong > 0 => Err(Failure::Work(format!("{wrong} edits were applied in a wrong way"))),
@@ -243,8 +246,16 @@ fn sent(format: &str, change: &Change, text: &str, kind: String, unambiguous: bo
     Some(Sent { line, expected: Value::Object(expected), row: (format.to_owned(), kind), unambiguous })
 }
 
+fn outcome(answer: &Value, expected: &Value) -> Outcome {
+    match (&answer["refused"], &answer["files"]) {
+        (Value::Null, files) if files == expected => Outcome::Exact,
+        (Value::Null, _) => Outcome::Wrong,
+        _ => Outcome::Refused,
+    }
+}
+
 /// Sends every case and counts the answers.
-fn replay(program: &Path, sent: &[Sent], counts: &mut BTreeMap<(String, String), Count>) -> Result<(), Failure> {
+fn replay(program: &Path, sent: &[&Sent], counts: &mut BTreeMap<(String, String), Count>) -> Result<(), Failure> {
     let cannot = |error: std::io::Error| Failure::Work(format!("{}: {error}", program.display()));
     let mut command = Command::new(program);
     command.args(["edit", "apply", "--batch"]).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -268,16 +279,12 @@ fn replay(program: &Path, sent: &[Sent], counts: &mut BTreeMap<(String, String),
     }
     for (case, answer) in sent.iter().zip(answers) {
         let answer: Value = serde_json::from_str(&answer.map_err(cannot)?).unwrap_or_default();
-        let outcome = match (&answer["refused"], &answer["files"]) {
-            (Value::Null, files) if *files == case.expected => Outcome::Exact,
-            (Value::Null, _) => Outcome::Wrong,
-            _ => Outcome::Refused,
-        };
+        let outcome = outcome(&answer, &case.expected);
         counts.entry(case.row.clone()).or_default().add(outcome, case.unambiguous);
         let told = outcome == Outcome::Wrong || outcome == Outcome::Refused && case.unambiguous;
         if told && std::env::var_os("ATELIER_BENCH_SHOW").is_some() {
             let name = if outcome == Outcome::Wrong { "WRONG" } else { "refused" };
-            println!("{name} {:?} {}\n  {}", case.row, answer["refused"]["reason"], case.line);
+            println!("{name} {:?} {}\n  {}\n  {}", case.row, answer["refused"]["reason"], case.line, case.expected);
         }
     }
     Ok(())

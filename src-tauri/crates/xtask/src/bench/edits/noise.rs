@@ -137,7 +137,7 @@ fn unended_file(case: &mut Case) {
         text.as_ref().is_some_and(|text| text.ends_with('\n') && !text.ends_with("\n\n") && text.len() > 1)
     };
     case.skip = !ends(&case.change.before) || !ends(&case.change.after);
-    both(case, |text| text[..text.len() - 1].to_owned());
+    both(case, |text| text.strip_suffix('\n').unwrap_or(text).to_owned());
 }
 
 fn context(case: &mut Case, mut with: impl FnMut(&mut Line)) {
@@ -205,9 +205,9 @@ fn stale_context(case: &mut Case) {
     for (text, number) in [(&mut case.change.before, old), (&mut case.change.after, new)] {
         if let Some(text) = text {
             let lines = text.split_inclusive('\n').enumerate();
-            *text = lines
-                .map(|(at, line)| if at + 1 == number { format!("changed {line}") } else { line.to_owned() })
-                .collect();
+            // Before and behind, so that what stood there is no part of the line any more.
+            let changed = |line: &str| format!("changed {} since\n", line.trim_end());
+            *text = lines.map(|(at, line)| if at + 1 == number { changed(line) } else { line.to_owned() }).collect();
         }
     }
 }
@@ -238,9 +238,10 @@ fn prose(case: &mut Case) {
 
 fn fences(case: &mut Case) {
     case.text = match case.format {
-        "search-replace" => {
-            case.text.replace("<<<<<<< SEARCH", "<<<<<<<< SEARCH").replace(" REPLACE\n```\n\n", " REPLACE\n````\n\n")
-        }
+        "search-replace" => case
+            .text
+            .replace("\n<<<<<<< SEARCH\n", "\n<<<<<<<< SEARCH\n")
+            .replace("\n>>>>>>> REPLACE\n```\n\n", "\n>>>>>>> REPLACE\n````\n\n"),
         "whole-file" => {
             let body = case.text.trim_end_matches('\n');
             case.skip = case.text.matches("```").count() != 2;
@@ -310,6 +311,15 @@ fn absolute(case: &mut Case) {
 fn cut_off(case: &mut Case) {
     let at = case.text.len() * (30 + case.seed % 60) / 100;
     let at = (0..=at).rev().find(|at| case.text.is_char_boundary(*at)).unwrap_or(0);
+    // Nobody can see that more was to follow where the cut is between two blocks or hunks, or in a hunk's last line:
+    // that is an edit without its last line end.
+    let rest = &case.text[at..];
+    let next = rest.split_once('\n').map_or("", |(_, next)| next);
+    case.skip = match case.format {
+        "search-replace" => case.text[..at].trim_end().ends_with(" REPLACE\n```"),
+        "unified-diff" => rest.starts_with("@@ ") || next.starts_with("@@ ") || next.is_empty(),
+        _ => false,
+    };
     case.text.truncate(at);
 }
 
