@@ -115,8 +115,9 @@ impl RunTree {
 
     /// Brings the present files into the private repository; the id of their tree.
     fn record(&self, repo: &Repository, head: &Commit<'_>) -> Result<Oid, TreeError> {
-        let tracked = listing(repo, &head.tree().map_err(git("reading the last checkpoint"))?)?;
-        scan::write_tree(repo, &scan::scan(self, repo, &tracked)?)
+        let before = head.tree().map_err(git("reading the last checkpoint"))?;
+        let tracked = listing(repo, &before)?;
+        scan::write_tree_over(repo, &before, &tracked, &scan::scan(self, repo, &tracked)?)
     }
 
     /// The git tree of the present files, which `repo` holds in memory only.

@@ -80,7 +80,9 @@ impl RunTree {
         let repo = self.repo()?;
         pack::hold_in_memory(&repo)?;
         let commit = find_commit(&repo, commit)?;
-        Ok(scan::write_tree(&repo, &changed(&repo, commit, files)?)?.to_string())
+        let before = repo.find_commit(commit).and_then(|c| c.tree()).map_err(git("reading a checkpoint"))?;
+        let tracked = listing(&repo, &before)?;
+        Ok(scan::write_tree_over(&repo, &before, &tracked, &changed(&repo, commit, files)?)?.to_string())
     }
 }
 

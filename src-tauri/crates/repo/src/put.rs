@@ -4,13 +4,16 @@
 //! followed, so nothing outside the tree can be written. Not for the user's work tree: there filters apply.
 
 use crate::fault::{Fault, git, io};
-use crate::listing::{Entry, LINK, PROGRAM, SUBMODULE};
+use crate::listing::{Entry, FILE, LINK, Listing, PROGRAM, SUBMODULE};
 use crate::paths;
 use crate::run_tree::TreeError;
 use git2::Repository;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+/// Threads that write the files of a new tree.
+const MOST_THREADS: usize = 4;
 
 /// Makes the file, link or (empty) submodule folder `path` below `root`.
 pub(crate) fn put(repo: &Repository, root: &Path, path: &[u8], entry: Entry) -> Result<(), TreeError> {
@@ -32,16 +35,63 @@ pub(crate) fn put(repo: &Repository, root: &Path, path: &[u8], entry: Entry) -> 
     if entry.mode == LINK && cfg!(unix) {
         return Ok(link(blob.content(), &place)?);
     }
-    // `create_new` follows no link.
+    Ok(write_new(&place, entry.mode, blob.content()).map_err(io("writing", &place))?)
+}
+
+/// Puts all `files` below `root`, a new and empty folder that nobody else knows. Plain files are written by several threads,
+/// each with a repository of its own; links and submodules come last, so that no file is written through one.
+pub(crate) fn put_all(
+    open: impl Fn() -> Result<Repository, Fault> + Sync,
+    root: &Path,
+    files: &Listing,
+) -> Result<(), TreeError> {
+    let (plain, special): (Vec<_>, Vec<_>) = files.iter().partition(|(_, entry)| matches!(entry.mode, FILE | PROGRAM));
+    let mut made: &[u8] = b"";
+    for (path, _) in &plain {
+        let folder = paths::parents(path).next().unwrap_or_default();
+        if folder != made
+            && let Some(relative) = paths::to_os(path)
+        {
+            make_parents(root, &relative)?;
+            made = folder;
+        }
+    }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+    let share = plain.len().div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        let write = |part: &[(&Vec<u8>, &Entry)]| -> Result<(), TreeError> {
+            let repo = open()?;
+            part.iter().try_for_each(|(path, entry)| put_new(&repo, root, path, **entry))
+        };
+        let parts: Vec<_> = plain.chunks(share).map(|part| scope.spawn(move || write(part))).collect();
+        parts.into_iter().try_for_each(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })?;
+    let repo = open()?;
+    special.into_iter().try_for_each(|(path, entry)| put(&repo, root, path, *entry))
+}
+
+/// Writes a plain file in a folder that is there, where nothing is.
+fn put_new(repo: &Repository, root: &Path, path: &[u8], entry: Entry) -> Result<(), TreeError> {
+    let Some(relative) = paths::to_os(path) else { return put(repo, root, path, entry) };
+    let place = root.join(relative);
+    let blob = repo.find_blob(entry.id).map_err(git("reading a file's content"))?;
+    match write_new(&place, entry.mode, blob.content()) {
+        // Two names that this file system does not tell apart.
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => put(repo, root, path, entry),
+        other => Ok(other.map_err(io("writing", &place))?),
+    }
+}
+
+/// `create_new` follows no link.
+fn write_new(place: &Path, mode: u32, content: &[u8]) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        options.mode(if entry.mode == PROGRAM { 0o777 } else { 0o666 }); // less the umask
+        options.mode(if mode == PROGRAM { 0o777 } else { 0o666 }); // less the umask
     }
-    options.open(&place).and_then(|mut file| file.write_all(blob.content())).map_err(io("writing", &place))?;
-    Ok(())
+    options.open(place)?.write_all(content)
 }
 
 /// Removes the file or link `path` below `root`, and folders that become empty by it.

@@ -166,11 +166,7 @@ impl UserRepo {
         fs::create_dir_all(&new_tree).map_err(io("making", &new_tree))?;
         self.lay_out(&repo, spec, base, origin.map_or(base, |origin| origin.commit), &new_git_dir)?;
         match origin {
-            None => {
-                for (path, entry) in &files {
-                    put::put(&repo, &new_tree, path, *entry)?;
-                }
-            }
+            None => put::put_all(|| self.repo(), &new_tree, &files)?,
             Some(origin) => {
                 origin.copy_since(base, &new_git_dir.join("objects"))?;
                 for (path, entry) in &origin.files {
@@ -239,11 +235,13 @@ impl UserRepo {
         }
         write(BASE, format!("{base}\n").as_bytes())?;
         write(BRANCH, format!("{tip}\n").as_bytes())?;
+        // Above that size objects are packed whole: looking for deltas takes longer than all the rest of a checkpoint, and
+        // what is handed over is packed anew by whoever collects the user's repository.
         write(
             "config",
             format!(
                 "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\
-                 \tlogAllRefUpdates = false\n\tautocrlf = false\n\texcludesFile =\n\tattributesFile =\n[atelier]\n\trun = {}\n",
+                 \tlogAllRefUpdates = false\n\tautocrlf = false\n\tbigFileThreshold = 1\n\texcludesFile =\n\tattributesFile =\n[atelier]\n\trun = {}\n",
                 spec.run
             )
             .as_bytes(),

@@ -9,8 +9,9 @@ use crate::listing::{Entry, FILE, LINK, Listing, PROGRAM, SUBMODULE};
 use crate::run_tree::{RunTree, TreeError};
 use crate::seen::Seen;
 use crate::{durable, paths};
-use git2::{Oid, Repository};
-use std::collections::BTreeSet;
+use git2::build::TreeUpdateBuilder;
+use git2::{FileMode, Oid, Repository, Tree};
+use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
 use std::path::{Path, PathBuf};
 
@@ -20,27 +21,60 @@ const ONE_PIECE: u64 = 16 << 20;
 /// The files that are there, with their content in `repo`. `tracked` are those of the last checkpoint.
 pub(crate) fn scan(tree: &RunTree, repo: &Repository, tracked: &Listing) -> Result<Listing, TreeError> {
     let kept = repo.odb().map_err(git("reading objects"))?;
-    let places = places(tree, tracked)?;
     let mut seen = Seen::open(&tree.seen_file());
     let mut found = Listing::new();
     for (path, entry) in tracked.iter().filter(|(_, entry)| entry.mode == SUBMODULE) {
         found.insert(path.clone(), *entry);
     }
-    for path in places {
-        let Some(relative) = paths::to_os(&path) else { continue };
-        let place = tree.root().join(&relative);
-        let Some(stat) = paths::look(tree.root(), &relative).map_err(io("reading", &place))? else { continue };
-        let Some(mode) = mode_of(&stat, tracked.get(&path)) else { continue };
+    for (path, stat) in places(tree, tracked)? {
+        let before = tracked.get(&path);
+        let Some(mode) = mode_of(&stat, before) else { continue };
         // Content that was only looked at was never kept.
-        let id = match seen.content(&path, mode, &stat).filter(|id| kept.exists(*id)) {
+        let there = |id: &Oid| before.is_some_and(|entry| entry.id == *id) || kept.exists(*id);
+        let id = match seen.content(&path, mode, &stat).filter(there) {
             Some(id) => id,
-            None => store(tree, repo, &place, mode, &stat).map_err(|fault| unreadable(&path, fault))?,
+            None => {
+                let Some(relative) = paths::to_os(&path) else { continue };
+                let place = tree.root().join(relative);
+                store(tree, repo, &place, mode, &stat).map_err(|fault| unreadable(&path, fault))?
+            }
         };
         seen.note(&path, mode, &stat, id);
         found.insert(path, Entry { mode, id });
     }
     seen.keep();
     Ok(found)
+}
+
+/// Writes the git tree of `files`, most of which are as in the tree `before`, whose listing is `tracked`: only folders with a
+/// difference are written.
+pub(crate) fn write_tree_over(
+    repo: &Repository,
+    before: &Tree<'_>,
+    tracked: &Listing,
+    files: &Listing,
+) -> Result<Oid, TreeError> {
+    let mut update = TreeUpdateBuilder::new();
+    let mut same = true;
+    for path in tracked.keys().filter(|path| !files.contains_key(*path)) {
+        same = false;
+        update.remove(path.as_slice());
+    }
+    for (path, entry) in files.iter().filter(|(path, entry)| tracked.get(*path) != Some(entry)) {
+        same = false;
+        let mode = match entry.mode {
+            PROGRAM => FileMode::BlobExecutable,
+            LINK => FileMode::Link,
+            SUBMODULE => FileMode::Commit,
+            _ => FileMode::Blob,
+        };
+        update.upsert(path.as_slice(), entry.id, mode);
+    }
+    if same {
+        return Ok(before.id());
+    }
+    // It takes no file in the place of a folder nor a folder in that of a file; then all is written anew.
+    update.create_updated(repo, before).or_else(|_| write_tree(repo, files))
 }
 
 /// Writes the git tree of a listing.
@@ -74,11 +108,40 @@ pub(crate) fn index_entry(path: &[u8], entry: Entry) -> git2::IndexEntry {
     }
 }
 
-/// The paths that count: not ignored, or tracked.
-fn places(tree: &RunTree, tracked: &Listing) -> Result<BTreeSet<Vec<u8>>, TreeError> {
+/// An index entry with the file's stat data, as git keeps it; `None` where the system has none that can be trusted.
+pub(crate) fn stat_entry(path: &[u8], mode: u32, stat: &Metadata, id: Oid) -> Option<git2::IndexEntry> {
+    #[cfg(unix)]
+    {
+        use git2::IndexTime;
+        use std::os::unix::fs::MetadataExt;
+        // git keeps the low 32 bits of each.
+        let low = |number: u64| u32::try_from(number & 0xffff_ffff).unwrap_or(0);
+        let time = |seconds: i64, nanos: i64| {
+            IndexTime::new(i32::try_from(seconds).unwrap_or(0), u32::try_from(nanos).unwrap_or(0))
+        };
+        Some(git2::IndexEntry {
+            ctime: time(stat.ctime(), stat.ctime_nsec()),
+            mtime: time(stat.mtime(), stat.mtime_nsec()),
+            dev: low(stat.dev()),
+            ino: low(stat.ino()),
+            uid: stat.uid(),
+            gid: stat.gid(),
+            file_size: low(stat.size()),
+            ..index_entry(path, Entry { mode, id })
+        })
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (path, mode, stat, id);
+        None
+    }
+}
+
+/// What stands at the paths that count: not ignored, or tracked.
+fn places(tree: &RunTree, tracked: &Listing) -> Result<BTreeMap<Vec<u8>, Metadata>, TreeError> {
     let rules = tree.repo()?;
     rules.set_workdir(tree.root(), false).map_err(git("reading the ignore rules"))?;
-    let mut found = BTreeSet::new();
+    let mut found = BTreeMap::new();
     let mut folders = vec![Vec::new()];
     while let Some(folder) = folders.pop() {
         let Some(relative) = paths::to_os(&folder) else { continue };
@@ -102,17 +165,32 @@ fn places(tree: &RunTree, tracked: &Listing) -> Result<BTreeSet<Vec<u8>>, TreeEr
             if tracked.get(&path).is_some_and(|e| e.mode == SUBMODULE) {
                 continue;
             }
-            let ignored = rules.is_path_ignored(relative.join(&name)).map_err(git("reading the ignore rules"))?;
+            // A tracked file counts whatever a rule says of it, and asking takes longer than anything else here.
+            let counts = !kind.is_dir() && tracked.contains_key(&path);
+            if !counts && rules.is_path_ignored(relative.join(&name)).map_err(git("reading the ignore rules"))? {
+                continue;
+            }
             if kind.is_dir() {
-                if !ignored {
-                    folders.push(path);
-                }
-            } else if !ignored {
-                found.insert(path);
+                folders.push(path);
+                continue;
+            }
+            match entry.metadata() {
+                Ok(stat) => drop(found.insert(path, stat)),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {} // removed in this moment
+                Err(e) => return Err(unreadable(&path, io("reading", &place.join(&name))(e))),
             }
         }
     }
-    found.extend(tracked.iter().filter(|(_, e)| e.mode != SUBMODULE).map(|(path, _)| path.clone()));
+    // Those in folders that a rule names, or behind what took a folder's place.
+    for path in tracked.iter().filter(|(_, entry)| entry.mode != SUBMODULE).map(|(path, _)| path) {
+        if found.contains_key(path) {
+            continue;
+        }
+        let Some(relative) = paths::to_os(path) else { continue };
+        if let Some(stat) = paths::look(tree.root(), &relative).map_err(io("reading", &tree.root().join(&relative)))? {
+            found.insert(path.clone(), stat);
+        }
+    }
     Ok(found)
 }
 

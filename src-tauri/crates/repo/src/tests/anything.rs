@@ -68,6 +68,15 @@ proptest! {
         project.write("untracked", "mine\n");
         let tree = project.tree(&run_id(1));
         acts.iter().for_each(|act| perform(tree.root(), act));
+        {
+            let repo = tree.repo().unwrap();
+            crate::pack::hold_in_memory(&repo).unwrap();
+            let before = repo.find_commit(tree.base_id()).unwrap().tree().unwrap();
+            let tracked = crate::listing::listing(&repo, &before).unwrap();
+            let files = crate::scan::scan(&tree, &repo, &tracked).unwrap();
+            let over = crate::scan::write_tree_over(&repo, &before, &tracked, &files).unwrap();
+            prop_assert_eq!(over, crate::scan::write_tree(&repo, &files).unwrap(), "only what differs is written, and all of it");
+        }
         let point = tree.checkpoint("any", AT_MS).unwrap();
         let start = tree.base();
         tree.reset_to(&start).unwrap();
