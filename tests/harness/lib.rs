@@ -7,6 +7,7 @@ pub mod cli;
 pub mod door;
 pub mod gguf;
 pub mod job;
+pub mod oracle;
 pub mod playbook;
 pub mod real;
 pub mod steady;

@@ -29,6 +29,8 @@ mod limits;
 mod main_job;
 mod model_work;
 mod models;
+#[cfg(unix)]
+mod oracle;
 mod ownership;
 mod program;
 #[cfg(target_os = "linux")]

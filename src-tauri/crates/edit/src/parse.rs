@@ -82,6 +82,21 @@ impl Format {
         }
     }
 
+    /// The format whose own marks are in `text`, where it is one. A fenced block with a path may be an example, so
+    /// [`Format::WholeFile`] is never among them.
+    pub fn marked(text: &str) -> Option<Format> {
+        let line = |mark: &str| text.lines().any(|line| line.trim_start().starts_with(mark));
+        let json = |keys: [&str; 2]| text.contains("\"edits\"") && keys.iter().all(|key| text.contains(key));
+        let marks = [
+            (Format::ApplyPatch, line("*** Begin Patch")),
+            (Format::SearchReplace, line("<<<<<<<") && line(">>>>>>>")),
+            (Format::UnifiedDiff, line("@@ -") && line("+++ ")),
+            (Format::HunkList, json(["\"search\"", "\"replace\""])),
+            (Format::LineRange, json(["\"start\"", "\"text\""])),
+        ];
+        marks.into_iter().find(|(format, marked)| *marked && parse(*format, text).is_ok()).map(|(format, _)| format)
+    }
+
     /// The JSON schema that a server can hold an answer to; `None` for formats that are not JSON.
     pub fn schema(self) -> Option<serde_json::Value> {
         record::schema(self)
@@ -123,6 +138,8 @@ pub struct ParseRefusal {
     pub excerpt: String,
     /// What would be right.
     pub hint: &'static str,
+    /// The text has no edit at all, not even one that is wrong.
+    pub nothing: bool,
 }
 
 impl ParseRefusal {
@@ -236,6 +253,7 @@ impl Lines {
             reason: reason.into(),
             excerpt: shortened(&String::from_utf8_lossy(self.raw(index)).replace(['\r', '\n'], "")),
             hint,
+            nothing: false,
         }
     }
 }

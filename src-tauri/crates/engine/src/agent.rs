@@ -2,6 +2,7 @@
 //!
 //! A turn is used whole or not at all. What arrived of a broken one is kept for the reader and never acted on.
 
+use crate::answer_edits;
 use crate::cloud::Leave;
 use crate::prompt;
 use crate::role::{Deliverable, Role, Tool};
@@ -43,16 +44,17 @@ impl Run {
             return Err(Halt::Fail(looping(&role, &talk.repeats.0)));
         }
         self.held(talk.held_ms).await?;
-        let system = prompt::system(&role, &step_name);
-        let least = context::least_tokens(&system) + context::least_tokens(&brief);
+        let rules = |edits: Option<&str>| prompt::system(&role, &step_name, answer_edits::agreed(&role, edits));
         let (chosen, decision) = match self.kept_route(&role) {
             Some(chosen) => (chosen, None),
             None => {
-                let all = record_of(&system, &brief, &talk.messages, &tools::offered(&role));
+                let all = record_of(&rules(None), &brief, &talk.messages, &tools::offered(&role));
                 let (chosen, decision) = self.choose(&role, bytes(&all)).await?;
                 (chosen, Some(decision))
             }
         };
+        let system = rules(chosen.route.edits.as_deref());
+        let least = context::least_tokens(&system) + context::least_tokens(&brief);
         let offered = offered(&role, &chosen);
         let record = record_of(&system, &brief, &talk.messages, &offered);
         let need = context::most_tokens(bytes(&record)).saturating_add(ANSWER_TOKENS);
@@ -264,8 +266,12 @@ impl Run {
         }
         let first = self.machine.tool_calls;
         // Servers number calls as they like; ours are unique in the run and the same on a repeat.
+        let mut asked = turn.tool_calls;
+        if asked.is_empty() {
+            asked.extend(self.edits_in(role, &turn.text, chosen.route.edits.as_deref()));
+        }
         let tool_calls: Vec<ToolCall> =
-            (first + 1..).zip(turn.tool_calls).map(|(n, c)| ToolCall { id: format!("t{n}"), ..c }).collect();
+            (first + 1..).zip(asked).map(|(n, c)| ToolCall { id: format!("t{n}"), ..c }).collect();
         let told = mismatch.map(|mismatch| Event::ContextMismatched { call: call.clone(), mismatch });
         let finished = Event::CallFinished {
             call,
@@ -334,7 +340,7 @@ impl Run {
     /// What would be sent now.
     fn present_prompt(&self, role: &Role, chosen: &Chosen) -> Result<PromptRecord, Halt> {
         let (current, step) = self.current()?;
-        let system = prompt::system(role, &step.id);
+        let system = prompt::system(role, &step.id, answer_edits::agreed(role, chosen.route.edits.as_deref()));
         Ok(record_of(&system, &current.brief, &current.talk.messages, &offered(role, chosen)))
     }
 
@@ -405,9 +411,13 @@ impl Run {
                 "Say more exactly what should change, or choose another model.",
             )));
         }
-        let message =
-            "No file differs from the base, so the work is not done. Make the change with `edit_file` or `write_file`.";
-        self.record(vec![Event::TurnCorrected { message: message.to_owned() }]).await
+        let route = self.machine.route.as_ref().and_then(|route| route.edits.as_deref());
+        let how = match answer_edits::agreed(role, route) {
+            Some(format) => format!("Write the edits in your answer. {}", format.shape()),
+            None => "Make the change with `edit_file` or `write_file`.".to_owned(),
+        };
+        let message = format!("No file differs from the base, so the work is not done. {how}");
+        self.record(vec![Event::TurnCorrected { message }]).await
     }
 }
 
@@ -415,6 +425,10 @@ impl Run {
 /// What delivers the role's work is always among them.
 fn offered(role: &Role, chosen: &Chosen) -> Vec<ToolSpec> {
     let mut all = tools::offered(role);
+    if answer_edits::agreed(role, chosen.route.edits.as_deref()).is_some() {
+        // One way to edit: the agreed one.
+        all.retain(|tool| ![Tool::EditFile, Tool::WriteFile].iter().any(|other| tool.name == other.name()));
+    }
     let other = match chosen.route.edits.as_deref() {
         Some("whole-file") => Some(Tool::EditFile),
         _ => None,

@@ -4,6 +4,7 @@
 //! there whole or not at all: content and name are on the disk before anybody is told that it was written.
 
 use crate::policy;
+use atelier_protocol::error::{Code, Problem};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -90,6 +91,11 @@ impl Staged {
         Ok(staged)
     }
 
+    /// Gives it other permissions than those of the file it replaces.
+    pub fn set_permissions(&self, permissions: std::fs::Permissions) -> std::io::Result<()> {
+        std::fs::set_permissions(&self.new, permissions)
+    }
+
     /// Puts it in its place.
     pub fn put(self) -> std::io::Result<()> {
         std::fs::rename(&self.new, &self.place)?;
@@ -101,6 +107,19 @@ impl Drop for Staged {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.new); // gone already where it was put in its place
     }
+}
+
+/// A file of a run's tree that could not be written.
+pub(crate) fn problem(path: &str, error: &std::io::Error) -> Problem {
+    let code = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Code::DiskFull,
+        _ => Code::Io,
+    };
+    Problem::new(
+        code,
+        format!("`{path}` could not be written in the run's tree: {error}"),
+        "Check free space and permissions of the data folder, then resume.",
+    )
 }
 
 fn remove_left_over(place: &Path) -> std::io::Result<()> {

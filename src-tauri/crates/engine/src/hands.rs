@@ -14,10 +14,8 @@ use atelier_edit::{Block, Edit};
 use atelier_protocol::event::{Answer as Said, Ask, Effect, EffectOutcome, Event, Output, ToolCall, Verdict};
 use atelier_protocol::hash::Hash;
 use atelier_protocol::mutant::{self, Mutant};
-use atelier_protocol::{Code, Problem};
 use atelier_repo::Tip;
 use serde_json::Value;
-use std::io::ErrorKind;
 
 impl Run {
     pub(crate) async fn call_tool(&mut self, call: ToolCall) -> Done {
@@ -25,7 +23,10 @@ impl Run {
         let known = self.machine.current.as_ref().and_then(|c| c.talk.verdicts.get(&call.id).cloned());
         let fresh = known.is_none();
         let path = call.arguments.get("path").and_then(Value::as_str);
-        let verdict = known.unwrap_or_else(|| policy::decide(&role, &Call { tool: &call.name, path }));
+        let verdict = known.unwrap_or_else(|| match Tool::named(&call.name) {
+            Some(Tool::ApplyEdits) => self.decide_edits(&role, &call),
+            _ => policy::decide(&role, &Call { tool: &call.name, path }),
+        });
         let decided = Event::ToolDecided { id: call.id.clone(), tool: call.name.clone(), verdict: verdict.clone() };
         let before = if fresh { vec![decided] } else { Vec::new() };
         match verdict {
@@ -69,6 +70,7 @@ impl Run {
                 self.answer(&call, before, answer, Vec::new()).await
             }
             Tool::EditFile | Tool::WriteFile | Tool::DeleteFile => self.write(tool, call, before).await,
+            Tool::ApplyEdits => self.apply_edits(role, call, before).await,
             Tool::RunCheck => self.run_check_tool(call, before).await,
             Tool::Remember | Tool::Recall => self.mind(role, tool, call, before).await,
             Tool::SubmitSpec => match agent::spec_of(&call.arguments) {
@@ -192,16 +194,7 @@ impl Run {
             Ok(()) => (Answer::done(line, told), Ok(())),
             Err(e) => {
                 let text = format!("the file could not be written: {e}");
-                let code = match e.kind() {
-                    ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Code::DiskFull,
-                    _ => Code::Io,
-                };
-                let problem = Problem::new(
-                    code,
-                    format!("`{}` could not be written in the run's tree: {e}", place.display()),
-                    "Check free space and permissions of the data folder, then resume.",
-                );
-                (Answer::refused(line, text), Err(problem))
+                (Answer::refused(line, text), Err(files::problem(&place.to_string_lossy(), &e)))
             }
         };
         match result {
@@ -232,9 +225,10 @@ fn verb(tool: Tool) -> &'static str {
 }
 
 fn one_line(call: &ToolCall) -> String {
+    let paths = call.arguments.get("paths").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     match call.arguments.get("path").and_then(Value::as_str) {
         Some(path) => format!("{} {path}", call.name),
-        None => call.name.clone(),
+        None => [call.name.as_str()].into_iter().chain(paths.take(3)).collect::<Vec<_>>().join(" "),
     }
 }
 
@@ -248,7 +242,7 @@ pub(crate) fn edit_of(tool: Tool, path: &str, arguments: &Value) -> Result<Edit,
     })
 }
 
-fn applied_text(change: &atelier_edit::FileChange) -> String {
+pub(crate) fn applied_text(change: &atelier_edit::FileChange) -> String {
     let places: Vec<String> = change
         .applied
         .iter()

@@ -7,6 +7,7 @@
 mod accept;
 mod agent;
 mod alarm;
+mod answer_edits;
 mod asking;
 mod attend;
 mod budget;

@@ -59,6 +59,23 @@ pub fn decide(role: &Role, call: &Call<'_>) -> Verdict {
     Verdict::Allow { rule: format!("the role `{}` lists `{}`", role.id, tool.name()) }
 }
 
+/// The verdict about a call of `tool` that is about several paths: the narrowest of those about each. One that is about
+/// none touches nothing.
+pub fn decide_all<'a>(role: &Role, tool: Tool, paths: impl IntoIterator<Item = &'a str>) -> Verdict {
+    let mut verdict = match role.tools.contains(&tool) {
+        true => Verdict::Allow { rule: format!("the role `{}` lists `{}`", role.id, tool.name()) },
+        false => return decide(role, &Call { tool: tool.name(), path: None }),
+    };
+    for path in paths {
+        match decide(role, &Call { tool: tool.name(), path: Some(path) }) {
+            denied @ Verdict::Deny { .. } => return denied,
+            ask @ Verdict::Ask { .. } => verdict = ask,
+            Verdict::Allow { .. } => {}
+        }
+    }
+    verdict
+}
+
 /// Why a path is not one inside the project; `None` where it is.
 pub fn leaves_project(path: &str) -> Option<String> {
     let drive = path.len() >= 2 && path.as_bytes()[1] == b':';
@@ -163,8 +180,19 @@ mod tests {
         }
 
         #[test]
+        fn one_denied_path_denies_a_call_about_many(mut paths in prop::collection::vec("[a-z]{1,8}", 0..6), at in 0usize..6) {
+            let denied = |role: &Role, paths: &[String]| {
+                matches!(decide_all(role, Tool::ApplyEdits, paths.iter().map(String::as_str)), Verdict::Deny { .. })
+            };
+            prop_assert!(!denied(&roles()[2], &paths));
+            prop_assert!(denied(&roles()[3], &paths));
+            paths.insert(at.min(paths.len()), ".atelier/project.yaml".to_owned());
+            prop_assert!(denied(&roles()[2], &paths));
+        }
+
+        #[test]
         fn only_the_developer_writes(role in 0usize..5, path in "[a-z]{1,8}(/[a-z]{1,8}){0,3}") {
-            for tool in ["edit_file", "write_file", "delete_file"] {
+            for tool in ["edit_file", "write_file", "delete_file", "apply_edits"] {
                 prop_assert_eq!(allowed(&roles()[role], tool, Some(&path)), role == 2);
             }
         }

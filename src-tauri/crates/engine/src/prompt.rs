@@ -5,15 +5,25 @@
 
 use crate::machine::Machine;
 use crate::role::{Deliverable, Role};
+use atelier_edit::Format;
 use atelier_protocol::event::{PromptPart, PromptRecord, Spec, StepResult};
 use atelier_protocol::hash::Hash;
 use atelier_protocol::view::DeclaredCheck;
 use std::fmt::Write;
 
-/// The rules a role works under.
-pub fn system(role: &Role, step: &str) -> String {
+/// The rules a role works under. `edits` is the form in which it writes edits in its answers, where one is agreed.
+pub fn system(role: &Role, step: &str, edits: Option<Format>) -> String {
+    let written = edits.map(|format| {
+        format!(
+            "Change files by writing the edits in your answer, in this form. {} Words around them are passed over. You are \
+             told what became of them. When the work is complete, answer with one short paragraph, without edits and \
+             without a tool call.",
+            format.shape().trim_end()
+        )
+    });
     let deliver = match role.delivers {
         Deliverable::Spec => "When you know enough, call `submit_spec` once. That ends your work.",
+        Deliverable::Change if written.is_some() => written.as_deref().unwrap_or_default(),
         Deliverable::Change => {
             "Change files with `edit_file` (exact text to find and its replacement) or `write_file` (a whole new file). \
              When the work is complete, answer with one short paragraph and no tool call."

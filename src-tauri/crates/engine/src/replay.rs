@@ -5,6 +5,7 @@
 //! come out; after a command, which may have changed any file, only where the next checkpoint is exactly what the edits
 //! alone lead to. Runs that work in one tree are replayed together.
 
+use crate::answer_edits::edits_of;
 use crate::hands::edit_of;
 use crate::role::Tool;
 use atelier_protocol::Envelope;
@@ -43,7 +44,10 @@ pub struct Replay<'a, R> {
     checkpoint: Option<String>,
     /// Runs that are just being told of a child's end.
     told: HashSet<RunId>,
-    calls: HashMap<(RunId, String), ToolCall>,
+    /// Tool calls with the answer they came in.
+    calls: HashMap<(RunId, String), (ToolCall, String)>,
+    /// What the edits of a call make of each file, worked out before the first of them is written.
+    sets: HashMap<(RunId, String), Files>,
     effects: HashMap<(RunId, String), Effect>,
 }
 
@@ -80,6 +84,7 @@ impl<'a, R: Recorded> Replay<'a, R> {
             checkpoint: None,
             told: HashSet::new(),
             calls: HashMap::new(),
+            sets: HashMap::new(),
             effects: HashMap::new(),
         }
     }
@@ -119,12 +124,16 @@ impl<'a, R: Recorded> Replay<'a, R> {
             _ => drop(self.told.remove(run)),
         }
         match &envelope.event {
-            Event::CallFinished { tool_calls, .. } => {
-                let calls = tool_calls.iter().map(|call| ((run.clone(), call.id.clone()), call.clone()));
+            Event::CallFinished { tool_calls, text, .. } => {
+                let calls =
+                    tool_calls.iter().map(|call| ((run.clone(), call.id.clone()), (call.clone(), text.clone())));
                 self.calls.extend(calls);
                 Proof::Open
             }
             Event::EffectIntended { key, effect } => {
+                if let Effect::WriteFile { path, .. } = effect {
+                    self.work_out((run.clone(), call_of(key, path).to_owned()));
+                }
                 self.effects.insert((run.clone(), key.clone()), effect.clone());
                 Proof::Open
             }
@@ -165,9 +174,8 @@ impl<'a, R: Recorded> Replay<'a, R> {
                 Proof::Open
             }
             (Effect::WriteFile { path, before, after }, EffectOutcome::Landed) => {
-                let call = key.strip_prefix("write:").and_then(|rest| rest.strip_suffix(path.as_str()));
-                let id = call.and_then(|id| id.strip_suffix(':')).unwrap_or_default();
-                match self.written(&(run.clone(), id.to_owned()), path, before.as_ref(), after.as_ref()) {
+                match self.written(&(run.clone(), call_of(key, path).to_owned()), path, before.as_ref(), after.as_ref())
+                {
                     Some(content) => {
                         self.state.files.insert(path.clone(), content);
                         Proof::Open
@@ -216,6 +224,25 @@ impl<'a, R: Recorded> Replay<'a, R> {
         proof
     }
 
+    fn content(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        match self.state.files.get(path) {
+            Some(content) => Ok(content.clone()),
+            None => self.recorded.file(&self.state.commit, path),
+        }
+    }
+
+    /// What the edits of an answer come to: all at once, since one may need what another takes away.
+    fn work_out(&mut self, id: (RunId, String)) {
+        let Some((call, text)) = self.calls.get(&id) else { return };
+        if call.name != Tool::ApplyEdits.name() || self.sets.contains_key(&id) {
+            return;
+        }
+        let set =
+            edits_of(call, text).ok().and_then(|edits| atelier_edit::apply(|path| self.content(path), &edits).ok());
+        let files = set.map(|set| set.files.into_iter().map(|file| (file.path, file.after)).collect());
+        self.sets.insert(id, files.unwrap_or_default());
+    }
+
     /// What a tool call wrote; `None` where computing it again does not give what was recorded.
     fn written(
         &self,
@@ -225,17 +252,24 @@ impl<'a, R: Recorded> Replay<'a, R> {
         after: Option<&Hash>,
     ) -> Option<Option<Vec<u8>>> {
         let hash = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|bytes| Hash::of(bytes));
-        let content = match self.state.files.get(path) {
-            Some(content) => content.clone(),
-            None => self.recorded.file(&self.state.commit, path).ok()?,
-        };
+        let content = self.content(path).ok()?;
         if hash(&content).as_ref() != before {
             return None;
         }
-        let call = self.calls.get(call)?;
+        if let Some(set) = self.sets.get(call) {
+            let written = set.get(path)?.clone();
+            return (hash(&written).as_ref() == after).then_some(written);
+        }
+        let (call, _) = self.calls.get(call)?;
         let edit = edit_of(Tool::named(&call.name)?, path, &call.arguments).ok()?;
         let set = atelier_edit::apply(|_| Ok(content.clone()), &[edit]).ok()?;
         let written = set.files.into_iter().next()?.after;
         (hash(&written).as_ref() == after).then_some(written)
     }
+}
+
+/// The id of the tool call that the write with this key belongs to.
+fn call_of<'k>(key: &'k str, path: &str) -> &'k str {
+    let call = key.strip_prefix("write:").and_then(|rest| rest.strip_suffix(path));
+    call.and_then(|id| id.strip_suffix(':')).unwrap_or_default()
 }

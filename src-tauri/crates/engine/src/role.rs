@@ -5,6 +5,7 @@
 //! is refused with its file, line and key.
 
 use crate::policy::{self, Call};
+use atelier_edit::Format;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Material, Verdict};
 use atelier_protocol::ids::RoleId;
@@ -37,6 +38,8 @@ pub struct Role {
     pub min_context: u32,
     /// Models it prefers, best first.
     pub prefer: Vec<String>,
+    /// How its model writes edits in its answers; without it, as was measured of the model.
+    pub edits: Option<Format>,
     /// How far the material it is told may travel.
     pub material: Material,
     /// Paths it may write.
@@ -76,6 +79,7 @@ tools! {
     EditFile = "edit_file",
     WriteFile = "write_file",
     DeleteFile = "delete_file",
+    ApplyEdits = "apply_edits",
     RunCheck = "run_check",
     SubmitSpec = "submit_spec",
     SubmitReview = "submit_review",
@@ -90,7 +94,7 @@ impl Tool {
     }
     /// Whether it changes files.
     pub fn writes(self) -> bool {
-        matches!(self, Tool::EditFile | Tool::WriteFile | Tool::DeleteFile)
+        matches!(self, Tool::EditFile | Tool::WriteFile | Tool::DeleteFile | Tool::ApplyEdits)
     }
 }
 
@@ -143,6 +147,8 @@ struct Model {
     #[serde(default)]
     prefer: Vec<String>,
     #[serde(default)]
+    edits: Option<String>,
+    #[serde(default)]
     material: Material,
 }
 
@@ -192,6 +198,15 @@ pub fn read(file: &str, text: &str) -> Result<Role, YamlError> {
     if !delivering {
         return Err(wrong("delivers:", "no tool in `tools` can deliver what `delivers` asks for".to_owned()));
     }
+    let edits = match parsed.model.edits.as_deref().map(str::parse::<Format>).transpose() {
+        Ok(None) => None,
+        Ok(_) if !parsed.tools.contains(&Tool::ApplyEdits) => {
+            let message = "`edits` says how edits are written in answers, but `tools` does not list `apply_edits`";
+            return Err(wrong("edits:", message.to_owned()));
+        }
+        Ok(format) => format,
+        Err(unknown) => return Err(wrong("edits:", unknown.to_string())),
+    };
     let role = Role {
         id: RoleId::new(parsed.id),
         title: parsed.title,
@@ -203,6 +218,7 @@ pub fn read(file: &str, text: &str) -> Result<Role, YamlError> {
         turns: parsed.limits.turns,
         min_context: parsed.model.min_context,
         prefer: parsed.model.prefer,
+        edits,
         material: parsed.model.material,
         write: globs(&parsed.limits.write).map_err(|(glob, why)| wrong(&glob, why))?,
         never: globs(&parsed.limits.never).map_err(|(glob, why)| wrong(&glob, why))?,

@@ -43,7 +43,8 @@ impl Answer {
 
 /// The tools of a role as a model is offered them.
 pub fn offered(role: &Role) -> Vec<ToolSpec> {
-    role.tools.iter().map(|tool| spec(*tool)).collect()
+    // What is written in answers is no tool to a model.
+    role.tools.iter().filter(|tool| **tool != Tool::ApplyEdits).map(|tool| spec(*tool)).collect()
 }
 
 fn spec(tool: Tool) -> ToolSpec {
@@ -74,6 +75,11 @@ fn spec(tool: Tool) -> ToolSpec {
             "Write a whole file, new or in place of the old one.",
             json!({"path": text("file"), "content": text("the whole content")}),
             &["path", "content"],
+        ),
+        Tool::ApplyEdits => (
+            "Apply edits of several files, all or none.",
+            json!({"format": text("how they are written"), "edits": text("the edits")}),
+            &["format", "edits"],
         ),
         Tool::DeleteFile => ("Delete a file.", json!({"path": text("file")}), &["path"]),
         Tool::RunCheck => (

@@ -134,6 +134,7 @@ pub(crate) fn answer(script: &Script, at: usize, asked: &Asked, model: &ScriptMo
         pace_ms: turn.pace_ms.unwrap_or(script.pace_ms),
         wrapping: Wrapping {
             chunk_bytes: turn.chunk_bytes.unwrap_or(script.chunk_bytes),
+            chunk_seed: script.chunk_seed.map(|seed| seed ^ asked.print),
             newline: script.newline,
             byte_order_mark: script.byte_order_mark,
             over,

@@ -36,6 +36,8 @@ pub(crate) struct Moves {
 pub(crate) struct Wrapping {
     /// Chunks of so many bytes, wherever that cuts; 0 is a line or event a chunk.
     pub(crate) chunk_bytes: usize,
+    /// Chunks of 1 to `chunk_bytes` bytes instead, drawn from this seed.
+    pub(crate) chunk_seed: Option<u64>,
     pub(crate) newline: Newline,
     pub(crate) byte_order_mark: bool,
     /// A fault after so many bytes.
@@ -70,7 +72,12 @@ impl Moves {
             let first = self.list.iter().position(|step| matches!(step, Move::Send(_))).unwrap_or(0);
             self.list.insert(first, Move::send("\u{feff}"));
         }
-        let list = in_chunks_of(wrapping.chunk_bytes, self.list);
+        let mut seed = wrapping.chunk_seed;
+        let size = || match &mut seed {
+            None => wrapping.chunk_bytes,
+            Some(state) => 1 + drawn(state, wrapping.chunk_bytes),
+        };
+        let list = if wrapping.chunk_bytes == 0 { self.list } else { in_chunks_of(size, self.list) };
         match wrapping.over {
             Some((at, ending)) => cut(at, ending, list),
             None => list,
@@ -78,17 +85,25 @@ impl Moves {
     }
 }
 
-/// The same bytes in chunks of `size`; 0 leaves them as they are.
-fn in_chunks_of(size: usize, list: Vec<Move>) -> Vec<Move> {
-    if size == 0 {
-        return list;
-    }
+/// A number below `bound`, by SplitMix64 (Steele, Lea, Flood, 2014).
+fn drawn(state: &mut u64, bound: usize) -> usize {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    usize::try_from((z ^ (z >> 31)) % (bound.max(1) as u64)).unwrap_or(0)
+}
+
+/// The same bytes in chunks that are each as long as `size` says, which is never 0.
+fn in_chunks_of(mut size: impl FnMut() -> usize, list: Vec<Move>) -> Vec<Move> {
     let mut moves = Vec::new();
     let mut run: Vec<u8> = Vec::new();
-    let flush = |run: &mut Vec<u8>, moves: &mut Vec<Move>| {
-        let whole = Bytes::from(std::mem::take(run));
-        let chunks = (0..whole.len()).step_by(size);
-        moves.extend(chunks.map(|from| Move::Send(whole.slice(from..(from + size).min(whole.len())))));
+    let mut flush = |run: &mut Vec<u8>, moves: &mut Vec<Move>| {
+        let mut rest = Bytes::from(std::mem::take(run));
+        while !rest.is_empty() {
+            let chunk = rest.split_to(size().clamp(1, rest.len()));
+            moves.push(Move::Send(chunk));
+        }
     };
     for step in list {
         if let Move::Send(bytes) = step {
@@ -149,6 +164,22 @@ mod tests {
             assert_eq!(cut.last(), Some(&Move::Over(Ending::Reset)));
         }
         assert_eq!(moves(Some((12, Ending::Reset))), moves(None));
+    }
+
+    #[test]
+    fn chunks_of_drawn_sizes_hold_the_same_bytes_and_are_the_same_for_the_same_seed() {
+        let moves = |seed| {
+            let mut moves = Moves::paced(0);
+            moves.send("Grüße an alle, die früh aufstehen\n".repeat(20));
+            moves.wrapped(Wrapping { chunk_bytes: 40, chunk_seed: Some(seed), ..Wrapping::default() })
+        };
+        let sizes = |moves: &[Move]| -> Vec<usize> {
+            moves.iter().map(|step| if let Move::Send(bytes) = step { bytes.len() } else { 0 }).collect()
+        };
+        let cut = moves(7);
+        assert_eq!(text(&cut), "Grüße an alle, die früh aufstehen\n".repeat(20));
+        assert!(sizes(&cut).iter().all(|size| (1..=40).contains(size)));
+        assert_eq!((cut.clone(), sizes(&cut) == sizes(&moves(8))), (moves(7), false));
     }
 
     #[test]

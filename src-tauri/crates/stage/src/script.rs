@@ -37,6 +37,9 @@ pub struct Script {
     /// Sends the body in chunks of so many bytes, wherever that cuts; 0 sends one line or event a chunk.
     #[serde(default)]
     pub chunk_bytes: usize,
+    /// Draws the size of each chunk from 1 to `chunk_bytes` instead, from this seed and the request.
+    #[serde(default)]
+    pub chunk_seed: Option<u64>,
     /// Answers so many chats at a time and lets the others wait without a byte; 0 is no limit.
     #[serde(default)]
     pub slots: usize,

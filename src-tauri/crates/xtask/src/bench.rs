@@ -8,6 +8,7 @@ mod goals;
 mod journal;
 mod localise;
 mod memory;
+mod oracle;
 pub mod record;
 mod repo;
 mod runs;
@@ -46,6 +47,9 @@ cargo xtask bench NAME [RUNS]
              --repo DIR (may be given again, default this one)  --base REV (for each, default 400 commits back, or half of
              the history)  --queries N (default 200)
              --program FILE (default: the command line program, built for release)
+  oracle   reference solutions of exercises through the whole program in every edit format, and solutions that must not come
+           through      --tasks DIR (default: the 20 of this project)  --seed S (default 1)  --only NAME (may be given again)
+             --debug (the debug program)
   repo     run trees beside the git program on 2,400 files, or on a clone of --repo DIR: status, making a tree, a commit of
            200 changed files, rollback                                                                  (default 5 runs)
   search   indexing, queries and saves on a folder of 60,000 files made from cargo's downloaded sources
@@ -81,6 +85,8 @@ pub const FLAGS: &[&str] = &[
     "--seed=",
     "--n=",
     "--live",
+    "--tasks=",
+    "--only=",
 ];
 
 /// The number that an option gives.
@@ -117,6 +123,7 @@ pub fn main(args: &Args) -> Result<(), Failure> {
         "runs" => runs::main(args),
         "steps" => runs::steps(args),
         "localise" => localise::main(args),
+        "oracle" => oracle::main(args),
         "repo" => repo::main(args.values("--repo").last().unwrap_or_default(), runs(5)?),
         "search" => search::main(args),
         "turn" => turn::main(args, runs(5)?),

@@ -77,7 +77,7 @@ impl Reader {
                 if edits.is_empty() && !self.found {
                     let last = self.lines.len().saturating_sub(1);
                     let (reason, hint) = self.nothing();
-                    return Err(self.lines.refusal(last, reason, hint));
+                    return Err(ParseRefusal { nothing: true, ..self.lines.refusal(last, reason, hint) });
                 }
                 return Ok(edits);
             }
