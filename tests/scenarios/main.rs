@@ -9,12 +9,14 @@
 
 mod answers;
 mod bad_input;
+mod batching;
 mod bus;
 #[cfg(unix)]
 mod committing;
 #[cfg(target_os = "linux")]
 mod crash;
 mod documents;
+mod door;
 mod fault_matrix;
 #[cfg(target_os = "linux")]
 mod faults;

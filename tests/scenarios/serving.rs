@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::time::{Duration, Instant};
 
-async fn world(script: Option<&str>) -> (World, Cli) {
+pub(crate) async fn world(script: Option<&str>) -> (World, Cli) {
     let world = match script {
         Some(script) => World::playing(Script::read("door.yaml", script).unwrap()).await,
         None => World::with_tour().await,
@@ -20,11 +20,11 @@ async fn world(script: Option<&str>) -> (World, Cli) {
     (world, cli)
 }
 
-fn open(world: &World, cli: &Cli) -> Door {
+pub(crate) fn open(world: &World, cli: &Cli) -> Door {
     Door::open(cli, &world.folder.path().join("door.log"))
 }
 
-fn chat(stream: bool) -> Value {
+pub(crate) fn chat(stream: bool) -> Value {
     let system = "role: business_analyst\nstep: specify.1";
     json!({
         "model": "auto",
@@ -126,6 +126,9 @@ async fn what_cannot_be_served_is_refused_by_name() {
         (404, "model_missing", json!({"model": "nobody", "messages": user})),
         (400, "image_url", json!({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]})),
         (400, "json_schema", json!({"messages": user, "response_format": {"type": "json_schema"}})),
+        (400, "grammar", json!({"messages": user, "response_format": {"type": "grammar"}})),
+        (400, "tool_choice", json!({"messages": user, "tool_choice": "required"})),
+        (400, "`n`", json!({"messages": user, "n": 2})),
         (400, "messages", json!({"messages": []})),
         (400, "wizard", json!({"messages": [{"role": "wizard", "content": "x"}]})),
         (400, "bad_argument", json!({"model": 7})),

@@ -119,7 +119,11 @@ weights: { [key in string]: number },
 /**
  * Limits on how fast models are asked.
  */
-rates: Array<RateLimit>, };
+rates: Array<RateLimit>, 
+/**
+ * Which answers are kept for the same question of another program.
+ */
+kept: KeptAnswers, };
 
 export type Experiment = { 
 /**
@@ -158,6 +162,30 @@ calls: number | null,
 tokens: number | null, };
 
 export type RateScope = "provider" | "role" | "run";
+
+export type KeptAnswers = { 
+/**
+ * Whether any are.
+ */
+on: boolean, 
+/**
+ * For how long, in seconds.
+ */
+for_s: number, 
+/**
+ * Gives an answer to a like question too; `None` to the same one only.
+ */
+like: LikeQuestions | null, };
+
+export type LikeQuestions = { 
+/**
+ * The model that makes their vectors.
+ */
+by: ModelChoice, 
+/**
+ * The cosine of their vectors is at least this, in thousandths.
+ */
+floor: number, };
 
 export type RoutingPolicy = "local_only" | "cost" | "performance" | "balanced";
 
@@ -563,6 +591,64 @@ tokens: number,
  */
 local_ms: number, };
 
+export type ServedCall = { 
+/**
+ * The call.
+ */
+call: CallId, 
+/**
+ * The provider's id.
+ */
+provider: string, 
+/**
+ * The model's name there.
+ */
+model: string, 
+/**
+ * Whether it ran on this machine.
+ */
+local: boolean, 
+/**
+ * What it used, as far as that is known.
+ */
+used: Amount, 
+/**
+ * Why it brought no answer; `None` where it did.
+ */
+failed: Code | null, 
+/**
+ * Whether the answer was kept from an earlier call, so that no model was asked.
+ */
+kept: boolean, };
+
+export type LeavingCall = { 
+/**
+ * The call.
+ */
+call: CallId, 
+/**
+ * The provider's id.
+ */
+provider: string, 
+/**
+ * The model's name there.
+ */
+model: string, };
+
+export type Allowance = { 
+/**
+ * Money, in millionths of the currency.
+ */
+micros: number | null, 
+/**
+ * Tokens of prompt and answer.
+ */
+tokens: number | null, 
+/**
+ * So many calls.
+ */
+calls: number, };
+
 export type BudgetLimits = { 
 /**
  * Money in millionths of the currency.
@@ -579,7 +665,7 @@ local_s: number | null, };
 
 export type BudgetUnit = "micros" | "tokens" | "local_seconds";
 
-export type BudgetNode = { "node": "project" } | { "node": "goal", 
+export type BudgetNode = { "node": "project" } | { "node": "door", } | { "node": "goal", 
 /**
  * The run at the top.
  */
@@ -1125,7 +1211,19 @@ node: BudgetNode,
 /**
  * The limits.
  */
-limits: BudgetLimits, } } | { "kind": "cloud_paused", "payload": { 
+limits: BudgetLimits, } } | { "kind": "call_admitted", "payload": { 
+/**
+ * The call.
+ */
+call: LeavingCall, 
+/**
+ * What it may use at most, set aside until it has ended.
+ */
+reserved: Amount, } } | { "kind": "calls_served", "payload": { 
+/**
+ * The calls.
+ */
+calls: Array<ServedCall>, } } | { "kind": "cloud_paused", "payload": { 
 /**
  * What was seen.
  */
@@ -1727,7 +1825,19 @@ node: BudgetNode,
 /**
  * The limits.
  */
-limits: BudgetLimits, } } | { "kind": "cloud_paused", "payload": { 
+limits: BudgetLimits, } } | { "kind": "call_admitted", "payload": { 
+/**
+ * The call.
+ */
+call: LeavingCall, 
+/**
+ * What it may use at most, set aside until it has ended.
+ */
+reserved: Amount, } } | { "kind": "calls_served", "payload": { 
+/**
+ * The calls.
+ */
+calls: Array<ServedCall>, } } | { "kind": "cloud_paused", "payload": { 
 /**
  * What was seen.
  */
@@ -4405,7 +4515,35 @@ node: BudgetNode,
 /**
  * The limits; none of them takes the limit away.
  */
-limits: BudgetLimits, } | { "op": "resume_cloud" } | { "op": "pull_model", 
+limits: BudgetLimits, } | { "op": "allow_calls", 
+/**
+ * Which door asks; its earlier allowance ends.
+ */
+door: string, 
+/**
+ * What its calls that are under way may still use.
+ */
+open: Amount, 
+/**
+ * What the next call may use.
+ */
+need: Amount, 
+/**
+ * The call, where it is to leave this machine: it is recorded before that, and allowed alone.
+ */
+leaving: LeavingCall | null, } | { "op": "record_calls", 
+/**
+ * Which door.
+ */
+door: string, 
+/**
+ * What its calls that are under way, and the rest of its allowance, may still use.
+ */
+held: Amount, 
+/**
+ * The calls.
+ */
+calls: Array<ServedCall>, } | { "op": "resume_cloud" } | { "op": "pull_model", 
 /**
  * The server; `None` is the first that can fetch models.
  */
@@ -4611,7 +4749,7 @@ nodes: Array<BudgetView>,
 /**
  * Why other machines are not asked at the moment.
  */
-paused: string | null, } } | { "reply": "cards", "value": Array<ModelCard> } | { "reply": "model_work", "value": Array<ModelWork> } | { "reply": "pulls", "value": Array<ModelChoice> } | { "reply": "project", "value": ProjectView } | { "reply": "settings", "value": Settings } | { "reply": "state", "value": StateView } | { "reply": "store_checked", "value": StoreCheck } | { "reply": "posted", "value": Seq } | { "reply": "messages", "value": Array<MessageView> } | { "reply": "topics", "value": Array<TopicView> } | { "reply": "dead", "value": Array<DeadView> } | { "reply": "replayed", "value": Array<ReplayView> } | { "reply": "jobs", "value": Array<JobView> } | { "reply": "object", "value": ObjectView } | { "reply": "objects", "value": Array<ObjectView> } | { "reply": "enrolled", "value": ProjectId } | { "reply": "projects", "value": Array<KnownProject> } | { "reply": "egress", "value": EgressView } | { "reply": "permissions", "value": Array<CloudPermission> };
+paused: string | null, } } | { "reply": "allowed", "value": Allowance } | { "reply": "cards", "value": Array<ModelCard> } | { "reply": "model_work", "value": Array<ModelWork> } | { "reply": "pulls", "value": Array<ModelChoice> } | { "reply": "project", "value": ProjectView } | { "reply": "settings", "value": Settings } | { "reply": "state", "value": StateView } | { "reply": "store_checked", "value": StoreCheck } | { "reply": "posted", "value": Seq } | { "reply": "messages", "value": Array<MessageView> } | { "reply": "topics", "value": Array<TopicView> } | { "reply": "dead", "value": Array<DeadView> } | { "reply": "replayed", "value": Array<ReplayView> } | { "reply": "jobs", "value": Array<JobView> } | { "reply": "object", "value": ObjectView } | { "reply": "objects", "value": Array<ObjectView> } | { "reply": "enrolled", "value": ProjectId } | { "reply": "projects", "value": Array<KnownProject> } | { "reply": "egress", "value": EgressView } | { "reply": "permissions", "value": Array<CloudPermission> };
 
 export type ExportFormat = "zip" | "tar_gz" | "folder" | "bundle";
 

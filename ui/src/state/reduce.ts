@@ -162,6 +162,8 @@ export function apply(before: RunView, envelope: Envelope): RunView {
     case 'pull_started':
     case 'pull_ended':
     case 'budget_set':
+    case 'call_admitted':
+    case 'calls_served':
     case 'cloud_paused':
     case 'cloud_resumed':
     case 'effect_intended':

@@ -5,6 +5,7 @@
 mod approvals;
 mod args;
 mod bus;
+mod cache;
 mod demo;
 mod doctor;
 mod documents;

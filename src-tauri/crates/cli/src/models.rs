@@ -3,7 +3,7 @@
 use crate::args::Args;
 use crate::out::{End, Finished, Out, unexpected};
 use crate::words::{amount, money};
-use crate::{doctor, model_work, session};
+use crate::{cache, doctor, model_work, session};
 use atelier_engine::models::{PRESETS, Preset, unfit_words};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{
@@ -94,6 +94,8 @@ pub enum ModelsVerb {
         #[arg(long, value_parser = clap::value_parser!(u32).range(2048..))]
         context: Option<u32>,
     },
+    /// Answers that are kept for other programs (`atelier serve`): how many, and how often they are given again.
+    Cache(cache::CacheArgs),
     /// Pulls that were left before they were done.
     Work,
     /// Well-known model servers. With a name: add it to the settings.
@@ -107,7 +109,7 @@ pub enum ModelsVerb {
 pub enum BudgetVerb {
     /// Limit what may be used; a limit that is not given is taken away.
     Set {
-        /// Whose: `project`, `goal`, `run` or `step`.
+        /// Whose: `project`, `door` (other programs, through `atelier serve`), `goal`, `run` or `step`.
         #[arg(default_value = "project")]
         node: Node,
         /// The run of a goal, run or step: its id, or `last`.
@@ -133,6 +135,7 @@ pub enum BudgetVerb {
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Node {
     Project,
+    Door,
     Goal,
     Run,
     Step,
@@ -209,6 +212,7 @@ pub async fn models(args: &Args, verb: &ModelsVerb, out: &Out) -> End {
         ModelsVerb::Experiment { .. } => readout(args, out).await,
         ModelsVerb::Pull { model, on } => model_work::pull(args, model, on.as_deref(), out).await,
         ModelsVerb::Probe { model, on, context } => model_work::probe(args, model, on.as_deref(), *context, out).await,
+        ModelsVerb::Cache(asked) => cache::cache(args, asked, out).await,
         ModelsVerb::Work => model_work::list(args, out).await,
         ModelsVerb::Presets { add } => presets(add.as_deref(), out).await,
     }
@@ -313,6 +317,7 @@ async fn budget(args: &Args, verb: Option<&BudgetVerb>, run: Option<&str>, out: 
                 };
                 let node = match (node, of, step) {
                     (Node::Project, _, _) => BudgetNode::Project,
+                    (Node::Door, _, _) => BudgetNode::Door {},
                     (Node::Goal, Some(run), _) => BudgetNode::Goal { run },
                     (Node::Run, Some(run), _) => BudgetNode::Run { run },
                     (Node::Step, Some(run), Some(step)) => BudgetNode::Step { run, step: step.clone() },
@@ -352,6 +357,7 @@ fn micros(text: &str) -> Result<u64, Problem> {
 fn line(view: &BudgetView) -> String {
     let node = match &view.node {
         BudgetNode::Project => "project".to_owned(),
+        BudgetNode::Door {} => "door".to_owned(),
         BudgetNode::Goal { run } => format!("goal {run}"),
         BudgetNode::Run { run } => format!("run {run}"),
         BudgetNode::Step { step, .. } => format!("step {step}"),

@@ -142,6 +142,8 @@ pub fn line(event: &Event) -> Option<String> {
         | Event::PullStarted { .. }
         | Event::PullEnded { .. }
         | Event::BudgetSet { .. }
+        | Event::CallAdmitted { .. }
+        | Event::CallsServed { .. }
         | Event::CloudPaused { .. }
         | Event::CloudResumed {} => return None,
     })

@@ -4,6 +4,7 @@
 
 use crate::answer_edits;
 use crate::cloud::Leave;
+use crate::loaded::WHILE_AT_WORK;
 use crate::prompt;
 use crate::role::{Deliverable, Role, Tool};
 use crate::routing::ANSWER_TOKENS;
@@ -14,8 +15,8 @@ use atelier_models::retry::{self, Next};
 use atelier_models::{CallError, Caller, ChatRequest, Chosen, Message, ModelEvent, ToolSpec, Turn, price};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{
-    Amount, Compaction, ContextMismatch, Event, FailureClass, LeftOut, MismatchKind, PromptPart, PromptRecord,
-    Requirement, Review, Reviewer, Spec, StepResult, Stop, ToolCall, Usage,
+    Amount, Compaction, Event, FailureClass, LeftOut, MismatchKind, PromptPart, PromptRecord, Requirement, Review,
+    Reviewer, Spec, StepResult, Stop, ToolCall, Usage,
 };
 use atelier_protocol::hash::Hash;
 use atelier_protocol::ids::CallId;
@@ -79,8 +80,9 @@ impl Run {
         let call = self.desk.sources.call_id();
         let mut request = ChatRequest::new(&chosen.model, conversation(system, brief, talk.messages.clone()));
         request.tools = offered;
+        request.constrained = chosen.route.constrained;
         request.context = chosen.route.context;
-        request.keep_alive = Some("10m".to_owned());
+        request.keep_alive = Some(WHILE_AT_WORK.to_owned());
         request.id_prefix = call.to_string();
         request.passed_on = !chosen.route.local;
         match self.leave_to_send(&request, &chosen).await? {
@@ -91,6 +93,7 @@ impl Run {
         if !chosen.route.local {
             self.watch_spending().await?;
         }
+        let turn = self.turn_for(&role, &chosen).await?;
         let Some(admitted) = self.may_use(&reserved).await? else { return Ok(()) };
         let decided = decision.map(|decision| Event::RouteDecided { decision: Box::new(decision) });
         let started = Event::CallStarted {
@@ -109,7 +112,9 @@ impl Run {
             least: least.saturating_add(context::least_of(&talk.messages)),
             before: talk.read.map(|(read, count)| (read, context::least_of(talk.messages.get(count..).unwrap_or(&[])))),
         };
-        match self.stream(&call, request, &chosen).await? {
+        let heard = self.stream(&call, request, &chosen).await?;
+        self.call_ended(turn, &chosen, heard.as_ref().is_ok_and(|turn| !turn.tool_calls.is_empty()));
+        match heard {
             Ok(turn) => {
                 under_way.done();
                 self.take(&role, call, turn, &chosen, sent).await
@@ -233,7 +238,8 @@ impl Run {
         self.desk.egress.settled().await;
         let mismatch = context::mismatch(sent, turn.usage.prompt_tokens, loaded);
         if let Some(mismatch) = mismatch.clone().filter(|mismatch| mismatch.kind == MismatchKind::PromptCut) {
-            let problem = cut(chosen, &mismatch);
+            let (read, sent) = (mismatch.evaluated.unwrap_or(0), mismatch.counted);
+            let problem = CallError::PromptCut { read, sent }.problem(&chosen.provider, &chosen.model);
             let used = used(chosen, &turn.usage, cost);
             let failed = Event::CallFailed {
                 call: call.clone(),
@@ -476,19 +482,6 @@ fn too_long(chosen: &Chosen, context: u32) -> Problem {
         Code::ContextOverflow,
         format!("The prompt does not fit the context of `{}`, which is {context} tokens.", chosen.model),
         "Choose a model with a longer context in the settings, then resume; or start again with a narrower goal.",
-    )
-}
-
-fn cut(chosen: &Chosen, mismatch: &ContextMismatch) -> Problem {
-    let read = mismatch.evaluated.map_or_else(|| "fewer".to_owned(), |read| read.to_string());
-    Problem::new(
-        Code::ContextMismatch,
-        format!(
-            "The server at {} read {read} tokens of a prompt that has at least {}: it dropped a part of it without a word. \
-             The turn was not used.",
-            chosen.provider.base_url, mismatch.counted
-        ),
-        "Give the server a longer context, or choose another model or server; then resume.",
     )
 }
 

@@ -6,7 +6,7 @@
 
 use crate::desk::Desk;
 use crate::run::{Halt, Run};
-use crate::spending::{self, PROJECT, Row, SPENDING, add};
+use crate::spending::{self, DOOR, PROJECT, Row, SPENDING, add};
 use atelier_journal::{Order, Rows};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Amount, Ask, BudgetLimits, BudgetNode, BudgetUnit, BudgetView, Event, NewEvent};
@@ -108,15 +108,7 @@ impl Run {
     pub(crate) async fn watch_spending(&self) -> Result<(), Halt> {
         let row = self.desk.project_row().await?;
         let Some(reason) = row.unusual(self.desk.sources.clock.now_ms()) else { return Ok(()) };
-        if row.paused.is_none() {
-            let event = NewEvent::of_store(Event::CloudPaused { reason: reason.clone() });
-            self.desk.append(vec![event]).await.map_err(Problem::from)?;
-        }
-        Err(Halt::Park(Problem::new(
-            Code::CloudPaused,
-            format!("Calls to other machines are paused: {reason}."),
-            "Look at `atelier models budget`; with `atelier models budget resume` they go on, then resume the run.",
-        )))
+        Err(Halt::Park(self.desk.pause_cloud(&row, reason).await?))
     }
 }
 
@@ -128,7 +120,7 @@ impl Desk {
     }
 
     /// What the project used, as of everything that is committed.
-    async fn project_row(&self) -> Result<Row, Problem> {
+    pub(crate) async fn project_row(&self) -> Result<Row, Problem> {
         self.projections.caught_up().await?;
         self.spending(PROJECT).await
     }
@@ -136,6 +128,19 @@ impl Desk {
     /// Why other machines are not asked at the moment.
     pub(crate) async fn paused(&self) -> Result<Option<String>, Problem> {
         Ok(self.project_row().await?.paused)
+    }
+
+    /// Leaves other machines alone from now on; what is said about it.
+    pub(crate) async fn pause_cloud(&self, row: &Row, reason: String) -> Result<Problem, Problem> {
+        if row.paused.is_none() {
+            let event = NewEvent::of_store(Event::CloudPaused { reason: reason.clone() });
+            self.append(vec![event]).await.map_err(Problem::from)?;
+        }
+        Ok(Problem::new(
+            Code::CloudPaused,
+            format!("Calls to other machines are paused: {reason}."),
+            "Look at `atelier models budget`; with `atelier models budget resume` they go on, then resume the run.",
+        ))
     }
 
     /// The money that may still be spent in the project.
@@ -146,8 +151,10 @@ impl Desk {
 
     /// The nodes from the project down to a run and its step.
     pub(crate) async fn budget(&self, of: Option<(&RunId, Option<&StepId>)>) -> Result<Vec<BudgetView>, Problem> {
+        // Looked at first: what is recorded meanwhile is counted twice for a moment, never not at all.
+        let at_doors = self.doors.held(self.sources.clock.now_ms());
         let project = self.project_row().await?;
-        let mut views = vec![view(BudgetNode::Project, &project)];
+        let mut views = vec![with(view(BudgetNode::Project, &project), &at_doors)];
         let Some((run, step)) = of else { return Ok(views) };
         let node = BudgetNode::Run { run: run.clone() };
         let own = self.spending(&spending::key(&node)).await?;
@@ -160,6 +167,13 @@ impl Desk {
             views.push(view(node, &row));
         }
         Ok(views)
+    }
+
+    /// What other programs used and may.
+    pub(crate) async fn budget_of_doors(&self) -> Result<BudgetView, Problem> {
+        let at_doors = self.doors.held(self.sources.clock.now_ms());
+        self.projections.caught_up().await?;
+        Ok(with(view(BudgetNode::Door {}, &self.spending(DOOR).await?), &at_doors))
     }
 
     /// The run at the top: a fork of a fork belongs to the first.
@@ -202,6 +216,10 @@ impl Desk {
                 nodes.push(view(BudgetNode::Step { run: run.clone(), step }, &row));
             }
         }
+        let doors = self.budget_of_doors().await?;
+        if doors.calls > 0 || doors.limits != BudgetLimits::default() {
+            nodes.insert(1, doors);
+        }
         Ok(Reply::Budget { nodes, paused: self.paused().await? })
     }
 
@@ -232,12 +250,18 @@ fn is_shared_limit(view: &BudgetView) -> bool {
     matches!(view.node, BudgetNode::Project | BudgetNode::Goal { .. }) && units(&view.limits).next().is_some()
 }
 
+/// A node with what is set aside for the calls of other programs.
+fn with(mut view: BudgetView, at_doors: &Amount) -> BudgetView {
+    view.reserved = add(view.reserved, at_doors);
+    view
+}
+
 fn view(node: BudgetNode, row: &Row) -> BudgetView {
     BudgetView { node, limits: row.limits, spent: row.spent(), reserved: row.reserved(), calls: row.calls }
 }
 
 /// The limits that are set.
-fn units(limits: &BudgetLimits) -> impl Iterator<Item = (BudgetUnit, u64)> {
+pub(crate) fn units(limits: &BudgetLimits) -> impl Iterator<Item = (BudgetUnit, u64)> {
     [
         (BudgetUnit::Micros, limits.micros),
         (BudgetUnit::Tokens, limits.tokens),
@@ -247,7 +271,7 @@ fn units(limits: &BudgetLimits) -> impl Iterator<Item = (BudgetUnit, u64)> {
     .filter_map(|(unit, limit)| Some((unit, limit?)))
 }
 
-fn of(amount: &Amount, unit: BudgetUnit) -> Option<u64> {
+pub(crate) fn of(amount: &Amount, unit: BudgetUnit) -> Option<u64> {
     match unit {
         BudgetUnit::Micros => amount.micros,
         BudgetUnit::Tokens => Some(amount.tokens),
@@ -265,9 +289,10 @@ fn left(views: &[BudgetView], raised: impl Fn(&BudgetView) -> u64) -> Option<u64
     views.iter().filter_map(of_node).min()
 }
 
-fn words(node: &BudgetNode) -> String {
+pub(crate) fn words(node: &BudgetNode) -> String {
     match node {
         BudgetNode::Project => "The project".to_owned(),
+        BudgetNode::Door {} => "The door for other programs".to_owned(),
         BudgetNode::Goal { .. } => "The goal".to_owned(),
         BudgetNode::Run { .. } => "The run".to_owned(),
         BudgetNode::Step { step, .. } => format!("The step `{step}`"),
@@ -275,7 +300,7 @@ fn words(node: &BudgetNode) -> String {
     }
 }
 
-fn amount(n: u64, unit: BudgetUnit) -> String {
+pub(crate) fn amount(n: u64, unit: BudgetUnit) -> String {
     match unit {
         BudgetUnit::Micros => format!("{}.{:06} of money", n / 1_000_000, n % 1_000_000),
         BudgetUnit::Tokens => format!("{n} tokens"),

@@ -1,8 +1,10 @@
 //! What all runs of a project share: its history, folder, rules, index and ways to the outside.
 
+use crate::allowance::Doors;
 use crate::flow::{self, Flow};
 use crate::keys::KeyRing;
 use crate::meaning::Minded;
+use crate::loaded::Loaded;
 use crate::objects::Objects;
 use crate::places::Places;
 use crate::processes::Processes;
@@ -84,6 +86,10 @@ pub struct Desk {
     pub free_memory: Arc<dyn Fn() -> Option<u64> + Send + Sync>,
     /// Held from the look into the budget until what a call may use is set aside.
     pub purse: Arc<tokio::sync::Mutex<()>>,
+    /// Models that runs of this process use on servers of this machine.
+    pub(crate) loaded: Arc<Loaded>,
+    /// What is set aside for calls of other programs.
+    pub(crate) doors: Doors,
     /// Processes that stay while a run works.
     pub(crate) processes: Processes,
 }

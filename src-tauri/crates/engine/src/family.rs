@@ -13,6 +13,16 @@ use atelier_protocol::ids::RunId;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
+/// What a run is told whose child rests: why, and how it goes on.
+pub(crate) fn rests_with(child: &RunId, problem: &Problem) -> Problem {
+    Problem::new(
+        problem.code,
+        format!("The run {child}, which this one waits for, rests: {}", problem.message),
+        format!("{} `atelier runs resume {child}` lets both go on.", problem.hint),
+    )
+    .with_details(problem.details.clone())
+}
+
 /// A child of a child of a child may not call.
 const DEEPEST: u8 = 3;
 

@@ -4,20 +4,41 @@
 //! project of the door has the user's leave.
 
 use crate::routing::{ANSWER_TOKENS, Looks, decide, permits, shipped_prices};
+use crate::servers::Lately;
+use crate::tab::Line;
 use crate::workshop::Workshop;
 use atelier_egress::Errand;
-use atelier_models::{ChatRequest, Chosen, EmbedRequest, Embedded, ModelStream, context, keeps_to_its_machine, route};
+use atelier_models::{Chosen, EmbedRequest, Embedded, context, keeps_to_its_machine, route};
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::RouteInputs;
+use atelier_protocol::event::{Amount, Route, RouteInputs};
 use atelier_protocol::ids::ProjectId;
 use atelier_protocol::settings::{ModelChoice, ProviderKind, ProviderSettings, Settings};
 use atelier_protocol::view::ProviderView;
 use std::sync::PoisonError;
 
+mod chat;
+mod kept;
+
+pub use chat::Answering;
+
 /// The name that leaves the choice to the router.
 pub const AUTO: &str = "auto";
 /// The context that a model is loaded with for other programs, where it holds that, in tokens.
 const WORKING_CONTEXT: u32 = 16_384;
+
+/// What a call needs of a model.
+#[derive(Default)]
+struct Want {
+    tools: bool,
+    /// Tokens of the prompt, at most.
+    prompt: u32,
+    /// Tokens of answer that are asked for at most.
+    output: Option<u32>,
+    /// Models that failed at this call, as `provider/model`.
+    failed: Vec<String>,
+    /// Spreads calls over equals.
+    seed: u64,
+}
 
 /// A model that makes vectors.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,17 +57,31 @@ impl Workshop {
     /// # Errors
     /// `no_model`, `model_missing`, `model_server_down` or `local_only`, with what to do next.
     pub async fn route(&self, project: Option<&ProjectId>, asked: &str) -> Result<Chosen, Problem> {
+        let views = Lately::views_now(&self.shared).await;
+        self.route_among(&views, project, asked, &Want::default())
+    }
+
+    fn route_among(
+        &self,
+        views: &[ProviderView],
+        project: Option<&ProjectId>,
+        asked: &str,
+        want: &Want,
+    ) -> Result<Chosen, Problem> {
         let settings = self.settings();
-        let views = self.models().await;
-        let asked = meant(asked, &views, &settings)?;
+        let asked = meant(asked, views, &settings)?;
         let inputs = RouteInputs {
             policy: settings.routing.policy.unwrap_or_default(),
             local_only: settings.local_only,
             asked: asked.or_else(|| settings.model.clone()),
-            output: ANSWER_TOKENS,
+            tools: want.tools,
+            prompt: want.prompt,
+            output: want.output.unwrap_or(ANSWER_TOKENS),
+            failed: want.failed.clone(),
+            seed: want.seed,
             ..RouteInputs::default()
         };
-        let cards = self.shared.cards.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let cards = self.shared.cards.read().unwrap_or_else(PoisonError::into_inner);
         let looks = Looks {
             prices: shipped_prices()?,
             cards: &cards,
@@ -55,28 +90,19 @@ impl Workshop {
             // Nobody is there to be asked.
             said_no: &|view| !permits(&self.shared.egress, project, view),
         };
-        let decision = decide(inputs, &views, &settings, &looks);
+        let decision = decide(inputs, views, &settings, &looks);
         let chosen = decision.route.as_ref().and_then(|route| atelier_models::chosen(route, &settings));
-        let mut chosen = chosen.ok_or_else(|| atelier_models::problem(&decision, &views))?;
+        let mut chosen = chosen.ok_or_else(|| atelier_models::problem(&decision, views))?;
         chosen.route.context = match chosen.provider.kind {
-            ProviderKind::Ollama => context::rung(0, WORKING_CONTEXT, chosen.route.context, None),
+            ProviderKind::Ollama => {
+                let (need, most) = (want.prompt.saturating_add(ANSWER_TOKENS), chosen.route.context);
+                // What is longer than the model holds is refused by its server, by name.
+                let rung = context::rung(need, WORKING_CONTEXT, most, None).or(most);
+                rung.map(|rung| self.shared.lately.context(&chosen.route, rung))
+            }
             ProviderKind::OpenAi | ProviderKind::Anthropic => None,
         };
         Ok(chosen)
-    }
-
-    /// Asks a model that was chosen. Nothing is sent before the stream is polled; dropping it stops the model.
-    pub async fn ask(
-        &self,
-        project: Option<&ProjectId>,
-        chosen: &Chosen,
-        mut request: ChatRequest,
-    ) -> Result<ModelStream, Problem> {
-        request.model.clone_from(&chosen.model);
-        request.context = request.context.or(chosen.route.context);
-        request.passed_on = !chosen.route.local;
-        let http = self.shared.egress.on(self.errand(project, &chosen.provider, chosen.route.local).await?);
-        Ok(atelier_models::provider(&chosen.provider, http, self.shared.options.sources.clock.clone()).chat(request))
     }
 
     /// The model that a name means for vectors: `auto` is the first of this machine that is known to make them.
@@ -94,7 +120,7 @@ impl Workshop {
         if let Some(embedder) = asked.split_once('/').and_then(found) {
             return Ok(embedder);
         }
-        let views = self.models().await;
+        let views = Lately::views(&self.shared).await.0;
         let known =
             || views.iter().flat_map(|view| view.embedders.iter().map(move |name| (view.id.as_str(), name.as_str())));
         if asked.is_empty() || asked == AUTO {
@@ -132,9 +158,37 @@ impl Workshop {
     ) -> Result<Embedded, Problem> {
         request.model.clone_from(&embedder.model);
         request.passed_on = !embedder.local;
+        let tokens = request.texts.iter().map(|text| u64::from(context::most_tokens(text.len()))).sum();
+        let (line, chosen) = self.admit_embedding(project, embedder, tokens).await?;
         let http = self.shared.egress.on(self.errand(project, &embedder.provider, embedder.local).await?);
         let server = atelier_models::provider(&embedder.provider, http, self.shared.options.sources.clock.clone());
-        server.embed(request).await.map_err(|error| error.problem(&embedder.provider, &embedder.model))
+        let made = server.embed(request).await.map_err(|error| error.problem(&embedder.provider, &chosen.model));
+        if let Some(mut line) = line {
+            let told = made.as_ref().map_or(0, |embedded| embedded.tokens.map_or(tokens, u64::from));
+            // No price list knows vectors: what they cost elsewhere is unknown.
+            let micros = (embedder.local || made.is_err()).then_some(0);
+            line.used(Amount { micros, tokens: told, local_ms: 0 });
+            line.ended(made.as_ref().err().map(|problem| problem.code));
+        }
+        made
+    }
+
+    async fn admit_embedding(
+        &self,
+        project: Option<&ProjectId>,
+        embedder: &Embedder,
+        tokens: u64,
+    ) -> Result<(Option<Line>, Chosen), Problem> {
+        let (provider, model) = (embedder.provider.clone(), embedder.model.clone());
+        let route =
+            Route { provider: provider.id.clone(), model: model.clone(), local: embedder.local, ..Route::default() };
+        let chosen = Chosen { provider, model, route };
+        let need = Amount { micros: embedder.local.then_some(0), tokens, local_ms: 0 };
+        let line = match project.and_then(|project| self.tab(project)) {
+            Some(tab) => Some(tab.admit(self.shared.options.sources.call_id(), &chosen, need).await?),
+            None => None,
+        };
+        Ok((line, chosen))
     }
 
     async fn errand(
@@ -170,9 +224,12 @@ fn meant(asked: &str, views: &[ProviderView], settings: &Settings) -> Result<Opt
     {
         return Ok(Some(choice(provider, model)));
     }
-    let named = |view: &&ProviderView| view.models.iter().any(|model| is_named(&model.name, asked));
-    match views.iter().find(named) {
-        Some(view) => Ok(Some(choice(&view.id, asked))),
+    let named = |view: &ProviderView| {
+        let model = view.models.iter().find(|model| is_named(&model.name, asked))?;
+        Some(choice(&view.id, &model.name)) // as its server calls it
+    };
+    match views.iter().find_map(named) {
+        Some(choice) => Ok(Some(choice)),
         None => Err(Problem::new(
             Code::ModelMissing,
             format!("No model server has a model called `{asked}`."),

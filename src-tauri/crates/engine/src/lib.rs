@@ -7,7 +7,9 @@
 mod accept;
 mod agent;
 mod alarm;
+mod allowance;
 mod answer_edits;
+mod answers;
 mod asking;
 mod attend;
 mod budget;
@@ -35,6 +37,7 @@ pub mod keys;
 mod ledger;
 mod legal;
 mod looking;
+mod loaded;
 pub mod machine;
 #[cfg(test)]
 mod machine_tests;
@@ -76,6 +79,7 @@ mod spending;
 mod stall;
 mod state;
 mod supervisor;
+mod tab;
 mod take_back;
 pub mod talk;
 mod tools;
@@ -90,8 +94,9 @@ pub mod models {
     pub use atelier_models::{PRESETS, Preset};
 }
 
+pub use answers::{Counts, Found as FoundAnswer, KeptView};
 pub use desk::{Moment, Witness};
-pub use gateway::{AUTO, Embedder};
+pub use gateway::{AUTO, Answering, Embedder};
 pub use mend::Idle;
 pub use places::Places;
 pub use project::Project;

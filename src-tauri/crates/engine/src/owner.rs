@@ -139,6 +139,8 @@ impl ProjectOwner {
             Op::ShowBudget { run } => self.desk.show_budget(run.as_ref()).await,
             Op::SetBudget { node, limits } => self.desk.set_budget(node, limits).await,
             Op::ResumeCloud => self.desk.resume_cloud().await,
+            Op::AllowCalls { door, open, need, leaving } => self.desk.allow_calls(door, open, need, leaving).await,
+            Op::RecordCalls { door, held, calls } => self.desk.record_calls(door, held, calls).await,
             Op::ForkRun { run, at } => self.fork(&run, at).await,
             Op::HashState { rebuild } => self.hash_state(rebuild).await,
             Op::CheckStore => self.check_store().await,

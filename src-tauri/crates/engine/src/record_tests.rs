@@ -56,6 +56,8 @@ async fn desk(room: &Room) -> (Owned, Desk) {
         free_memory: Arc::new(|| None),
         purse: Arc::default(),
         processes: Processes::default(),
+        doors: crate::allowance::Doors::default(),
+        loaded: crate::loaded::Loaded::new(Sources::of_the_machine().clock, tokio::sync::mpsc::unbounded_channel().0),
         rulebook: Rulebook::default(),
     };
     (owned, desk)

@@ -4,7 +4,9 @@
 //! A run that stops at any point is taken up by whoever drives it next; nothing lives only in here.
 
 use crate::desk::Desk;
+use crate::family;
 use crate::flow::{Flow, Kind, Step, Undo};
+use crate::loaded::AtWork;
 use crate::machine::{Action, Current, Machine};
 use crate::prompt;
 use crate::record::Unrecorded;
@@ -39,6 +41,8 @@ pub struct Run {
     pub(crate) stop: CancellationToken,
     /// The time of the last event that was recorded here: no clock is read where that is now.
     heard_ms: Option<u64>,
+    /// What it uses of servers of this machine ends with it.
+    _at_work: AtWork,
 }
 
 /// Why nobody works on a run any more, and what makes it go on.
@@ -123,7 +127,8 @@ impl Run {
         let machine = machine_of(&desk, &id).await?;
         let roles = desk.roles()?;
         let flow = desk.flow_of(&machine.view.flow, &roles).await?;
-        Ok(Run { desk, id, machine, flow, roles, stop, heard_ms: None })
+        let at_work = desk.loaded.at_work(&id);
+        Ok(Run { desk, id, machine, flow, roles, stop, heard_ms: None, _at_work: at_work })
     }
 
     /// The run.
@@ -166,7 +171,7 @@ impl Run {
                 Err(Halt::Gone) => return Rested::Gone,
                 Err(Halt::NoRoom) => return Rested::NoRoom,
                 Err(Halt::Stopped) => return Rested::Stopped,
-                Err(Halt::Park(problem) | Halt::Fail(problem)) => self.record(vec![Event::RunParked { problem }]).await,
+                Err(Halt::Park(problem) | Halt::Fail(problem)) => self.park(problem).await,
             };
             if let Err(halt) = last {
                 if matches!(halt, Halt::NoRoom) {
@@ -176,6 +181,17 @@ impl Run {
                 return Rested::Gone;
             }
         }
+    }
+
+    /// Rests with what is wrong. Who waits for this run is told so in the same act.
+    async fn park(&mut self, problem: Problem) -> Done {
+        let step = self.machine.current.as_ref().map(|current| current.step.clone());
+        let told = self.machine.view.parent.as_ref().map(|parent| {
+            let problem = family::rests_with(&self.id, &problem);
+            NewEvent::of_run(&parent.run, Some(&parent.step), Event::Noticed { problem })
+        });
+        let parked = NewEvent::of_run(&self.id, step.as_ref(), Event::RunParked { problem });
+        self.record_with_others([parked].into_iter().chain(told).collect()).await
     }
 
     /// What the end of the process that worked on it before left behind.

@@ -5,7 +5,7 @@
 
 use atelier_journal::Projection;
 use atelier_protocol::Envelope;
-use atelier_protocol::event::{Amount, BudgetLimits, BudgetNode, Event};
+use atelier_protocol::event::{Amount, BudgetLimits, BudgetNode, Event, ServedCall};
 use atelier_protocol::ids::{CallId, RunId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const SPENDING: &str = "spending";
 /// The key of the project's row.
 pub const PROJECT: &str = "project";
+/// The key of what other programs use.
+pub const DOOR: &str = "door";
 /// What the keys of goals begin with.
 const GOAL: &str = "goal/";
 
@@ -21,6 +23,8 @@ const GOAL: &str = "goal/";
 const HOUR: u64 = 60;
 /// The stretch that is compared with the rest of the hour, in minutes.
 const STRETCH: u64 = 5;
+/// A call of another program that was not heard of for so long has ended with its door, in milliseconds.
+const FORGOTTEN_MS: u64 = 3_600_000;
 /// Tokens in a stretch that are never unusual.
 const USUAL: u64 = 200_000;
 /// So many times what the rest of the hour explains is unusual.
@@ -57,10 +61,13 @@ pub struct Row {
 /// A call under way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Open {
-    run: RunId,
+    /// `None` for a call of another program.
+    run: Option<RunId>,
     reserved: Amount,
     local: bool,
     prompt_bytes: u64,
+    #[serde(default)]
+    at_ms: u64,
 }
 
 impl Row {
@@ -96,7 +103,8 @@ impl Row {
             Event::CallStarted { call, route, prompt, reserved, .. } => {
                 let Some(run) = run else { return };
                 let prompt_bytes = prompt.parts.iter().map(|part| u64::from(part.bytes)).sum();
-                let open = Open { run: run.clone(), reserved: reserved.clone(), local: route.local, prompt_bytes };
+                let (run, reserved, local) = (Some(run.clone()), reserved.clone(), route.local);
+                let open = Open { run, reserved, local, prompt_bytes, at_ms: event.at_ms };
                 self.open.insert(call.clone(), open);
             }
             Event::CallFinished { call, text, thinking, usage, cost, .. } => {
@@ -106,15 +114,27 @@ impl Row {
                 let output = usage.output_tokens.map_or(guess((text.len() + thinking.len()) as u64), u64::from);
                 let micros = if open.local { Some(0) } else { *cost };
                 let local_ms = if open.local { usage.total_ms } else { 0 };
-                self.settle(event.at_ms, &open, &Amount { micros, tokens: prompt + output, local_ms });
+                self.settle(event.at_ms, open.local, &Amount { micros, tokens: prompt + output, local_ms });
             }
             Event::CallFailed { call, used, .. } => {
                 let Some(open) = self.open.remove(call) else { return };
-                self.settle(event.at_ms, &open, used);
+                self.settle(event.at_ms, open.local, used);
+            }
+            Event::CallAdmitted { call, reserved } => {
+                self.settle_forgotten(event.at_ms);
+                let reserved = reserved.clone();
+                let open = Open { run: None, reserved, local: false, prompt_bytes: 0, at_ms: event.at_ms };
+                self.open.insert(call.call.clone(), open);
+            }
+            Event::CallsServed { calls } => {
+                for ServedCall { call, local, used, .. } in calls {
+                    self.open.remove(call);
+                    self.settle(event.at_ms, *local, used);
+                }
             }
             // What was under way ended with its process, or is over.
             Event::RunInterrupted { .. } | Event::RunFinished { .. } => {
-                self.open.retain(|_, open| Some(&open.run) != run);
+                self.open.retain(|_, open| open.run.as_ref() != run);
             }
             Event::BudgetSet { limits, .. } => self.limits = *limits,
             Event::CloudPaused { reason } => self.paused = Some(reason.clone()),
@@ -126,7 +146,17 @@ impl Row {
         }
     }
 
-    fn settle(&mut self, at_ms: u64, open: &Open, used: &Amount) {
+    /// What a door that ended in its midst has left open counts as it was set aside.
+    fn settle_forgotten(&mut self, at_ms: u64) {
+        let forgotten = |open: &Open| open.run.is_none() && open.at_ms.saturating_add(FORGOTTEN_MS) < at_ms;
+        let gone: Vec<CallId> =
+            self.open.iter().filter(|(_, open)| forgotten(open)).map(|(call, _)| call.clone()).collect();
+        for open in gone.iter().filter_map(|call| self.open.remove(call)).collect::<Vec<_>>() {
+            self.settle(at_ms, open.local, &open.reserved);
+        }
+    }
+
+    fn settle(&mut self, at_ms: u64, local: bool, used: &Amount) {
         self.calls += 1;
         self.tokens += used.tokens;
         self.local_ms += used.local_ms;
@@ -134,7 +164,7 @@ impl Row {
             Some(micros) => self.micros += micros,
             None => self.unknown += 1,
         }
-        if !open.local {
+        if !local {
             let minute = at_ms / 60_000;
             *self.elsewhere.entry(minute).or_default() += used.tokens;
             self.elsewhere = self.elsewhere.split_off(&minute.saturating_sub(HOUR));
@@ -161,6 +191,7 @@ pub fn add(sum: Amount, more: &Amount) -> Amount {
 pub fn key(node: &BudgetNode) -> String {
     match node {
         BudgetNode::Project => PROJECT.to_owned(),
+        BudgetNode::Door {} => DOOR.to_owned(),
         BudgetNode::Goal { run } => format!("{GOAL}{run}"),
         BudgetNode::Run { run } => format!("run/{run}"),
         BudgetNode::Step { run, step } => format!("step/{run}/{step}"),
@@ -177,7 +208,7 @@ impl Projection for Spending {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn keys(&self, event: &Envelope) -> Vec<String> {
@@ -185,6 +216,7 @@ impl Projection for Spending {
         match (&event.event, &event.run) {
             (Event::BudgetSet { node, .. }, _) => vec![key(node)],
             (Event::CloudPaused { .. } | Event::CloudResumed {}, _) => vec![PROJECT.to_owned()],
+            (Event::CallAdmitted { .. } | Event::CallsServed { .. }, _) => vec![PROJECT.to_owned(), DOOR.to_owned()],
             (Event::RunStarted { .. }, Some(id)) => {
                 let goal = works_for(event).map(|above| key(&BudgetNode::Goal { run: above.clone() }));
                 [run(id)].into_iter().chain(goal).collect()

@@ -1,5 +1,7 @@
 //! One process's Atelier: the home store, the settings, the way to model servers, and the projects it opened.
 
+use crate::allowance::Doors;
+use crate::answers::Answers;
 use crate::bus;
 use crate::choices::Choices;
 use crate::desk::{Desk, Witness};
@@ -7,6 +9,7 @@ use crate::digest::Runs;
 use crate::home::HomeOwner;
 use crate::keys::KeyRing;
 use crate::ledger::HomeLedger;
+use crate::loaded::{self, Loaded};
 use crate::mend::Idle;
 use crate::model_work::{Bench, Works};
 use crate::objects::Objects;
@@ -21,6 +24,7 @@ use crate::seat::{MakeOwner, Seat};
 use crate::servers;
 use crate::sources::Sources;
 use crate::spending::Spending;
+use crate::tab::Tab;
 use atelier_egress::{Egress, EgressPolicy};
 use atelier_journal::{OpHandler, Projection, Projections, StoreConfig};
 use atelier_models::{Keys, Traffic};
@@ -35,7 +39,7 @@ use atelier_sandbox::{Sandbox, Toolchain};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, mpsc};
 
 /// How a door opens the workshop.
 #[derive(Clone)]
@@ -73,6 +77,10 @@ pub struct Workshop {
     pub(crate) shared: Arc<Shared>,
     home: Seat,
     open: Mutex<HashMap<ProjectId, Project>>,
+    /// What calls of other programs use, by the project they come for.
+    pub(crate) tabs: Mutex<HashMap<ProjectId, Arc<Tab>>>,
+    /// Answers that are kept for them.
+    pub(crate) answers: Mutex<HashMap<Option<ProjectId>, Arc<Answers>>>,
 }
 
 pub(crate) struct Shared {
@@ -90,6 +98,10 @@ pub(crate) struct Shared {
     pub(crate) cards: RwLock<BTreeMap<String, ModelCard>>,
     /// Work on models that goes on in the background.
     works: Arc<Works>,
+    /// Models that runs use on servers of this machine.
+    pub(crate) loaded: Arc<Loaded>,
+    /// What model servers said a moment ago.
+    pub(crate) lately: servers::Lately,
     /// Model servers of single projects in this process, by folder: those of a tour, say.
     servers: RwLock<HashMap<PathBuf, Vec<ProviderSettings>>>,
 }
@@ -121,7 +133,10 @@ impl Workshop {
         if let Reply::Permissions(permissions) = home.submit(Op::ListPermissions).await? {
             policy.set_permissions(permissions);
         }
+        let (unused, let_go) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
+            // Turns are for now and stand in no history, so they go by the machine's own time.
+            loaded: Loaded::new(Sources::of_the_machine().clock, unused),
             sandbox: OnceCell::new_with(options.sandbox.clone()),
             scheduler: Scheduler::new(settings.active_runs as usize),
             toolchain: Toolchain::detect(),
@@ -132,13 +147,15 @@ impl Workshop {
             cards: RwLock::new(cards),
             works: Arc::default(),
             servers: RwLock::default(),
+            lately: servers::Lately::default(),
             options,
         });
         if let Reply::Pulls(pulls) = home.submit(Op::ListPulls).await? {
             pulls.iter().for_each(|pull| shared.works.left(pull));
         }
         tokio::spawn(follow_home(home.clone(), Arc::downgrade(&shared)));
-        Ok(Workshop { shared, home, open: Mutex::new(HashMap::new()) })
+        tokio::spawn(loaded::let_go(Arc::downgrade(&shared), let_go));
+        Ok(Workshop { shared, home, open: Mutex::default(), tabs: Mutex::default(), answers: Mutex::default() })
     }
 
     /// The settings in force, with this process's own model servers where it has some.
@@ -285,6 +302,12 @@ impl Workshop {
     /// Leaves every store.
     pub async fn close(&self) {
         self.shared.works.leave();
+        self.note_kept();
+        let tabs: Vec<Arc<Tab>> =
+            self.tabs.lock().unwrap_or_else(PoisonError::into_inner).drain().map(|(_, tab)| tab).collect();
+        for tab in tabs {
+            tab.close().await;
+        }
         let open: Vec<Project> =
             self.open.lock().unwrap_or_else(PoisonError::into_inner).drain().map(|(_, p)| p).collect();
         for project in open {
@@ -338,6 +361,8 @@ impl Workshop {
                     watching: Mutex::default(),
                     witness: shared.options.witness.clone(),
                     processes: Processes::default(),
+                    doors: Doors::default(),
+                    loaded: shared.loaded.clone(),
                     rulebook: Rulebook::default(),
                 });
                 // Who was following a run when its owner went away goes on with it; who just came may look first.
@@ -352,7 +377,7 @@ impl Workshop {
 }
 
 impl Shared {
-    fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         let mut settings = self.settings.read().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(providers) = &self.options.providers {
             settings.providers.clone_from(providers);

@@ -90,6 +90,7 @@ pub(crate) fn is_last_word(event: &Event) -> bool {
             | Event::StepFinished { .. }
             | Event::StepUndone { .. }
             | Event::CallFailed { .. }
+            | Event::CallsServed { .. }
             | Event::EffectSettled { .. }
             | Event::JobEnded { .. }
             | Event::BarrierClosed { .. }

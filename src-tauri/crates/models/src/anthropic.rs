@@ -16,8 +16,8 @@ use atelier_protocol::op::Phase;
 use atelier_protocol::ports::{Clock, Http, HttpRequest};
 use atelier_protocol::settings::ProviderSettings;
 use atelier_protocol::view::{ModelView, ProviderView};
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,6 +38,10 @@ pub(crate) struct Anthropic {
 
 impl Provider for Anthropic {
     fn chat(&self, request: ChatRequest) -> ModelStream {
+        if request.schema.is_some() {
+            let what = "servers of this kind hold no answer to a schema".to_owned();
+            return stream::iter([Err(CallError::Unsupported { what })]).boxed();
+        }
         let url = fetch::join(&fetch::versioned(&self.settings.base_url), "/messages");
         let (tools, ids) = keep(&request);
         Sending {
@@ -120,6 +124,12 @@ fn body(request: &ChatRequest) -> Value {
         body["max_tokens"] = most.max(2 * THOUGHT).into();
     } else if let Some(temperature) = request.temperature() {
         body["temperature"] = temperature.into();
+    }
+    if let Some(top_p) = request.top_p() {
+        body["top_p"] = top_p.into();
+    }
+    if !request.stop.is_empty() {
+        body["stop_sequences"] = request.stop.clone().into();
     }
     body
 }

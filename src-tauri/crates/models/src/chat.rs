@@ -84,6 +84,15 @@ pub struct ToolSpec {
     pub parameters: serde_json::Value,
 }
 
+/// What the whole text of an answer must be.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AnswerSchema {
+    /// A JSON schema.
+    pub schema: serde_json::Value,
+    /// Whether a server that keeps to some schemas only is to refuse the others.
+    pub strict: bool,
+}
+
 /// One question to a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChatRequest {
@@ -93,12 +102,22 @@ pub struct ChatRequest {
     pub messages: Vec<Message>,
     /// The tools that are offered.
     pub tools: Vec<ToolSpec>,
+    /// What the answer's text must be; `None` is free.
+    pub schema: Option<AnswerSchema>,
+    /// Whether tools are called by an answer that is held to a schema, because the model seldom writes a readable call.
+    pub constrained: bool,
     /// Context length to load the model with, in tokens. One value per model: another one makes the server reload it.
     pub context: Option<u32>,
     /// At most so many tokens of answer.
     pub max_output: Option<u32>,
     /// How freely the model chooses; `None` is the server's default.
     pub temperature: Option<f32>,
+    /// Chooses among the likeliest that make up this share; `None` is the server's default.
+    pub top_p: Option<f32>,
+    /// Texts at which the answer ends.
+    pub stop: Vec<String>,
+    /// The same number gives the same answer, as far as the server keeps that.
+    pub seed: Option<u64>,
     /// Whether it thinks aloud; `None` is the server's default. A model that cannot answers `Some(true)` with an error.
     pub think: Option<bool>,
     /// How long the server keeps the model loaded, such as `10m`; `None` is the server's default.
@@ -107,6 +126,8 @@ pub struct ChatRequest {
     pub id_prefix: String,
     /// Time limits, normally [`CHAT_LIMITS`].
     pub limits: HttpLimits,
+    /// Whether it is told what the server does before the first piece, for which some servers are asked beside.
+    pub phases: bool,
     /// Whether the server, although it is on this machine, passes it on to another one.
     pub passed_on: bool,
 }
@@ -118,21 +139,36 @@ impl ChatRequest {
             model: model.into(),
             messages,
             tools: Vec::new(),
+            schema: None,
+            constrained: false,
             context: None,
             max_output: None,
             temperature: None,
+            top_p: None,
+            stop: Vec::new(),
+            seed: None,
             think: None,
             keep_alive: None,
             id_prefix: String::new(),
             limits: CHAT_LIMITS,
+            phases: true,
             passed_on: false,
         }
     }
 
     /// The temperature as it was written: 0.2 and not the nearest `f32` with all its digits.
     pub(crate) fn temperature(&self) -> Option<f64> {
-        self.temperature?.to_string().parse().ok()
+        self.temperature.and_then(as_written)
     }
+
+    /// The share as it was written.
+    pub(crate) fn top_p(&self) -> Option<f64> {
+        self.top_p.and_then(as_written)
+    }
+}
+
+fn as_written(number: f32) -> Option<f64> {
+    number.to_string().parse().ok()
 }
 
 /// One piece of a model's turn.

@@ -79,6 +79,9 @@ pub enum CallError {
         /// How it ended.
         reason: String,
     },
+    /// The model ended its turn without saying or doing anything.
+    #[error("the model ended its turn without saying or doing anything")]
+    Empty,
     /// A tool call whose arguments are not a JSON object. It is never performed.
     #[error("the call of `{name}` has unreadable arguments")]
     MalformedCall {
@@ -88,6 +91,14 @@ pub enum CallError {
         raw: String,
         /// What the server says the turn used; `None` where it did not come to that.
         usage: Option<Box<Usage>>,
+    },
+    /// The server read less than it was sent: it dropped a part of the prompt without a word.
+    #[error("the server read {read} tokens of a prompt that has at least {sent}")]
+    PromptCut {
+        /// Tokens it says it read.
+        read: u32,
+        /// The least tokens that were sent.
+        sent: u32,
     },
     /// Something in the stream that is not of the server's dialect.
     #[error("the server's answer cannot be read: {text}")]
@@ -136,13 +147,16 @@ impl CallError {
                 // The server does not understand the request; another one may.
                 _ => FailureClass::FailOver,
             },
-            CallError::Incomplete { .. } | CallError::Timeout { act: "go on", .. } => FailureClass::RetrySame,
+            CallError::Incomplete { .. } | CallError::Empty | CallError::Timeout { act: "go on", .. } => {
+                FailureClass::RetrySame
+            }
             CallError::ServerDown { .. }
             | CallError::Timeout { .. }
             | CallError::ModelMissing { .. }
             | CallError::OutOfMemory { .. }
             | CallError::Exhausted { .. }
             | CallError::MalformedCall { .. }
+            | CallError::PromptCut { .. }
             | CallError::TooLong { .. }
             | CallError::Unsupported { .. } => FailureClass::FailOver,
             CallError::Overflow { .. } | CallError::NotPermitted { .. } => FailureClass::Ask,
@@ -259,12 +273,25 @@ impl CallError {
                 "Resume the run to ask again.",
             )
             .with_details([reason.clone()]),
+            CallError::Empty => Problem::new(
+                Code::AnswerEmpty,
+                format!("`{model}` ended its turn without saying or doing anything."),
+                "Ask once more, or choose another model; small models do this when a task is too large.",
+            ),
             CallError::MalformedCall { name, raw, .. } => Problem::new(
                 Code::AnswerInvalid,
                 format!("`{model}` called `{name}` with arguments that cannot be read, so nothing was done."),
                 "Resume the run to ask again, or choose a model that calls tools more reliably.",
             )
             .with_details([raw.clone()]),
+            CallError::PromptCut { read, sent } => Problem::new(
+                Code::ContextMismatch,
+                format!(
+                    "The server at {at} read {read} tokens of a prompt that has at least {sent}: it dropped a part of it \
+                     without a word. The turn was not used."
+                ),
+                "Give the server a longer context, or choose another model or server; then resume.",
+            ),
             CallError::Unreadable { text } => Problem::new(
                 Code::ModelServerError,
                 format!("What the server at {at} answers cannot be read."),

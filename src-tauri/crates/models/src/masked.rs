@@ -48,6 +48,9 @@ impl Provider for Masked {
     fn footprint(&self, model: &str) -> BoxFuture<'_, Option<Footprint>> {
         self.server.footprint(model)
     }
+    fn keep(&self, model: &str, time: &str) -> BoxFuture<'_, ()> {
+        self.server.keep(model, time)
+    }
     fn settings(&self) -> &ProviderSettings {
         self.server.settings()
     }

@@ -40,7 +40,10 @@ impl Provider for Ollama {
             clock: self.clock.clone(),
             request: fetch::post(url, &body(&request), "chat", request.limits),
             reader: Box::new(Chat),
-            first_phase: first_phase(self.http.clone(), self.settings.base_url.clone(), request.model).boxed(),
+            first_phase: match request.phases {
+                true => first_phase(self.http.clone(), self.settings.base_url.clone(), request.model).boxed(),
+                false => std::future::ready(Phase::Reading).boxed(),
+            },
             tools,
             ids,
         }
@@ -90,6 +93,21 @@ impl Provider for Ollama {
             let shown = fetch::ask(&*self.http, base, "/api/show", &json!({"model": model})).await.ok()?;
             let per_token = cache_per_token(&shown.document().ok()?["model_info"])?;
             Some(Footprint { bytes, per_token })
+        }
+        .boxed()
+    }
+
+    fn keep(&self, model: &str, time: &str) -> BoxFuture<'_, ()> {
+        let (model, time) = (model.to_owned(), time.to_owned());
+        async move {
+            // Not asked of one that is not loaded, which would load it; nor with another context, which would load it anew.
+            let Some(loaded) = self.loaded(&model).await else { return };
+            let mut body = json!({"model": model, "messages": [], "keep_alive": time, "stream": false});
+            if let Some(context) = loaded.context {
+                body["options"] = json!({"num_ctx": context});
+            }
+            // Where it fails the server lets go of the model in its own time.
+            let _ = fetch::ask(&*self.http, &self.settings.base_url, "/api/chat", &body).await;
         }
         .boxed()
     }
@@ -222,6 +240,9 @@ fn body(request: &ChatRequest) -> Value {
     option("num_ctx", request.context.map(Value::from));
     option("num_predict", request.max_output.map(Value::from));
     option("temperature", request.temperature().map(Value::from));
+    option("top_p", request.top_p().map(Value::from));
+    option("stop", (!request.stop.is_empty()).then(|| request.stop.clone().into()));
+    option("seed", request.seed.map(Value::from));
     let mut body = json!({
         "model": request.model,
         "messages": request.messages.iter().map(message).collect::<Vec<_>>(),
@@ -235,7 +256,11 @@ fn body(request: &ChatRequest) -> Value {
     if !request.tools.is_empty() {
         body["tools"] = request.tools.iter().map(tool).collect::<Vec<_>>().into();
     }
-    if let Some(think) = request.think {
+    if let Some(held) = &request.schema {
+        body["format"] = held.schema.clone();
+    }
+    // A model that thinks first breaks a schema, or never comes to it.
+    if let Some(think) = request.think.or(request.schema.is_some().then_some(false)) {
         body["think"] = think.into();
     }
     if let Some(keep_alive) = &request.keep_alive {

@@ -105,6 +105,22 @@ fn body(request: &ChatRequest) -> Value {
     if let Some(temperature) = request.temperature() {
         body["temperature"] = temperature.into();
     }
+    if let Some(top_p) = request.top_p() {
+        body["top_p"] = top_p.into();
+    }
+    if !request.stop.is_empty() {
+        body["stop"] = request.stop.clone().into();
+    }
+    if let Some(seed) = request.seed {
+        body["seed"] = seed.into();
+    }
+    if let Some(held) = &request.schema {
+        let mut schema = json!({"name": "answer", "schema": held.schema});
+        if held.strict {
+            schema["strict"] = true.into();
+        }
+        body["response_format"] = json!({"type": "json_schema", "json_schema": schema});
+    }
     body
 }
 

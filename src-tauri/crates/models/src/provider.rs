@@ -5,6 +5,7 @@ use crate::chat::{ChatRequest, ModelStream};
 use crate::context::{Footprint, Loaded};
 use crate::embed::{EmbedRequest, Embedded};
 use crate::error::CallError;
+use crate::held::Held;
 use crate::masked::Masked;
 use crate::ollama::Ollama;
 use crate::openai::OpenAi;
@@ -32,11 +33,18 @@ pub trait Provider: Send + Sync {
         let _ = model;
         Box::pin(std::future::ready(None))
     }
+    /// Keeps a model that is loaded for so long from now, such as `1m`. Nothing happens where it is not, or where the
+    /// server keeps models in its own way.
+    fn keep(&self, model: &str, time: &str) -> BoxFuture<'_, ()> {
+        let _ = (model, time);
+        Box::pin(std::future::ready(()))
+    }
     /// Its entry in the settings.
     fn settings(&self) -> &ProviderSettings;
 }
 
-/// The server of a settings entry. What leaves this machine for it is masked.
+/// The server of a settings entry. What leaves this machine for it is masked, and constrained
+/// requests are held to a schema.
 pub fn provider(settings: &ProviderSettings, http: Arc<dyn Http>, clock: Arc<dyn Clock>) -> Arc<dyn Provider> {
     let settings = settings.clone();
     let server: Arc<dyn Provider> = match settings.kind {
@@ -44,5 +52,5 @@ pub fn provider(settings: &ProviderSettings, http: Arc<dyn Http>, clock: Arc<dyn
         ProviderKind::OpenAi => Arc::new(OpenAi { settings, http, clock }),
         ProviderKind::Anthropic => Arc::new(Anthropic { settings, http, clock }),
     };
-    Arc::new(Masked { server })
+    Arc::new(Masked { server: Arc::new(Held { server }) })
 }

@@ -14,6 +14,7 @@ pub use crate::model_work::*;
 pub use crate::push::*;
 pub use crate::review::*;
 pub use crate::routing::*;
+pub use crate::served::*;
 use crate::settings::{ModelChoice, Settings};
 pub use crate::undo::*;
 use crate::upcast::newest;
@@ -467,6 +468,18 @@ pub enum Event {
         /// The limits.
         limits: BudgetLimits,
     },
+    /// A call of another program is about to leave this machine.
+    CallAdmitted {
+        /// The call.
+        call: LeavingCall,
+        /// What it may use at most, set aside until it has ended.
+        reserved: Amount,
+    },
+    /// Calls of other programs ended.
+    CallsServed {
+        /// The calls.
+        calls: Vec<ServedCall>,
+    },
     /// More was spent on other machines in a short time than the past explains; none is asked until the user says so.
     CloudPaused {
         /// What was seen.
@@ -655,6 +668,8 @@ impl Event {
             | Event::CallStarted { .. }
             | Event::CallFinished { .. }
             | Event::CallFailed { .. }
+            | Event::CallAdmitted { .. }
+            | Event::CallsServed { .. }
             | Event::ToolDecided { .. }
             | Event::ToolReturned { .. }
             | Event::TurnCorrected { .. }

@@ -256,6 +256,8 @@ impl RunView {
             | Event::PullStarted { .. }
             | Event::PullEnded { .. }
             | Event::BudgetSet { .. }
+            | Event::CallAdmitted { .. }
+            | Event::CallsServed { .. }
             | Event::CloudPaused { .. }
             | Event::CloudResumed {}
             | Event::EffectIntended { .. }

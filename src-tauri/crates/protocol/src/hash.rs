@@ -24,6 +24,10 @@ impl Hash {
     pub fn bytes(&self) -> Option<[u8; 32]> {
         HEXLOWER.decode(self.hex().as_bytes()).ok()?.try_into().ok()
     }
+    /// The hash with these hex digits; `None` where they are none.
+    pub fn from_hex(digits: &str) -> Option<Self> {
+        Self::parse(&format!("blake3:{digits}"))
+    }
     /// Reads a hash that was written earlier; `None` where the text is not one.
     pub fn parse(text: &str) -> Option<Self> {
         let hex = text.strip_prefix("blake3:")?;

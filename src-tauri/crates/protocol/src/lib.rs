@@ -25,6 +25,7 @@ pub mod ports;
 mod push;
 mod review;
 mod routing;
+mod served;
 pub mod settings;
 mod state;
 mod undo;

@@ -5,9 +5,9 @@
 use crate::context::ContextView;
 use crate::error::Problem;
 use crate::event::{
-    AcceptMode, Acceptance, Answer, AskKind, BudgetLimits, BudgetNode, BudgetView, CloudPermission, Comment,
-    ConflictView, EgressNote, EgressView, Envelope, Job, Message, ModelCard, ModelWork, OperationView, Priority,
-    PushView, RouteDecision, RouteEntry,
+    AcceptMode, Acceptance, Allowance, Amount, Answer, AskKind, BudgetLimits, BudgetNode, BudgetView, CloudPermission,
+    Comment, ConflictView, EgressNote, EgressView, Envelope, Job, LeavingCall, Message, ModelCard, ModelWork,
+    OperationView, Priority, PushView, RouteDecision, RouteEntry, ServedCall,
 };
 use crate::hash::Hash;
 use crate::ids::{ApprovalId, ProjectId, RoleId, RunId, Seq};
@@ -254,6 +254,26 @@ pub enum Op {
         node: BudgetNode,
         /// The limits; none of them takes the limit away.
         limits: BudgetLimits,
+    },
+    /// Set aside what calls of other programs may use. Answered by [`Reply::Allowed`].
+    AllowCalls {
+        /// Which door asks; its earlier allowance ends.
+        door: String,
+        /// What its calls that are under way may still use.
+        open: Amount,
+        /// What the next call may use.
+        need: Amount,
+        /// The call, where it is to leave this machine: it is recorded before that, and allowed alone.
+        leaving: Option<LeavingCall>,
+    },
+    /// Record calls of other programs that ended. Answered by [`Reply::Done`].
+    RecordCalls {
+        /// Which door.
+        door: String,
+        /// What its calls that are under way, and the rest of its allowance, may still use.
+        held: Amount,
+        /// The calls.
+        calls: Vec<ServedCall>,
     },
     /// Let other machines be asked again after unusual spending paused that.
     ResumeCloud,
@@ -525,6 +545,8 @@ impl Op {
             | Op::TakeLetter { .. }
             | Op::TellObject { .. }
             | Op::SetBudget { .. }
+            | Op::AllowCalls { .. }
+            | Op::RecordCalls { .. }
             | Op::ResumeCloud
             | Op::RecordCard { .. }
             | Op::PullModel { .. }
@@ -599,6 +621,8 @@ pub enum Reply {
         /// Why other machines are not asked at the moment.
         paused: Option<String>,
     },
+    /// What a door's calls may use.
+    Allowed(Allowance),
     /// What was measured about models.
     Cards(Vec<ModelCard>),
     /// Work on models.

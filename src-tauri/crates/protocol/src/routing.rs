@@ -399,12 +399,15 @@ pub enum BudgetUnit {
     LocalSeconds,
 }
 
-/// A node of the budget: the project, a goal with all runs that work for it, a run, a step, an attempt.
+/// A node of the budget: the project, other programs at the door, a goal with all runs that
+/// work for it, a run, a step, an attempt.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS)]
 #[serde(tag = "node", rename_all = "snake_case")]
 pub enum BudgetNode {
     /// Everything in the project.
     Project,
+    /// What other programs use through the door.
+    Door {},
     /// A run at the top with its forks, children and their children.
     Goal {
         /// The run at the top.

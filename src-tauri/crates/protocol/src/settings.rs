@@ -94,6 +94,36 @@ pub struct Routing {
     pub weights: BTreeMap<String, u32>,
     /// Limits on how fast models are asked.
     pub rates: Vec<RateLimit>,
+    /// Which answers are kept for the same question of another program.
+    pub kept: KeptAnswers,
+}
+
+/// Which answers are kept, to be given again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeptAnswers {
+    /// Whether any are.
+    pub on: bool,
+    /// For how long, in seconds.
+    pub for_s: u32,
+    /// Gives an answer to a like question too; `None` to the same one only.
+    pub like: Option<LikeQuestions>,
+}
+
+impl Default for KeptAnswers {
+    fn default() -> Self {
+        Self { on: true, for_s: 24 * 60 * 60, like: None }
+    }
+}
+
+/// Which questions are like enough.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(deny_unknown_fields)]
+pub struct LikeQuestions {
+    /// The model that makes their vectors.
+    pub by: ModelChoice,
+    /// The cosine of their vectors is at least this, in thousandths.
+    pub floor: u32,
 }
 
 /// Two policies, each for a share of the runs.

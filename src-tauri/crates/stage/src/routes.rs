@@ -31,7 +31,7 @@ pub(crate) const JSON: &str = "application/json; charset=utf-8";
 #[derive(Debug)]
 pub(crate) struct Play {
     pub(crate) script: Script,
-    transcript: Arc<Transcript>,
+    pub(crate) transcript: Arc<Transcript>,
     pub(crate) store: Arc<Mutex<Store>>,
     pub(crate) struck: Mutex<Struck>,
     pub(crate) slots: Option<Arc<Semaphore>>,

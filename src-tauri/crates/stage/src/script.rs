@@ -46,6 +46,9 @@ pub struct Script {
     /// Lets so many chats wait for a slot and turns the next one away; without it, as many as come.
     #[serde(default)]
     pub queue: Option<usize>,
+    /// Models that memory holds at a time: one more unloads the one that was used least lately; 0 holds all.
+    #[serde(default)]
+    pub holds: usize,
     /// What becomes of a prompt that is longer than the context.
     #[serde(default)]
     pub overflow: Overflow,

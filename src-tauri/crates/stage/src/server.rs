@@ -105,6 +105,10 @@ impl Stage {
     pub fn bill(&self) -> Bill {
         Bill::of(&self.transcript())
     }
+    /// The models in the order in which they were loaded, each as often as that was.
+    pub fn loads(&self) -> Vec<String> {
+        self.transcript.all_loads()
+    }
     /// The chats that no turn answers. A test of a script asserts that there is none.
     pub fn unmatched(&self) -> Vec<Unmatched> {
         self.transcript.unmatched()

@@ -17,6 +17,10 @@ pub(crate) struct Store {
     elsewhere: Vec<ScriptModel>,
     /// By full name.
     loaded: BTreeMap<String, Loaded>,
+    /// Their names, the one that was used last at the end.
+    used: Vec<String>,
+    /// How many are loaded at a time; 0 is all.
+    holds: usize,
     /// Bytes of each layer that came before a pull was given up, by digest.
     pulled: BTreeMap<String, u64>,
 }
@@ -24,7 +28,7 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn of(script: &Script) -> Self {
         let (here, elsewhere) = script.models.iter().cloned().partition(|model| model.here);
-        let mut store = Self { here, elsewhere, ..Self::default() };
+        let mut store = Self { here, elsewhere, holds: script.holds, ..Self::default() };
         for model in &script.models {
             if let Some(context) = model.loaded {
                 store.load(&model.name, Loaded { context, forever: false });
@@ -59,9 +63,17 @@ impl Store {
         self.loaded.get(&full_name(name)).copied()
     }
     pub(crate) fn load(&mut self, name: &str, loaded: Loaded) {
-        self.loaded.insert(full_name(name), loaded);
+        let name = full_name(name);
+        self.used.retain(|used| *used != name);
+        self.used.push(name.clone());
+        self.loaded.insert(name, loaded);
+        while self.holds > 0 && self.used.len() > self.holds {
+            let gone = self.used.remove(0);
+            self.loaded.remove(&gone);
+        }
     }
     pub(crate) fn unload(&mut self, name: &str) {
+        self.used.retain(|used| *used != full_name(name));
         self.loaded.remove(&full_name(name));
     }
     pub(crate) fn all_loaded(&self) -> Vec<(ScriptModel, Loaded)> {

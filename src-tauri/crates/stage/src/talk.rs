@@ -206,6 +206,9 @@ impl Play {
         if took > 0 {
             tokio::time::sleep(Duration::from_millis(took)).await;
         }
+        if before != Some(context) {
+            self.transcript.loads(&model.name);
+        }
         let mut store = locked(&self.store);
         match keep {
             Keep::No => store.unload(&model.name),

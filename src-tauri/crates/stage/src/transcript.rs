@@ -109,6 +109,7 @@ pub(crate) struct Transcript {
     began: Instant,
     exchanges: Mutex<Vec<Exchange>>,
     unmatched: Mutex<Vec<Unmatched>>,
+    loads: Mutex<Vec<String>>,
     file: Option<Mutex<File>>,
 }
 
@@ -123,6 +124,7 @@ impl Transcript {
             began: Instant::now(),
             exchanges: Mutex::default(),
             unmatched: Mutex::default(),
+            loads: Mutex::default(),
             file: file.map(Mutex::new),
         }
     }
@@ -131,6 +133,13 @@ impl Transcript {
     }
     pub(crate) fn unmatched(&self) -> Vec<Unmatched> {
         locked(&self.unmatched).clone()
+    }
+    /// Notes that a model was loaded, or loaded anew with another context.
+    pub(crate) fn loads(&self, model: &str) {
+        locked(&self.loads).push(model.to_owned());
+    }
+    pub(crate) fn all_loads(&self) -> Vec<String> {
+        locked(&self.loads).clone()
     }
     fn now_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)

@@ -1,6 +1,7 @@
 //! Answers of the door: JSON, errors in OpenAI's form, and streams of events.
 
 use super::guard::Stranger;
+use atelier_engine::FoundAnswer;
 use atelier_protocol::error::{Code, ExitClass, Problem};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -37,6 +38,18 @@ fn of(status: StatusCode, kind: &'static str, body: UnsyncBoxBody<Bytes, Infalli
     response
 }
 
+/// Says of an answer that it was kept from an earlier question.
+pub fn found(mut answer: Answer, kept: Option<FoundAnswer>) -> Answer {
+    if let Some(kept) = kept {
+        let word = match kept {
+            FoundAnswer::Same => "same",
+            FoundAnswer::Like => "like",
+        };
+        answer.headers_mut().insert("x-atelier-kept", HeaderValue::from_static(word));
+    }
+    answer
+}
+
 /// An error in OpenAI's form.
 pub fn error(status: StatusCode, kind: &str, code: &str, message: &str) -> Answer {
     json(status, &json!({"error": {"message": message, "type": kind, "param": null, "code": code}}))
@@ -48,8 +61,10 @@ pub fn problem(problem: &Problem) -> Answer {
         Code::ModelMissing | Code::NoModel => StatusCode::NOT_FOUND,
         Code::ModelServerDown | Code::ModelServerError | Code::AnswerIncomplete => StatusCode::BAD_GATEWAY,
         Code::ModelTimeout => StatusCode::GATEWAY_TIMEOUT,
+        Code::ContextMismatch => StatusCode::BAD_GATEWAY,
+        Code::AnswerEmpty | Code::AnswerInvalid => StatusCode::BAD_GATEWAY,
         Code::ContextOverflow => StatusCode::BAD_REQUEST,
-        Code::BudgetReached => StatusCode::PAYMENT_REQUIRED,
+        Code::BudgetReached | Code::CloudPaused => StatusCode::PAYMENT_REQUIRED,
         code if code.exit() == ExitClass::Refused => StatusCode::FORBIDDEN,
         code if code.exit() == ExitClass::Usage => StatusCode::BAD_REQUEST,
         _ => StatusCode::INTERNAL_SERVER_ERROR,

@@ -4,6 +4,7 @@ use super::answer::{self, Answer};
 use super::embeddings::EmbedBody;
 use super::openai::{self, ChatBody, Head};
 use super::{Door, guard};
+use atelier_engine::Answering;
 use atelier_models::collect;
 use atelier_protocol::error::{Code, Problem};
 use http_body_util::{BodyExt, Limited};
@@ -108,8 +109,8 @@ impl Door {
 
     async fn chat(&self, body: ChatBody) -> Result<Answer, Problem> {
         let request = body.request()?;
-        let chosen = self.workshop.route(self.project.as_ref(), &body.model).await?;
-        let events = self.workshop.ask(self.project.as_ref(), &chosen, request).await?;
+        let Answering { chosen, events, kept } =
+            self.workshop.chat(self.project.as_ref(), &body.model, request, &body.files).await?;
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let head = Head {
             id: format!("chatcmpl-{:x}", since.as_nanos()),
@@ -118,10 +119,11 @@ impl Door {
         };
         if body.stream {
             let with_usage = body.stream_options.is_some_and(|options| options.include_usage);
-            return Ok(answer::events(openai::chunks(head, chosen.provider, events, with_usage)));
+            let events = openai::chunks(head, chosen.provider, events, with_usage);
+            return Ok(answer::found(answer::events(events), kept));
         }
         match collect(events, |_| {}).await {
-            Ok(turn) => Ok(answer::json(StatusCode::OK, &openai::completion(&head, &turn))),
+            Ok(turn) => Ok(answer::found(answer::json(StatusCode::OK, &openai::completion(&head, &turn)), kept)),
             Err(failed) => Err(failed.error.problem(&chosen.provider, &chosen.model)),
         }
     }

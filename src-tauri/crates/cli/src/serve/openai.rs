@@ -2,7 +2,7 @@
 //!
 //! What the router cannot pass on is refused by name, never dropped in silence.
 
-use atelier_models::{ChatRequest, Message, ModelEvent, ModelStream, ToolSpec, Turn};
+use atelier_models::{AnswerSchema, ChatRequest, Message, ModelEvent, ModelStream, ToolSpec, Turn};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Stop, ToolCall, Usage};
 use atelier_protocol::settings::ProviderSettings;
@@ -28,13 +28,32 @@ pub struct ChatBody {
     /// How freely the model chooses.
     #[serde(default)]
     pub temperature: Option<f32>,
+    /// Chooses among the likeliest that make up this share.
+    #[serde(default)]
+    pub top_p: Option<f32>,
+    /// Texts at which the answer ends.
+    #[serde(default)]
+    pub stop: Option<Stops>,
+    /// The same number gives the same answer, as far as the server keeps that.
+    #[serde(default)]
+    pub seed: Option<u64>,
+    /// Answers to choose from; only 1 can be asked for.
+    #[serde(default)]
+    pub n: Option<u32>,
+    /// Whether tools may be called; `auto`, or `none`.
+    #[serde(default)]
+    pub tool_choice: Option<Value>,
+    /// Files of the project whose content the messages hold, by their paths below its folder: an answer that is kept counts
+    /// only while they stay as they are. Atelier's own.
+    #[serde(default)]
+    pub files: Vec<String>,
     /// At most so many tokens of answer.
     #[serde(default, alias = "max_tokens")]
     pub max_completion_tokens: Option<u32>,
     /// Tools that the model may ask for.
     #[serde(default)]
     pub tools: Vec<Tool>,
-    /// The form of the answer; only `{"type":"text"}` can be asked for.
+    /// The form of the answer: `text`, `json_object`, or `json_schema` with a schema.
     #[serde(default)]
     pub response_format: Option<ResponseFormat>,
 }
@@ -53,6 +72,32 @@ pub struct ResponseFormat {
     /// Its name.
     #[serde(rename = "type")]
     pub kind: String,
+    /// The schema, for `json_schema`.
+    #[serde(default)]
+    pub json_schema: Option<NamedSchema>,
+}
+
+/// A schema with its name.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+pub struct NamedSchema {
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// Whether a server that keeps to some schemas only is to refuse the others.
+    #[serde(default)]
+    pub strict: Option<bool>,
+    /// The schema.
+    pub schema: Value,
+}
+
+/// Texts at which an answer ends.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Stops {
+    /// One.
+    One(String),
+    /// Several.
+    Several(Vec<String>),
 }
 
 /// A message.
@@ -145,19 +190,32 @@ impl ChatBody {
         if self.messages.is_empty() {
             return Err(bad("`messages` is empty"));
         }
-        if let Some(format) = self.response_format.as_ref().filter(|format| format.kind != "text") {
-            return Err(bad(&format!("`response_format` of type `{}` is not passed on", format.kind)));
+        if self.n.is_some_and(|n| n != 1) {
+            return Err(bad("`n` other than 1 is not passed on"));
         }
+        let tools = match &self.tool_choice {
+            None | Some(Value::Null) => self.tools.as_slice(),
+            Some(choice) if choice == "auto" => self.tools.as_slice(),
+            Some(choice) if choice == "none" => &[],
+            Some(choice) => return Err(bad(&format!("`tool_choice` {choice} is not passed on"))),
+        };
         let mut messages = Vec::new();
         for message in &self.messages {
             messages.push(message.message(&self.messages)?);
         }
         let mut request = ChatRequest::new("", messages);
         request.temperature = self.temperature;
+        request.top_p = self.top_p;
+        request.stop = match &self.stop {
+            None => Vec::new(),
+            Some(Stops::One(text)) => vec![text.clone()],
+            Some(Stops::Several(texts)) => texts.clone(),
+        };
+        request.seed = self.seed;
+        request.schema = self.response_format.as_ref().map_or(Ok(None), ResponseFormat::schema)?;
         request.max_output = self.max_completion_tokens;
         request.id_prefix = "call".to_owned();
-        request.tools = self
-            .tools
+        request.tools = tools
             .iter()
             .map(|tool| ToolSpec {
                 name: tool.function.name.clone(),
@@ -169,6 +227,20 @@ impl ChatBody {
             })
             .collect();
         Ok(request)
+    }
+}
+
+impl ResponseFormat {
+    fn schema(&self) -> Result<Option<AnswerSchema>, Problem> {
+        match (self.kind.as_str(), &self.json_schema) {
+            ("text", _) => Ok(None),
+            ("json_object", _) => Ok(Some(AnswerSchema { schema: json!({"type": "object"}), strict: false })),
+            ("json_schema", Some(NamedSchema { schema, strict, .. })) if schema.is_object() => {
+                Ok(Some(AnswerSchema { schema: schema.clone(), strict: *strict == Some(true) }))
+            }
+            ("json_schema", _) => Err(bad("`response_format` of type `json_schema` holds no schema")),
+            (kind, _) => Err(bad(&format!("`response_format` of type `{kind}` is not passed on"))),
+        }
     }
 }
 
