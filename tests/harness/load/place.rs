@@ -1,5 +1,6 @@
 //! A folder with a home, the sample project with a flow of its own, and a scripted server in another process.
 
+use crate::wire::Target;
 use atelier_engine::{Places, Project, Sources, Witness, Workshop, WorkshopOptions};
 use atelier_protocol::RunId;
 use atelier_protocol::event::AskKind;
@@ -14,7 +15,40 @@ use std::process::{Child, Command, Stdio};
 /// Where it is measured. Removed at the end.
 pub struct Place {
     pub folder: PathBuf,
-    server: Option<(Child, String)>,
+    server: Option<Serving>,
+}
+
+/// The scripted server in a process of its own. Ends with it.
+pub struct Serving {
+    process: Child,
+    pub url: String,
+}
+
+impl Serving {
+    /// Its OpenAI-style route.
+    pub fn target(&self) -> Target {
+        let port = self.url.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap();
+        Target { port, path: "/v1/chat/completions", header: String::new() }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Plays a script in another process.
+pub fn serving(folder: &Path, script: &str, transcript: Option<&Path>) -> Serving {
+    let file = folder.join("script.yaml");
+    std::fs::write(&file, script).unwrap();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg("serve").arg(&file).args(transcript).stdout(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    let mut url = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut url).unwrap();
+    Serving { process, url: url.trim().to_owned() }
 }
 
 impl Place {
@@ -27,21 +61,13 @@ impl Place {
         let flows = project_of(&folder).join(".atelier/flows");
         std::fs::create_dir_all(&flows).unwrap();
         std::fs::write(flows.join("load.yaml"), flow).unwrap();
-        let server = script.map(|script| {
-            let file = folder.join("script.yaml");
-            std::fs::write(&file, script).unwrap();
-            let program = std::env::current_exe().unwrap();
-            let mut server = Command::new(program).arg("serve").arg(&file).stdout(Stdio::piped()).spawn().unwrap();
-            let mut url = String::new();
-            BufReader::new(server.stdout.take().unwrap()).read_line(&mut url).unwrap();
-            (server, url.trim().to_owned())
-        });
+        let server = script.map(|script| serving(&folder, script, None));
         Place { folder, server }
     }
 
     /// Opens a workshop that stays, with so many slots, and the project.
     pub async fn open(&self, slots: Option<usize>, witness: Option<Witness>) -> (Workshop, Project) {
-        let url = self.server.as_ref().map_or_else(|| "http://127.0.0.1:9".to_owned(), |(_, url)| url.clone());
+        let url = self.server.as_ref().map_or_else(|| "http://127.0.0.1:9".to_owned(), |server| server.url.clone());
         let workshop = open(&self.folder, Some(url), witness).await;
         if !project_of(&self.folder).join(".git").exists() {
             workshop.initialise(&project_of(&self.folder)).await.unwrap();
@@ -66,10 +92,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some((server, _)) = &mut self.server {
-            let _ = server.kill();
-            let _ = server.wait();
-        }
+        self.server = None;
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
@@ -112,9 +135,9 @@ pub async fn start(project: &Project, goal: String, approve: Vec<AskKind>) -> Ru
 }
 
 /// Plays a script until it is killed; says where on standard output.
-pub async fn serve(file: &Path) {
+pub async fn serve(file: &Path, transcript: Option<PathBuf>) {
     let script = Script::read("script.yaml", &std::fs::read_to_string(file).unwrap()).unwrap();
-    let stage = Stage::start(script, Options::default()).await.unwrap();
+    let stage = Stage::start(script, Options { transcript, ..Options::default() }).await.unwrap();
     println!("{}", stage.url());
     std::future::pending::<()>().await;
 }

@@ -3,8 +3,8 @@
 use crate::allowance::Doors;
 use crate::flow::{self, Flow};
 use crate::keys::KeyRing;
-use crate::meaning::Minded;
 use crate::loaded::Loaded;
+use crate::meaning::Minded;
 use crate::objects::Objects;
 use crate::places::Places;
 use crate::processes::Processes;

@@ -36,8 +36,8 @@ mod kept;
 pub mod keys;
 mod ledger;
 mod legal;
-mod looking;
 mod loaded;
+mod looking;
 pub mod machine;
 #[cfg(test)]
 mod machine_tests;

@@ -4,6 +4,7 @@ mod bm25;
 mod build;
 mod crash;
 mod edits;
+mod gateway;
 mod goals;
 mod journal;
 mod localise;
@@ -43,6 +44,10 @@ cargo xtask bench NAME [RUNS]
              --n N (default 10000)  --live (live runs that a guest follows, default 1000)  --debug (the debug program)
   steps    what the engine adds to a step without a model, beside a bare fsync      --n N (questions, default 200)
              (both on the disk of the temporary folder; TMPDIR says another)
+  gateway  what `atelier serve` adds to a call, beside direct calls to the same scripted server: latency, first frames, streams,
+           cancelling, memory, throughput (Linux)
+             --requests N (over which memory is watched, default 100000)  --debug (the debug program)
+             --litellm (LiteLLM's proxy too, in a virtual environment below target/; installed on first use)
   localise how often the files that a later commit changes are found by its message, beside plain BM25
              --repo DIR (may be given again, default this one)  --base REV (for each, default 400 commits back, or half of
              the history)  --queries N (default 200)
@@ -87,6 +92,8 @@ pub const FLAGS: &[&str] = &[
     "--live",
     "--tasks=",
     "--only=",
+    "--requests=",
+    "--litellm",
 ];
 
 /// The number that an option gives.
@@ -122,6 +129,7 @@ pub fn main(args: &Args) -> Result<(), Failure> {
         "crash" => crash::main(args),
         "runs" => runs::main(args),
         "steps" => runs::steps(args),
+        "gateway" => gateway::main(args),
         "localise" => localise::main(args),
         "oracle" => oracle::main(args),
         "repo" => repo::main(args.values("--repo").last().unwrap_or_default(), runs(5)?),
@@ -129,7 +137,7 @@ pub fn main(args: &Args) -> Result<(), Failure> {
         "turn" => turn::main(args, runs(5)?),
         "table" => table::main(),
         _ => Err(Failure::Usage(
-            "say what to measure: window, memory, build, journal, size, crash, edits, runs, steps, localise, search \
+            "say what to measure: window, memory, build, journal, size, crash, edits, gateway, runs, steps, localise, search \
              or turn; or table"
                 .to_owned(),
         )),
