@@ -5,7 +5,7 @@
 import type { Item, ProjectView, RunView } from '../ipc/bindings';
 import type { DraftText } from './drafts';
 import { firstLine } from './format';
-import { openStep, phaseWord, roleOf, undoing } from './words';
+import { holdWords, openStep, phaseWord, roleOf, undoing } from './words';
 
 export interface Doing {
   role: string | null;
@@ -64,6 +64,7 @@ export function doingNow(run: RunView, drafts: Readonly<Record<string, DraftText
       since: draft?.since ?? last.at_ms,
     };
   }
+  if (last?.item === 'held') return { role, what: `waits: ${holdWords(last.hold)}`, model: null, since: run.updated_at_ms };
   return { role, what: toolOf(last) ?? (role === null ? step.title : `is at “${step.title}”`), model: null, since: last === undefined ? step.started_at_ms : run.updated_at_ms };
 }
 
