@@ -32,14 +32,16 @@ const STRETCH: Duration = Duration::from_secs(4);
 /// Requests in a second that count are answered within this time, 95 of a hundred.
 const WITHIN: Duration = Duration::from_millis(300);
 
-const SCRIPT: &str = "\
-schema: 1
-models: [{name: bench, context: 131072}]
-turns:
-  - {when: {last_user_contains: many frames}, say: [{repeat: {text: 'w ', times: 1000}}]}
-  - {when: {last_user_contains: hold on}, say: [{text: begun}, {fault: {kind: stall}}]}
-  - {say: [{text: Four words are enough.}]}
-";
+/// What the server plays: each word of a text is a frame.
+fn script() -> String {
+    let frames = "w ".repeat(FRAMES);
+    format!(
+        "schema: 1\nmodels: [{{name: bench, context: 131072}}]\nturns:\n  \
+         - {{when: {{last_user_contains: many frames}}, say: [{{text: '{frames}'}}]}}\n  \
+         - {{when: {{last_user_contains: hold on}}, say: [{{text: begun}}, {{fault: {{kind: stall}}}}]}}\n  \
+         - {{say: [{{text: Four words are enough.}}]}}\n"
+    )
+}
 
 /// What is measured, and beside whom.
 pub struct Plan {
@@ -57,11 +59,11 @@ pub async fn measure(folder: &Path, plan: &Plan) -> Value {
     let mut figures = json!({});
     for kind in ["openai", "ollama"] {
         eprintln!("one call after the other, the server as {kind}");
-        let server = serving(&place.folder, SCRIPT, None);
+        let server = serving(&place.folder, &script(), None);
         let door = Door::open(&place.folder, plan, &server.url, kind);
         figures[format!("server_as_{kind}")] = in_turn(&server.target(), &door.target).await;
     }
-    let server = serving(&place.folder, SCRIPT, None);
+    let server = serving(&place.folder, &script(), None);
     let door = Door::open(&place.folder, plan, &server.url, "openai");
     eprintln!("{STREAMS} streams at once");
     figures["streams"] = streams(&door.target).await;
@@ -239,7 +241,7 @@ async fn streams(door: &Target) -> Value {
                 })
                 .await;
             let text = String::from_utf8_lossy(&whole);
-            frames += text.matches("\"content\":\"w \"").count();
+            frames += text.matches("\"content\":\"w").count();
             (status == 200 && text.ends_with("data: [DONE]\n\n"), frames)
         })
     });
@@ -330,7 +332,7 @@ async fn memory(door: &Door, requests: usize) -> Value {
 /// From the client's hanging up to the server's noticing it, as its transcript tells.
 async fn given_up(folder: &Path, plan: &Plan) -> Value {
     let transcript = folder.join("transcript.jsonl");
-    let server = serving(folder, SCRIPT, Some(&transcript));
+    let server = serving(folder, &script(), Some(&transcript));
     let door = Door::open(folder, plan, &server.url, "openai");
     let mut gone = Vec::new();
     for n in 0..GIVEN_UP {

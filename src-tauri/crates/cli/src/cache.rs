@@ -44,7 +44,8 @@ pub async fn cache(args: &Args, asked: &CacheArgs, out: &Out) -> End {
             Some(name) => {
                 let (provider, model) = name.split_once('/').ok_or_else(|| bad(name, "name it as SERVER/MODEL"))?;
                 let by = ModelChoice { provider: provider.to_owned(), model: model.to_owned() };
-                kept.like = Some(LikeQuestions { by, floor: kept.like.as_ref().map_or(950, |like| like.floor) });
+                let floor = kept.like.as_ref().map_or(950, |like| like.floor);
+                kept.like = Some(Box::new(LikeQuestions { by, floor }));
             }
             None => {}
         }

@@ -349,7 +349,7 @@ mod tests {
         let _works = [loaded.at_work(&run(1)), loaded.at_work(&run(2))];
         uses(&loaded, &run(1), &x);
         uses(&loaded, &run(2), &y);
-        let first = loaded.now(&run(1), &x).ok().unwrap();
+        let first = loaded.now(&run(1), &x).unwrap();
         assert_eq!(loaded.now(&run(2), &y).err().as_deref(), Some("x"));
         let (other, wants) = (run(2), y.clone());
         let mut waits = Box::pin(loaded.turn(&other, &wants));
@@ -376,12 +376,12 @@ mod tests {
         let (x, y) = (model("x"), model("y"));
         let work = loaded.at_work(&run(1));
         uses(&loaded, &run(1), &x);
-        drop(loaded.now(&run(1), &x).ok().unwrap());
+        drop(loaded.now(&run(1), &x).unwrap());
         loaded.talks(&run(1), Some(x.clone()));
         assert!(loaded.now(&run(2), &y).is_err(), "an answer for x is coming");
         loaded.talks(&run(1), None);
-        drop(loaded.now(&run(2), &y).ok().expect("x has said its last word"));
-        drop(loaded.now(&run(1), &x).ok().expect("y too"));
+        drop(loaded.now(&run(2), &y).expect("x has said its last word"));
+        drop(loaded.now(&run(1), &x).expect("y too"));
         // A tool that takes its time does not hold others up for ever.
         loaded.talks(&run(1), Some(x.clone()));
         let (other, wants) = (run(2), y.clone());
@@ -391,10 +391,10 @@ mod tests {
         loaded.changed.notify_waiters();
         drop(waits.as_mut().now_or_never().expect("two minutes are over"));
         drop(waits);
-        drop(loaded.now(&run(1), &x).ok().unwrap());
+        drop(loaded.now(&run(1), &x).unwrap());
         // The same run goes on with another model.
         uses(&loaded, &run(1), &y);
-        drop(loaded.now(&run(1), &y).ok().expect("it waits for nobody but itself"));
+        drop(loaded.now(&run(1), &y).expect("it waits for nobody but itself"));
         drop(work);
         let unused: Vec<Model> = std::iter::from_fn(|| told.try_recv().ok()).collect();
         assert_eq!(unused, [x, y]);

@@ -107,7 +107,7 @@ pub struct KeptAnswers {
     /// For how long, in seconds.
     pub for_s: u32,
     /// Gives an answer to a like question too; `None` to the same one only.
-    pub like: Option<LikeQuestions>,
+    pub like: Option<Box<LikeQuestions>>,
 }
 
 impl Default for KeptAnswers {

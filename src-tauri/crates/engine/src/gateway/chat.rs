@@ -182,7 +182,7 @@ impl Workshop {
         match first {
             Ok(ModelEvent::Done { stop, .. }) if counted.came == 0 && stop != Stop::Length => {
                 counted.ended(Some(Code::AnswerEmpty));
-                Ok(Begun::Failed(CallError::Empty, counted))
+                Ok(Begun::Failed(CallError::Empty, Box::new(counted)))
             }
             Ok(event) => {
                 let chosen = counted.chosen.clone();
@@ -192,9 +192,7 @@ impl Workshop {
                         counted.told(&ready);
                         return Some((ready, (None, events, counted)));
                     }
-                    if counted.under_way.is_none() {
-                        return None;
-                    }
+                    counted.under_way.as_ref()?; // its end was told
                     let item = match events.next().await {
                         Some(item) => counted.heard(item),
                         None => Err(broken_off()),
@@ -210,7 +208,7 @@ impl Workshop {
             Err(error) => {
                 let code = error.problem(&counted.chosen.provider, &counted.chosen.model).code;
                 counted.ended(Some(code));
-                Ok(Begun::Failed(error, counted))
+                Ok(Begun::Failed(error, Box::new(counted)))
             }
         }
     }
@@ -231,7 +229,7 @@ impl Workshop {
 
 enum Begun {
     Answers(Answering),
-    Failed(CallError, Counted),
+    Failed(CallError, Box<Counted>),
 }
 
 impl Counted {
