@@ -36,9 +36,10 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Whether it asked for a chat.
+    /// Whether it asked for a chat. One without messages only loads a model, keeps it or lets it go.
     pub fn is_chat(&self) -> bool {
-        matches!(self.path.as_str(), "/api/chat" | "/v1/chat/completions" | "/v1/messages" | "/v1/responses")
+        let asks = !self.body["messages"].as_array().is_some_and(Vec::is_empty);
+        asks && matches!(self.path.as_str(), "/api/chat" | "/v1/chat/completions" | "/v1/messages" | "/v1/responses")
     }
 }
 
