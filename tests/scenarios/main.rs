@@ -13,6 +13,7 @@ mod batching;
 mod bus;
 #[cfg(unix)]
 mod committing;
+mod comparing;
 #[cfg(target_os = "linux")]
 mod crash;
 mod documents;

@@ -117,6 +117,29 @@ async fn a_result_is_exported_as_zip_and_bundle() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_recorded_with_what_is_private_masked() {
+    let (world, cli) = world("short.yaml").await;
+    assert_eq!(cli.run(&["run", "Greet ada@lovelace.example.org politely", "--approve", "hand_over"]).exit, 0);
+    let preview = cli.run(&["runs", "record", "last", "--preview"]);
+    assert_eq!(preview.exit, 0, "{}", preview.text);
+    assert_eq!(preview.last()["result"]["places"][0]["at"], "/goal");
+    assert!(!preview.text.contains("ada@lovelace"), "{}", preview.text);
+    for format in ["md", "json"] {
+        let to = world.folder.path().join(format!("record.{format}"));
+        let arguments = ["runs", "record", "last", "--format", format, "--out", &to.to_string_lossy()];
+        let said = cli.run(&arguments);
+        assert_eq!(said.exit, 0, "{}", said.text);
+        let text = std::fs::read_to_string(&to).unwrap();
+        assert!(text.contains("MASKED_EMAIL_1") && text.contains("greet.sh"), "{text}");
+        assert!(!text.contains("ada@lovelace"));
+        assert_ne!(cli.run(&arguments).exit, 0, "an existing file is not written over");
+    }
+    let open = world.folder.path().join("open.md");
+    assert_eq!(cli.run(&["runs", "record", "last", "--unmasked", "--out", &open.to_string_lossy()]).exit, 0);
+    assert!(std::fs::read_to_string(open).unwrap().contains("ada@lovelace.example.org"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_says_what_is_there_and_what_is_not() {
     let (_world, cli) = world("short.yaml").await;
     let well = cli.run(&["doctor"]);

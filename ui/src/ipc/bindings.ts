@@ -2201,7 +2201,11 @@ cost: Cost,
 /**
  * The tree that is asked about.
  */
-tree: string, } | { "ask": "command", 
+tree: string, 
+/**
+ * Where the changes add what looks like a key, as `path:line what`. No grant answers such a question.
+ */
+keys?: Array<string>, } | { "ask": "command", 
 /**
  * The effect it is about; an answer counts for this one only.
  */
@@ -2527,7 +2531,15 @@ output: Output,
 /**
  * What confined it.
  */
-mechanism: Mechanism, };
+mechanism: Mechanism, 
+/**
+ * What it said of its tests, where that could be read.
+ */
+tests?: TestResults, 
+/**
+ * The same check on the base, where it failed on both. Of the check on the base itself: its own tree.
+ */
+compared?: Compared, };
 
 export type Mechanism = "bubblewrap" | "landlock" | "none";
 

@@ -162,7 +162,13 @@ export function sensitiveWord(kind: Sensitive): string {
 export function checkWord(check: Check): { word: string; tone: Tone } {
   if (check.timed_out) return { word: 'stopped at the time limit', tone: 'bad' };
   if (check.exit_code === null) return { word: 'ended by a signal', tone: 'bad' };
-  return check.exit_code === 0 ? { word: 'passed', tone: 'ok' } : { word: `exit code ${check.exit_code}`, tone: 'bad' };
+  if (check.exit_code === 0) return { word: 'passed', tone: 'ok' };
+  if (check.compared !== undefined && check.compared.tree !== check.tree) {
+    const { old, new: added } = check.compared;
+    const before = `${old} ${old === 1 ? 'failure was' : 'failures were'} there before`;
+    return added.length === 0 ? { word: `${before}, none is new`, tone: 'warn' } : { word: `${added.length} new; ${before}`, tone: 'bad' };
+  }
+  return { word: `exit code ${check.exit_code}`, tone: 'bad' };
 }
 
 export function acceptWord(mode: AcceptMode): string {
@@ -216,7 +222,9 @@ export function currentChecks(run: RunView): Check[] {
 }
 
 export function passed(check: Check): boolean {
-  return check.exit_code === 0 && !check.timed_out;
+  if (check.timed_out || check.exit_code === null) return false;
+  const onlyOld = check.compared !== undefined && check.compared.tree !== check.tree && check.compared.new.length === 0;
+  return check.exit_code === 0 || onlyOld;
 }
 
 /** What the checks of the last recorded tree say, in one line; null while nothing is recorded. */

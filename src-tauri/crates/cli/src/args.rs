@@ -333,6 +333,8 @@ pub enum RunsVerb {
         #[arg(long)]
         anyway: bool,
     },
+    /// Write what a run was and did as Markdown or JSON, with keys and personal data masked.
+    Record(crate::record::RecordArgs),
     /// Remove a run's branch and tree.
     Discard {
         /// The run's id, or `last`.

@@ -22,6 +22,7 @@ mod objects;
 mod ops;
 mod out;
 mod push;
+mod record;
 mod review;
 mod roles;
 mod run;

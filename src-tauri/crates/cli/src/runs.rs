@@ -49,6 +49,9 @@ async fn perform(project: &Project, verb: &RunsVerb, out: &Out) -> End {
             let wanted = push::Wanted { remote, to: to.as_deref(), yes: *yes, anyway: *anyway };
             push::push(project, session::run_id(project, run).await?, &wanted, out).await
         }
+        RunsVerb::Record(wanted) => {
+            crate::record::record(project, session::run_id(project, &wanted.run).await?, wanted, out).await
+        }
         RunsVerb::Discard { run, anyway } => {
             let run = session::run_id(project, run).await?;
             project.submit(Op::DiscardRun { run: run.clone(), anyway: *anyway }).await?;

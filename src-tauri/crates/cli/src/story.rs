@@ -60,13 +60,32 @@ pub fn line(event: &Event) -> Option<String> {
                 Mechanism::Landlock => "Landlock",
                 Mechanism::None => "NOT SANDBOXED",
             };
-            format!(
+            let mut line = format!(
                 "  {} {}: {} → {how} ({:.1} s, {confined})",
                 if check.passed() { "✓" } else { "✗" },
                 check.name,
                 check.argv.join(" "),
                 seconds(check.ms)
-            )
+            );
+            if let Some(tests) = &check.tests {
+                line.push_str(&format!(
+                    "\n    tests: {} passed, {} failed, {} left out",
+                    tests.passed, tests.failed, tests.skipped
+                ));
+            }
+            match &check.compared {
+                Some(_) if check.is_of_base() => line.push_str("\n    on the base, to tell which failures are new"),
+                Some(compared) if compared.new.is_empty() => {
+                    line.push_str(&format!("\n    all {} failures were there before", compared.old));
+                }
+                Some(compared) => line.push_str(&format!(
+                    "\n    {} failures were there before; new: {}",
+                    compared.old,
+                    compared.new.join(", ")
+                )),
+                None => {}
+            }
+            line
         }
         Event::ChecksMissing { .. } => "  ! no checks are declared or found; the result is unchecked".to_owned(),
         Event::ReviewRecorded { review } => {
@@ -152,9 +171,16 @@ pub fn line(event: &Event) -> Option<String> {
 /// A question as a person reads it.
 pub fn question(ask: &Ask) -> String {
     match ask {
-        Ask::HandOver { files: changed, checks, reviewed, cost: spent, .. } => format!(
-            "hand over these changes as a branch?\n    {}\n    checks: {}; review: {}\n    {}",
+        Ask::HandOver { files: changed, checks, reviewed, cost: spent, keys, .. } => format!(
+            "hand over these changes as a branch?\n    {}{}\n    checks: {}; review: {}\n    {}",
             files(changed),
+            match keys.as_slice() {
+                [] => String::new(),
+                keys => format!(
+                    "\n    THEY ADD WHAT LOOKS LIKE A KEY: {}\n    reject and start again without it; approve only if it is none, or opens nothing",
+                    keys.join(", ")
+                ),
+            },
             match checks {
                 ChecksVerdict::Passed => "passed",
                 ChecksVerdict::Failed => "FAILED",

@@ -6,7 +6,7 @@
 use crate::desk::Desk;
 use crate::flow::{self, Kind};
 use crate::run::{Done, Halt, Run, defect};
-use crate::verify;
+use crate::{results, verify};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Answer, Ask, Check, Effect, EffectOutcome, Event, Mechanism, StepResult};
 use atelier_protocol::hash::Hash;
@@ -111,8 +111,22 @@ impl Run {
         timeout_ms: u64,
         tree: &str,
     ) -> Result<Option<Ran>, Halt> {
+        self.intend_command(key, name, argv, tree).await?;
+        self.run_intended(key, argv, timeout_ms).await
+    }
+
+    pub(crate) async fn intend_command(&mut self, key: &str, name: &str, argv: &[String], tree: &str) -> Done {
         let effect = Effect::RunCommand { name: name.to_owned(), argv: argv.to_vec(), tree: tree.to_owned() };
-        self.record(vec![Event::EffectIntended { key: key.to_owned(), effect }]).await?;
+        self.record(vec![Event::EffectIntended { key: key.to_owned(), effect }]).await
+    }
+
+    /// Runs a command that is intended. `None` where it could not be started, which is recorded.
+    pub(crate) async fn run_intended(
+        &mut self,
+        key: &str,
+        argv: &[String],
+        timeout_ms: u64,
+    ) -> Result<Option<Ran>, Halt> {
         let spec = match self.confined(argv, timeout_ms) {
             Ok(spec) => spec,
             Err(problem) => {
@@ -142,6 +156,7 @@ impl Run {
         tree: &str,
         ran: Ran,
     ) -> Result<Check, Halt> {
+        let tests = results::read(&String::from_utf8_lossy(&ran.output));
         let output = self.desk.output(ran.output, ran.output_bytes).await?;
         Ok(Check {
             name: name.to_owned(),
@@ -152,6 +167,8 @@ impl Run {
             ms: ran.ms,
             output,
             mechanism: ran.mechanism,
+            tests,
+            compared: None,
         })
     }
 

@@ -28,6 +28,7 @@ impl Run {
             )));
         }
         let ask = Ask::HandOver {
+            keys: self.keys_added(&point).await?,
             reviewed: self.machine.view.approved_by_role(&point.tree),
             files: point.files,
             checks,

@@ -9,8 +9,8 @@ use crate::flow::{Flow, Kind};
 use crate::talk::Talk;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{
-    Actor, Answer, Ask, BudgetNode, BudgetUnit, Comment, ContextMismatch, Effect, EffectOutcome, Envelope, Event,
-    FailureClass, Grants, MismatchKind, Outcome, Route, StepResult, ToolCall, Usage,
+    Actor, Answer, Ask, BudgetNode, BudgetUnit, Check, Comment, ContextMismatch, Effect, EffectOutcome, Envelope,
+    Event, FailureClass, Grants, MismatchKind, Outcome, Route, StepResult, ToolCall, Usage,
 };
 use atelier_protocol::ids::{ApprovalId, RoleId, RunId, Seq, StepId};
 use atelier_protocol::settings::ModelChoice;
@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 
 /// The version of a machine as it is kept in a snapshot. Raised when its shape or its fold changes; a snapshot of
 /// another version is not used.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// A run as its events tell it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -61,6 +61,8 @@ pub struct Machine {
     pub cloud: BTreeMap<String, (ApprovalId, Answer)>,
     /// Steps that are done and declare how they are undone, in order.
     pub done: Vec<Done>,
+    /// Checks that ran on the base, to tell which failures are new.
+    pub on_base: Vec<Check>,
     /// Processes that were started and not ended, by name.
     pub processes: BTreeMap<String, Vec<String>>,
     /// Child runs that ended.
@@ -281,6 +283,7 @@ impl Machine {
             commands: BTreeMap::new(),
             cloud: BTreeMap::new(),
             done: Vec::new(),
+            on_base: Vec::new(),
             processes: BTreeMap::new(),
             children: Vec::new(),
             budget: Budget { given: *budget_tokens, limit: *budget_tokens, ..Budget::default() },
@@ -385,7 +388,11 @@ impl Machine {
                 self.talk(|talk| talk.delivered = true);
                 self.forget_evidence();
             }
-            Event::CheckpointMade { .. } | Event::CheckRecorded { .. } => self.forget_evidence(),
+            Event::CheckRecorded { check } => {
+                self.on_base.extend(Some(check).filter(|check| check.is_of_base()).cloned());
+                self.forget_evidence();
+            }
+            Event::CheckpointMade { .. } => self.forget_evidence(),
             Event::EffectIntended { key, effect } => {
                 let tried = Tried { effect: effect.clone(), step: envelope.step.clone(), outcome: None };
                 self.effects.insert(key.clone(), tried);

@@ -5,6 +5,7 @@
 
 use crate::machine::Machine;
 use crate::role::{Deliverable, Role};
+use crate::verify;
 use atelier_edit::Format;
 use atelier_protocol::event::{PromptPart, PromptRecord, Spec, StepResult};
 use atelier_protocol::hash::Hash;
@@ -129,9 +130,10 @@ fn recorded_checks(machine: &Machine) -> String {
     }
     let mut text = "\nRecorded checks on this change:\n".to_owned();
     for check in of_this_tree {
-        let how = match check.exit_code {
-            Some(code) => format!("exit code {code}"),
-            None => "no exit code".to_owned(),
+        let how = match (check.exit_code, &check.compared) {
+            (_, Some(_)) => verify::ended(check),
+            (Some(code), None) => format!("exit code {code}"),
+            (None, None) => "no exit code".to_owned(),
         };
         let _ = writeln!(text, "- {} ({}): {how}", check.name, check.argv.join(" "));
     }

@@ -6,13 +6,14 @@
 
 use crate::accept::{append, settled};
 use crate::desk::Desk;
+use crate::leaks;
 use crate::run::machine_of;
 use atelier_egress::{Pass, Proxy};
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{Effect, EffectOutcome, Event, Push, PushView, Sensitive};
+use atelier_protocol::event::{Effect, EffectOutcome, Event, Push, PushView};
 use atelier_protocol::ids::RunId;
 use atelier_protocol::op::Reply;
-use atelier_protocol::view::{DiffView, RunView, Side};
+use atelier_protocol::view::RunView;
 use atelier_repo::UserRepo;
 
 /// The effect's key.
@@ -105,80 +106,9 @@ async fn keys(desk: &Desk, view: &RunView) -> Result<Vec<String>, Problem> {
         return Ok(Vec::new());
     };
     let diff = move |repo: &UserRepo| repo.diff(&base, &tip).map_err(|e| e.problem());
-    Ok(found(&desk.with_repo(diff).await?))
-}
-
-fn found(diff: &DiffView) -> Vec<String> {
-    let mut all = Vec::new();
-    for file in &diff.files {
-        // As one text, since some keys are many lines long.
-        let added = file.hunks.iter().flat_map(|hunk| &hunk.lines).filter(|line| line.side == Side::Added);
-        let (mut text, mut lines) = (String::new(), Vec::new());
-        for line in added {
-            lines.push((text.len(), line.new.unwrap_or(0)));
-            text.push_str(&line.text);
-            text.push('\n');
-        }
-        for finding in atelier_sensitive::scan(&text) {
-            let at = lines.partition_point(|(begins, _)| *begins <= finding.range.start).saturating_sub(1);
-            let line = lines.get(at).map_or(0, |(_, line)| *line);
-            all.push(format!("{}:{line} {}", file.change.path, word(finding.kind)));
-        }
-    }
-    all
-}
-
-fn word(kind: Sensitive) -> &'static str {
-    match kind {
-        Sensitive::PrivateKey => "a private key",
-        Sensitive::ApiKey => "a key of a service",
-        Sensitive::Password => "a password",
-        Sensitive::Token => "a random text that looks like a key",
-        Sensitive::Email => "an e-mail address",
-        Sensitive::Phone => "a telephone number",
-        Sensitive::Iban => "a bank account",
-        Sensitive::Card => "a payment card",
-    }
+    Ok(leaks::added(&desk.with_repo(diff).await?, |_| true))
 }
 
 fn count(places: usize) -> String {
     if places == 1 { "one place".to_owned() } else { format!("{places} places") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use atelier_protocol::event::{FileChange, FileStatus};
-    use atelier_protocol::view::{DiffLine, FileDiff, Hunk};
-
-    #[test]
-    fn keys_are_named_by_the_line_they_stand_on_also_where_they_are_many_lines_long() {
-        let key = [
-            "-----BEGIN OPENSSH PRIVATE KEY-----",
-            "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ",
-            "-----END OPENSSH PRIVATE KEY-----",
-        ];
-        let lines = std::iter::once("plain").chain(key).chain(["mail ada@lovelace.example.org"]);
-        let lines = lines.enumerate().map(|(at, text)| DiffLine {
-            side: Side::Added,
-            old: None,
-            new: u32::try_from(at + 7).ok(),
-            text: text.to_owned(),
-            no_newline: false,
-        });
-        let change = FileChange {
-            path: "deploy/key".to_owned(),
-            old_path: None,
-            status: FileStatus::Added,
-            insertions: Some(5),
-            deletions: Some(0),
-        };
-        let hunk = Hunk { old_start: 0, new_start: 7, header: String::new(), lines: lines.collect() };
-        let file = FileDiff { change, binary: false, cut: false, hunks: vec![hunk] };
-        let diff = DiffView { base: String::new(), tip: String::new(), files: vec![file] };
-        insta::assert_snapshot!(found(&diff).join("\n"), @r"
-        deploy/key:8 a private key
-        deploy/key:11 an e-mail address
-        ");
-    }
 }

@@ -462,7 +462,7 @@ impl Run {
     /// Records a question. Where a grant given with the start answers it, the answer too.
     pub(crate) async fn ask(&mut self, ask: Ask, mut before: Vec<Event>) -> Done {
         let approval = self.desk.sources.approval_id();
-        let granted = self.machine.grants.approve.contains(&ask.kind());
+        let granted = self.machine.grants.approve.contains(&ask.kind()) && !ask.needs_a_person();
         let answer = match (granted, self.machine.grants.deny_asks) {
             (true, _) => Some((Answer::Approve, "granted with the start of the run")),
             (false, true) => Some((Answer::Reject, "questions are denied for this run")),

@@ -9,7 +9,7 @@ use crate::hands::returned;
 use crate::run::{Done, Halt, Run};
 use crate::tools::Answer;
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{Check, Checkpoint, EffectOutcome, Event, StepResult, ToolCall};
+use atelier_protocol::event::{Check, Checkpoint, Compared, EffectOutcome, Event, StepResult, ToolCall};
 use atelier_protocol::view::DeclaredCheck;
 use serde_json::Value;
 
@@ -69,6 +69,7 @@ impl Run {
             }
             let after = self.checkpoint().await?;
             if after.tree == point.tree {
+                self.compare(&declared, &point).await?;
                 return Ok(true);
             }
             let files: Vec<String> = after.files.iter().map(|f| f.path.clone()).collect();
@@ -159,6 +160,10 @@ enum Ran {
 }
 
 pub(crate) fn ended(check: &Check) -> String {
+    let compared = check.compared.as_ref().filter(|_| !check.is_of_base());
+    if let Some(compared) = compared {
+        return format!("failed: {}", against_base(compared));
+    }
     match (check.exit_code, check.timed_out) {
         (_, true) => "stopped at its time limit".to_owned(),
         (Some(0), _) => "passed".to_owned(),
@@ -175,6 +180,20 @@ pub(crate) fn tail(text: &str) -> String {
         shown = format!("({from} lines before these are not shown)\n{shown}");
     }
     shown
+}
+
+/// What is old and what is new, in words.
+fn against_base(compared: &Compared) -> String {
+    let were = |count: u32| match count {
+        0 => "none of the failures was there before".to_owned(),
+        1 => "1 failure was there before".to_owned(),
+        count => format!("{count} failures were there before"),
+    };
+    match compared.new.as_slice() {
+        [] => format!("{}, none is new", were(compared.old)),
+        [one] => format!("{}, 1 is new: {one}", were(compared.old)),
+        many => format!("{}, {} are new: {}", were(compared.old), many.len(), many.join(", ")),
+    }
 }
 
 pub(crate) fn told(check: &Check) -> String {

@@ -12,6 +12,7 @@ use crate::hash::Hash;
 use crate::ids::{ApprovalId, CallId, ProjectId, RoleId, RunId, Seq, StepId, StoreId};
 pub use crate::model_work::*;
 pub use crate::push::*;
+pub use crate::results::*;
 pub use crate::review::*;
 pub use crate::routing::*;
 pub use crate::served::*;

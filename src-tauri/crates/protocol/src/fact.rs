@@ -6,6 +6,7 @@ use crate::egress::{Leaving, Masked};
 use crate::error::Problem;
 use crate::hash::Hash;
 use crate::ids::{RoleId, RunId, Seq, StepId};
+use crate::results::{Compared, TestResults};
 use crate::routing::{BudgetNode, BudgetUnit};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -250,6 +251,10 @@ pub enum Ask {
         cost: Cost,
         /// The tree that is asked about.
         tree: String,
+        /// Where the changes add what looks like a key, as `path:line what`. No grant answers such a question.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[ts(as = "Option<Vec<String>>", optional)]
+        keys: Vec<String>,
     },
     /// May this command run without confinement?
     Command {
@@ -312,6 +317,11 @@ pub enum Ask {
 }
 
 impl Ask {
+    /// Whether only a person may say yes, whatever was granted with the start of the run.
+    pub fn needs_a_person(&self) -> bool {
+        matches!(self, Ask::HandOver { keys, .. } if !keys.is_empty())
+    }
+
     /// Its kind.
     pub fn kind(&self) -> AskKind {
         match self {
@@ -441,12 +451,26 @@ pub struct Check {
     pub output: Output,
     /// What confined it.
     pub mechanism: Mechanism,
+    /// What it said of its tests, where that could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub tests: Option<TestResults>,
+    /// The same check on the base, where it failed on both. Of the check on the base itself: its own tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub compared: Option<Compared>,
 }
 
 impl Check {
-    /// Whether it is evidence that the tree is right.
+    /// Whether it ran on the base, to tell which failures are new.
+    pub fn is_of_base(&self) -> bool {
+        self.compared.as_ref().is_some_and(|compared| compared.tree == self.tree)
+    }
+
+    /// Whether it is evidence that the tree is right: it passed, or each of its failures was there before.
     pub fn passed(&self) -> bool {
-        self.exit_code == Some(0) && !self.timed_out
+        let only_old = !self.is_of_base() && self.compared.as_ref().is_some_and(|compared| compared.new.is_empty());
+        !self.timed_out && (self.exit_code == Some(0) || (only_old && self.exit_code.is_some()))
     }
 }
 

@@ -23,6 +23,7 @@ pub mod mutant;
 pub mod op;
 pub mod ports;
 mod push;
+mod results;
 mod review;
 mod routing;
 mod served;

@@ -40,6 +40,13 @@ impl RunTree {
         Ok(Checkpoint { commit: commit.to_string(), tree: tree.to_string(), files })
     }
 
+    /// The id of the git tree of a commit.
+    pub fn tree_of(&self, commit: &str) -> Result<String, TreeError> {
+        let repo = self.repo()?;
+        let commit = repo.find_commit(find_commit(&repo, commit)?).map_err(git("reading a commit"))?;
+        Ok(commit.tree_id().to_string())
+    }
+
     /// The id of the git tree that a checkpoint would have now.
     pub fn tree_id(&self) -> Result<String, TreeError> {
         Ok(self.present(&self.repo()?)?.to_string())

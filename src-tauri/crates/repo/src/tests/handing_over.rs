@@ -47,6 +47,8 @@ fn a_hand_over_publishes_semantic_commits_and_touches_nothing_else() {
         ms: 5,
         output: Output::default(),
         mechanism: Mechanism::Bubblewrap,
+        tests: None,
+        compared: None,
     };
     let rule = ReviewProof::NotRequired { rule: "quick fix".into() };
     let patch = ReviewedPatch::new(&point, Checks::Passed(vec![check]), rule, ApprovalId::new(1, [0; 10])).unwrap();

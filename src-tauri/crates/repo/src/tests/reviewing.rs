@@ -15,6 +15,8 @@ fn check(name: &str, tree: &str, exit_code: Option<i32>) -> Check {
         ms: 1,
         output: Output::default(),
         mechanism: Mechanism::None,
+        tests: None,
+        compared: None,
     }
 }
 
