@@ -2541,6 +2541,38 @@ tests?: TestResults,
  */
 compared?: Compared, };
 
+export type TestResults = { 
+/**
+ * How many passed, as far as the output says.
+ */
+passed: number, 
+/**
+ * How many failed.
+ */
+failed: number, 
+/**
+ * How many were left out.
+ */
+skipped: number, 
+/**
+ * The names of those that failed, sorted; fewer than `failed` where the output does not name all.
+ */
+failures: Array<string>, };
+
+export type Compared = { 
+/**
+ * The tree of the base.
+ */
+tree: string, 
+/**
+ * How many of the failures were there before.
+ */
+old: number, 
+/**
+ * The names of those that were not.
+ */
+new: Array<string>, };
+
 export type Mechanism = "bubblewrap" | "landlock" | "none";
 
 export type Review = { 

@@ -29,7 +29,7 @@ pub fn typescript() -> String {
         event::StepResult, event::Route, event::PromptRecord, event::PromptPart, event::ToolCall, event::Usage,
         event::Stop, event::Verdict, event::Output, event::AskKind, event::Ask, event::Answer, event::ChecksVerdict,
         event::Cost, event::FileChange, event::FileStatus, event::Effect, event::EffectOutcome, event::Spec,
-        event::Requirement, event::Checkpoint, event::Check, event::Mechanism, event::Review, event::Reviewer,
+        event::Requirement, event::Checkpoint, event::Check, event::TestResults, event::Compared, event::Mechanism, event::Review, event::Reviewer,
         event::Commit, event::AcceptMode, event::Change, event::Undo,
         event::OperationKind, event::OperationView, event::UndoPreview, event::Comment, event::CommentView,
         event::Acceptance, event::Part, event::Resolution, event::Take, event::ConflictView, event::Push, event::PushView, event::Parent, event::Fork, event::StepPhase, event::Guarantee,
