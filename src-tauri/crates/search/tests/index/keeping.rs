@@ -76,6 +76,8 @@ fn files_that_are_no_text_are_left_out_and_named() {
         pending: 0,
         commits: 0,
         head: None,
+        documents: 0,
+        meaning: None,
         missing: [],
         watch: Off,
     }
