@@ -24,7 +24,7 @@ async fn played(replace: &str) -> (World, RunView, Vec<Event>) {
     let world = World::playing(short_with(&turns)).await;
     put(&world, "check.sh", CHECK);
     put(&world, "ready", "");
-    put(&world, ".atelier/project.yaml", "schema: 1\nchecks: [{name: test, argv: [sh, check.sh]}]\n");
+    put(&world, ".atelier/project.yaml", "schema: 1\nchecks: [{name: test, argv: [sh, check.sh], only_new: true}]\n");
     let (workshop, project) = world.open().await;
     let run = start(&project, goal(true)).await;
     let (view, events) = follow(&project, &run, rests).await;

@@ -3905,7 +3905,11 @@ timeout_ms: number,
 /**
  * The file it was found in, such as `Cargo.toml`.
  */
-source: string, };
+source: string, 
+/**
+ * Whether only failures that the base does not have block a change. Else all do.
+ */
+only_new?: boolean, };
 
 export type FlowView = { 
 /**

@@ -64,7 +64,7 @@ fn detected(root: &Path) -> Vec<DeclaredCheck> {
             *first = format!("./{wrapper}");
         }
         let source = known.file.to_owned();
-        DeclaredCheck { name: "test".to_owned(), argv, timeout_ms: declared::TIMEOUT_MS, source }
+        DeclaredCheck { name: "test".to_owned(), argv, timeout_ms: declared::TIMEOUT_MS, source, only_new: false }
     });
     check.into_iter().collect()
 }

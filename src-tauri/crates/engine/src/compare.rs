@@ -1,4 +1,4 @@
-//! A failed check beside the same check on the base: only what failed by this change blocks it.
+//! A failed check beside the same check on the base, where the project says that only what failed by this change blocks it.
 //!
 //! The base is put into the run's own tree for as long as the command takes, so that everything that is not committed
 //! (installed packages, build caches) is as for the check itself. All of that is one effect: after a crash the tree is put
@@ -17,7 +17,8 @@ impl Run {
         let failing: Vec<Check> = latest.cloned().collect();
         for check in failing {
             let Some(now) = check.tests.clone().filter(|tests| tests.failed > 0) else { continue };
-            let Some(same) = declared.iter().find(|one| one.name == check.name && one.argv == check.argv) else {
+            let same = |one: &&DeclaredCheck| one.only_new && one.name == check.name && one.argv == check.argv;
+            let Some(same) = declared.iter().find(same) else {
                 continue;
             };
             let Some(base) = self.on_base(same, point).await? else { continue };

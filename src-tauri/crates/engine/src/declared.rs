@@ -51,6 +51,9 @@ struct FileCheck {
     /// Seconds.
     #[serde(default)]
     timeout: Option<u64>,
+    /// Whether only failures that the base does not have block a change.
+    #[serde(default)]
+    only_new: bool,
 }
 
 #[derive(Deserialize)]
@@ -102,6 +105,7 @@ fn parse(text: &str) -> Result<Declared, Problem> {
             argv: check.argv,
             timeout_ms: milliseconds(check.timeout),
             source: FILE.to_owned(),
+            only_new: check.only_new,
         });
     }
     let mut declared = Declared { checks: lists_checks.then_some(checks), ..Declared::default() };

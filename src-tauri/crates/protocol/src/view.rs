@@ -555,6 +555,10 @@ pub struct DeclaredCheck {
     pub timeout_ms: u64,
     /// The file it was found in, such as `Cargo.toml`.
     pub source: String,
+    /// Whether only failures that the base does not have block a change. Else all do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(optional, as = "Option<bool>")]
+    pub only_new: bool,
 }
 
 /// A model server and what it has.
