@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 /// Why a command of xtask did not reach its end.
@@ -91,8 +91,13 @@ pub fn ask(program: &str, args: &[&str]) -> Option<String> {
 
 /// Whether `program` is on `PATH`.
 pub fn on_path(program: &str) -> bool {
+    found(program).is_some()
+}
+
+/// Where on `PATH` the program is.
+pub fn found(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| is_program(&folder.join(program)))
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| is_program(file))
 }
 
 #[cfg(unix)]

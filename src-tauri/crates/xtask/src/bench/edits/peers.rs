@@ -4,7 +4,7 @@
 //! program applies patches. Both may change some files and then fail: what they report as failed counts as refused.
 
 use super::{Count, Outcome, Sent};
-use crate::run::Failure;
+use crate::run::{self, Failure};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -22,7 +22,7 @@ pub fn beside(program: &Path, cases: &[Sent]) -> Result<Value, Failure> {
         rows.entry(&case.row).or_default().push(case);
     }
     let mut figures = Map::new();
-    let (aider, codex) = (python_of("aider"), on_path("codex"));
+    let (aider, codex) = (python_of("aider"), run::found("codex"));
     for (name, found) in [("aider", aider.is_some()), ("codex", codex.is_some())] {
         if !found {
             println!("{name} is not installed");
@@ -106,14 +106,9 @@ fn by_codex(codex: &Path, sample: &[&Sent]) -> Result<Count, Failure> {
     Ok(count)
 }
 
-fn on_path(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
-}
-
 /// The interpreter that a Python program's first line names.
 fn python_of(program: &str) -> Option<PathBuf> {
-    let text = std::fs::read_to_string(on_path(program)?).ok()?;
+    let text = std::fs::read_to_string(run::found(program)?).ok()?;
     let python = PathBuf::from(text.lines().next()?.strip_prefix("#!")?.trim());
     python.is_file().then_some(python)
 }
