@@ -4,7 +4,7 @@
 //! passed, whoever else uses of it. A call that leaves this machine is looked at alone and recorded before it is sent.
 //! What has to be asked of the user in a run is refused here: nobody is there to be asked.
 
-use crate::budget::{amount, of, units, words};
+use crate::budget::{NEAR, amount, of, units, words};
 use crate::desk::Desk;
 use crate::spending::add;
 use atelier_protocol::error::{Code, Problem};
@@ -23,8 +23,6 @@ const TIMED_CALLS: u32 = 4;
 const PART: u64 = 8;
 /// A door that was not heard of for so long is gone, in milliseconds.
 const GONE_MS: u64 = 3_600_000;
-/// From this part of a limit on, in hundredths, the log says so.
-const NEAR: u64 = 80;
 
 /// What is set aside for calls of other programs, by door, and when it was last heard of.
 #[derive(Default)]

@@ -20,10 +20,15 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 
+/// Whether edits in a role's answers are its work at all.
+fn may_write_edits(role: &Role) -> bool {
+    role.delivers == Deliverable::Change && role.tools.contains(&Tool::ApplyEdits)
+}
+
 /// The form in which a role's model writes edits in its answers; `None` where it edits by tools. What the role's file says
 /// comes first, then what was measured of the model, where no tool does the same.
 pub(crate) fn agreed(role: &Role, measured: Option<&str>) -> Option<Format> {
-    if role.delivers != Deliverable::Change || !role.tools.contains(&Tool::ApplyEdits) {
+    if !may_write_edits(role) {
         return None;
     }
     let measured = measured.and_then(|name| name.parse().ok());
@@ -56,7 +61,7 @@ struct Ready {
 impl Run {
     /// The call that the edits in an answer are; `None` where it has none.
     pub(crate) fn edits_in(&self, role: &Role, text: &str, measured: Option<&str>) -> Option<ToolCall> {
-        if role.delivers != Deliverable::Change || !role.tools.contains(&Tool::ApplyEdits) {
+        if !may_write_edits(role) {
             return None;
         }
         let format = match agreed(role, measured) {

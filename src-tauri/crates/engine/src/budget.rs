@@ -18,7 +18,7 @@ use tokio::sync::OwnedMutexGuard;
 /// Rows read at once.
 const PAGE: usize = 1000;
 /// From this part of a limit on, in hundredths, the user is told.
-const NEAR: u64 = 80;
+pub(crate) const NEAR: u64 = 80;
 
 /// A call that may begin, within its limits.
 #[derive(Default)]
