@@ -17,7 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use tantivy::directory::MmapDirectory;
-use tantivy::schema::Value;
+use tantivy::schema::{Schema, Value};
 use tantivy::tokenizer::TextAnalyzer;
 use tantivy::{IndexReader, ReloadPolicy, TantivyDocument};
 
@@ -49,28 +49,38 @@ pub(crate) fn open(dir: &Path, backlog: &Arc<Backlog>) -> Result<Opened, IndexEr
 
 /// The index that is there; `None` where there is none, an error where it must be built again.
 fn existing(dir: &Path, backlog: &Arc<Backlog>) -> Result<Option<Opened>, String> {
-    let version = match fs::read_to_string(dir.join(VERSION_FILE)) {
-        Ok(version) => version,
-        Err(_) => return Ok(None),
-    };
-    if version != version_text() {
-        return Err("it was written by another version".to_owned());
+    whole(dir, (VERSION_FILE, &version_text()), &Fields::new().0, |inner| {
+        let committed = inner.load_metas().map_err(|error| error.to_string())?.payload.is_some();
+        let reader = ready(&inner, backlog).map_err(|error| error.to_string())?;
+        let writing = Writing::holding(entries(&reader)?);
+        Ok(Opened { inner, reader, writing, past: read_past(dir), committed })
+    })
+}
+
+/// What `make` makes of the index in `dir`, where it is whole, its version file says this and it has these fields; `None` where there is
+/// none, an error where it must be built again.
+pub(crate) fn whole<T>(
+    dir: &Path,
+    (version_file, version): (&str, &str),
+    fields: &Schema,
+    make: impl FnOnce(tantivy::Index) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    let Ok(written) = fs::read_to_string(dir.join(version_file)) else { return Ok(None) };
+    if written != version {
+        return Err("it was written by another version or from another source".to_owned());
     }
     // tantivy panics on some damaged files instead of saying so.
     catch_unwind(AssertUnwindSafe(|| {
         let directory = MmapDirectory::open(dir).map_err(|error| error.to_string())?;
         let inner = tantivy::Index::open(directory).map_err(|error| error.to_string())?;
-        if inner.schema() != Fields::new().0 {
+        if inner.schema() != *fields {
             return Err("its fields are others".to_owned());
         }
         let damaged = inner.validate_checksum().map_err(|error| error.to_string())?;
         if !damaged.is_empty() {
             return Err(format!("{} of its files are damaged", damaged.len()));
         }
-        let committed = inner.load_metas().map_err(|error| error.to_string())?.payload.is_some();
-        let reader = ready(&inner, backlog).map_err(|error| error.to_string())?;
-        let writing = Writing::holding(entries(&reader)?);
-        Ok(Some(Opened { inner, reader, writing, past: read_past(dir), committed }))
+        make(inner).map(Some)
     }))
     .unwrap_or_else(|_| Err("reading it panicked".to_owned()))
 }

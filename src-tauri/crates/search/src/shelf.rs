@@ -15,7 +15,6 @@ use atelier_protocol::view::{Hit, HitKind, Origin};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError, RwLock};
 use tantivy::collector::TopDocs;
@@ -149,24 +148,9 @@ impl Shelf {
     }
 
     fn existing(dir: &Path, source: &str) -> Result<Option<Self>, String> {
-        let Ok(version) = fs::read_to_string(dir.join(VERSION_FILE)) else { return Ok(None) };
-        if version != version_text(source) {
-            return Err("it is of another version, or of another history".to_owned());
-        }
-        // tantivy panics on some damaged files instead of saying so.
-        catch_unwind(AssertUnwindSafe(|| {
-            let directory = MmapDirectory::open(dir).map_err(|error| error.to_string())?;
-            let inner = tantivy::Index::open(directory).map_err(|error| error.to_string())?;
-            if inner.schema() != Fields::new().0 {
-                return Err("its fields are others".to_owned());
-            }
-            let damaged = inner.validate_checksum().map_err(|error| error.to_string())?;
-            if !damaged.is_empty() {
-                return Err(format!("{} of its files are damaged", damaged.len()));
-            }
-            Self::of(dir, inner).map(Some).map_err(|error| error.to_string())
-        }))
-        .unwrap_or_else(|_| Err("reading it panicked".to_owned()))
+        opening::whole(dir, (VERSION_FILE, &version_text(source)), &Fields::new().0, |inner| {
+            Self::of(dir, inner).map_err(|error| error.to_string())
+        })
     }
 
     fn of(dir: &Path, inner: tantivy::Index) -> tantivy::Result<Self> {
