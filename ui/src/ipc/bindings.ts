@@ -3651,13 +3651,9 @@ title?: string,
 /**
  * Where it can be looked up, where that is no line of a file.
  */
-origin?: Origin, 
-/**
- * The project that it is of, where that is another.
- */
-project?: OtherProject, };
+origin?: Origin, };
 
-export type HitKind = "code" | "doc" | "commit" | "chat" | "spec" | "decision" | "document" | "note";
+export type HitKind = "code" | "doc" | "commit" | "chat" | "spec" | "decision" | "document";
 
 export type Origin = { "from": "event", 
 /**
@@ -3679,29 +3675,7 @@ at_ms: number, } | { "from": "part",
 /**
  * Which.
  */
-anchor: Anchor, } | { "from": "library", 
-/**
- * Its id.
- */
-id: string, };
-
-export type OtherProject = { 
-/**
- * The project.
- */
-id: ProjectId, 
-/**
- * Its name.
- */
-name: string, 
-/**
- * Its folder.
- */
-path: string, 
-/**
- * Its licence, as its files state it.
- */
-licence: string | null, };
+anchor: Anchor, };
 
 export type Found = { 
 /**

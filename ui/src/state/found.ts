@@ -14,7 +14,6 @@ export const KIND_NAMES: Readonly<Record<HitKind, string>> = {
   spec: 'spec',
   decision: 'decision',
   document: 'document',
-  note: 'note',
 };
 
 /** The kinds of a scope as the owner is asked for them; none means files. */
@@ -52,8 +51,6 @@ export function labelOf(hit: Hit): HitLabel {
       return { run: hit.origin.run, folder: '', name: title ?? hit.path, where: '', called: null };
     case 'part':
       return { run: null, ...parts(hit.path), where: `, ${anchorWord(hit.origin.anchor)}`, called: title };
-    case 'library':
-      return { run: null, folder: '', name: title ?? hit.origin.id, where: '', called: null };
   }
 }
 

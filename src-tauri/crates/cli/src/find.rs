@@ -190,7 +190,6 @@ fn place(hit: &Hit) -> String {
             format!("run {run}{step} event {seq}")
         }
         Some(Origin::Part { anchor }) => format!("{} {anchor}", hit.path),
-        Some(Origin::Library { id }) => format!("library {id}"),
     }
 }
 

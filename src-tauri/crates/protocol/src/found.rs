@@ -5,7 +5,7 @@
 use crate::document::Anchor;
 use crate::error::Problem;
 use crate::hash::Hash;
-use crate::ids::{ProjectId, RunId, Seq, StepId};
+use crate::ids::{RunId, Seq, StepId};
 use crate::settings::ModelChoice;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -28,8 +28,6 @@ pub enum HitKind {
     Decision,
     /// A part of a file of another format.
     Document,
-    /// A note or snippet of the library.
-    Note,
 }
 
 /// A search hit.
@@ -58,10 +56,6 @@ pub struct Hit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub origin: Option<Origin>,
-    /// The project that it is of, where that is another.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[ts(optional)]
-    pub project: Option<OtherProject>,
 }
 
 /// Where a hit that is no line of a file can be looked up.
@@ -86,24 +80,6 @@ pub enum Origin {
         /// Which.
         anchor: Anchor,
     },
-    /// An entry of the library.
-    Library {
-        /// Its id.
-        id: String,
-    },
-}
-
-/// A project that a hit comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
-pub struct OtherProject {
-    /// The project.
-    pub id: ProjectId,
-    /// Its name.
-    pub name: String,
-    /// Its folder.
-    pub path: String,
-    /// Its licence, as its files state it.
-    pub licence: Option<String>,
 }
 
 /// A part of the index that may still be missing.

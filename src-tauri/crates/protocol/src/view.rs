@@ -8,9 +8,7 @@ use crate::event::{
     Fork, Guarantee, Hold, Job, Lifecycle, Mechanism, Message, ModelCard, Outcome, Output, Parent, Priority, Review,
     Route, Spec, StepPhase, StepResult, ToolCall, Usage, Verdict,
 };
-pub use crate::found::{
-    Found, FoundBy, Hit, HitKind, IndexPart, IndexView, MeaningView, Origin, OtherProject, WatchView,
-};
+pub use crate::found::{Found, FoundBy, Hit, HitKind, IndexPart, IndexView, MeaningView, Origin, WatchView};
 use crate::hash::Hash;
 use crate::ids::{ApprovalId, CallId, ProjectId, RoleId, RunId, Seq, StepId};
 use crate::settings::ProviderKind;

@@ -325,7 +325,6 @@ fn hits(found: Vec<(f32, Record)>, words: &Words, limit: usize) -> Vec<Hit> {
                 symbol: None,
                 title: Some(record.title),
                 origin: Some(record.origin),
-                project: None,
             })
         })
         .collect();
