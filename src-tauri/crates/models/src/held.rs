@@ -5,59 +5,30 @@
 //! template of the model's has a say. What comes back is a tool call like any other, or one that cannot be read.
 
 use crate::chat::{AnswerSchema, ChatRequest, Message, ModelEvent, ModelStream, ToolSpec};
-use crate::context::{Footprint, Loaded};
-use crate::embed::{EmbedRequest, Embedded};
 use crate::error::{CallError, clip};
 use crate::ids::Ids;
 use crate::provider::Provider;
 use atelier_protocol::event::{Stop, ToolCall, Usage};
-use atelier_protocol::settings::{ProviderKind, ProviderSettings};
-use atelier_protocol::view::ProviderView;
-use futures_util::future::BoxFuture;
+use atelier_protocol::settings::ProviderKind;
 use futures_util::{StreamExt, stream};
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 use std::fmt::Write;
-use std::sync::Arc;
 
 /// The keys of an answer. Servers may write keys in the order of the alphabet, and the tool is to come first.
 const CALL: &str = "call";
 const WITH: &str = "with";
 const SAY: &str = "say";
 
-/// A server whose constrained requests are held to a schema.
-pub(crate) struct Held {
-    pub(crate) server: Arc<dyn Provider>,
-}
-
-impl Provider for Held {
-    fn chat(&self, request: ChatRequest) -> ModelStream {
-        let can = self.server.settings().kind != ProviderKind::Anthropic;
-        if !request.constrained || request.tools.is_empty() || !can {
-            return self.server.chat(request);
-        }
-        let ids = Ids::new(&request.id_prefix);
-        let tools = request.tools.clone();
-        read(self.server.chat(held(request)), tools, ids)
+/// Asks a server; a constrained request is held to a schema, where the server knows schemas.
+pub(crate) fn chat(server: &dyn Provider, request: ChatRequest) -> ModelStream {
+    let can = server.settings().kind != ProviderKind::Anthropic;
+    if !request.constrained || request.tools.is_empty() || !can {
+        return server.chat(request);
     }
-    fn embed(&self, request: EmbedRequest) -> BoxFuture<'_, Result<Embedded, CallError>> {
-        self.server.embed(request)
-    }
-    fn describe(&self) -> BoxFuture<'_, ProviderView> {
-        self.server.describe()
-    }
-    fn loaded(&self, model: &str) -> BoxFuture<'_, Option<Loaded>> {
-        self.server.loaded(model)
-    }
-    fn footprint(&self, model: &str) -> BoxFuture<'_, Option<Footprint>> {
-        self.server.footprint(model)
-    }
-    fn keep(&self, model: &str, time: &str) -> BoxFuture<'_, ()> {
-        self.server.keep(model, time)
-    }
-    fn settings(&self) -> &ProviderSettings {
-        self.server.settings()
-    }
+    let ids = Ids::new(&request.id_prefix);
+    let tools = request.tools.clone();
+    read(server.chat(held(request)), tools, ids)
 }
 
 /// The request with its tools as a schema.

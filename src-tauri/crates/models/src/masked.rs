@@ -1,59 +1,41 @@
 //! What leaves this machine for a model is masked, and what comes back is restored.
 //!
-//! Wraps every server, so that no way to a model goes round it. A server on this machine that keeps what it is told is
+//! Stands before every server (`provider`), so that no way to a model goes round it. A server on this machine that keeps what it is told is
 //! passed through as it is. The user's own history is never masked: placeholders exist on the way only.
 
 use crate::address::is_this_machine;
 use crate::chat::{ChatRequest, Message, ModelEvent, ModelStream};
-use crate::context::{Footprint, Loaded};
-use crate::embed::{EmbedRequest, Embedded};
+use crate::embed::EmbedRequest;
 use crate::error::CallError;
+use crate::held;
 use crate::provider::Provider;
 use atelier_protocol::event::ToolCall;
-use atelier_protocol::settings::ProviderSettings;
-use atelier_protocol::view::ProviderView;
 use atelier_sensitive::{Mask, Restorer};
-use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-/// A server whose material is masked where it leaves this machine.
-pub(crate) struct Masked {
-    pub(crate) server: Arc<dyn Provider>,
+/// Asks a server; what leaves this machine for it is masked.
+pub(crate) fn chat(server: &dyn Provider, request: ChatRequest) -> ModelStream {
+    if stays(server, request.passed_on) {
+        return held::chat(server, request);
+    }
+    let (request, mask) = mask(&request);
+    restored(held::chat(server, request), mask)
 }
 
-impl Provider for Masked {
-    fn chat(&self, request: ChatRequest) -> ModelStream {
-        if is_this_machine(&self.server.settings().base_url) && !request.passed_on {
-            return self.server.chat(request);
-        }
-        let (request, mask) = mask(&request);
-        restored(self.server.chat(request), mask)
+/// A request for vectors, its texts masked where they leave this machine.
+pub(crate) fn texts(server: &dyn Provider, mut request: EmbedRequest) -> EmbedRequest {
+    if !stays(server, request.passed_on) {
+        let mut mask = Mask::of(request.texts.iter().map(String::as_str));
+        request.texts = request.texts.iter().map(|text| mask.apply(text)).collect();
     }
-    fn embed(&self, mut request: EmbedRequest) -> BoxFuture<'_, Result<Embedded, CallError>> {
-        if !is_this_machine(&self.server.settings().base_url) || request.passed_on {
-            let mut mask = Mask::of(request.texts.iter().map(String::as_str));
-            request.texts = request.texts.iter().map(|text| mask.apply(text)).collect();
-        }
-        self.server.embed(request)
-    }
-    fn describe(&self) -> BoxFuture<'_, ProviderView> {
-        self.server.describe()
-    }
-    fn loaded(&self, model: &str) -> BoxFuture<'_, Option<Loaded>> {
-        self.server.loaded(model)
-    }
-    fn footprint(&self, model: &str) -> BoxFuture<'_, Option<Footprint>> {
-        self.server.footprint(model)
-    }
-    fn keep(&self, model: &str, time: &str) -> BoxFuture<'_, ()> {
-        self.server.keep(model, time)
-    }
-    fn settings(&self) -> &ProviderSettings {
-        self.server.settings()
-    }
+    request
+}
+
+/// Whether a server is on this machine and keeps what it is told.
+fn stays(server: &dyn Provider, passed_on: bool) -> bool {
+    is_this_machine(&server.settings().base_url) && !passed_on
 }
 
 /// A request as it leaves, with the mask that restores its answer. Tools are ours and hold nothing of the user's.
@@ -188,8 +170,14 @@ impl Restoring {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::embed::Embedded;
+    use crate::provider::Guarded;
     use atelier_protocol::event::{Stop, Usage};
+    use atelier_protocol::settings::ProviderSettings;
+    use atelier_protocol::view::ProviderView;
+    use futures_util::future::BoxFuture;
     use serde_json::json;
+    use std::sync::Arc;
 
     /// A server that says what it was given to say, and keeps what it was told.
     struct Parrot {
@@ -220,7 +208,7 @@ mod tests {
         let told = Arc::default();
         let kind = atelier_protocol::settings::ProviderKind::OpenAi;
         let settings = ProviderSettings { id: "p".into(), kind, base_url: base_url.into() };
-        let server = Masked { server: Arc::new(Parrot { settings, told: Arc::clone(&told), says }) };
+        let server = Guarded { server: Arc::new(Parrot { settings, told: Arc::clone(&told), says }) };
         let call =
             ToolCall { id: "t1".into(), name: "write_file".into(), arguments: json!({"text": "to ada@example.org"}) };
         let messages = vec![
@@ -287,7 +275,7 @@ mod tests {
         let kind = atelier_protocol::settings::ProviderKind::OpenAi;
         let of = |base_url: &str| {
             let settings = ProviderSettings { id: "p".into(), kind, base_url: base_url.into() };
-            let server = Masked { server: Arc::new(Parrot { settings, told: Arc::clone(&told), says: Vec::new() }) };
+            let server = Guarded { server: Arc::new(Parrot { settings, told: Arc::clone(&told), says: Vec::new() }) };
             let request = EmbedRequest::new("m", vec!["ask ada@example.org".to_owned()]);
             futures_util::FutureExt::now_or_never(server.embed(request)).unwrap().unwrap();
             format!("{:?}", told.lock().unwrap().take().unwrap().messages)

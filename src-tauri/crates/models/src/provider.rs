@@ -5,8 +5,7 @@ use crate::chat::{ChatRequest, ModelStream};
 use crate::context::{Footprint, Loaded};
 use crate::embed::{EmbedRequest, Embedded};
 use crate::error::CallError;
-use crate::held::Held;
-use crate::masked::Masked;
+use crate::masked;
 use crate::ollama::Ollama;
 use crate::openai::OpenAi;
 use atelier_protocol::ports::{Clock, Http};
@@ -52,5 +51,34 @@ pub fn provider(settings: &ProviderSettings, http: Arc<dyn Http>, clock: Arc<dyn
         ProviderKind::OpenAi => Arc::new(OpenAi { settings, http, clock }),
         ProviderKind::Anthropic => Arc::new(Anthropic { settings, http, clock }),
     };
-    Arc::new(Masked { server: Arc::new(Held { server }) })
+    Arc::new(Guarded { server })
+}
+
+/// A server with what stands before every server.
+pub(crate) struct Guarded {
+    pub(crate) server: Arc<dyn Provider>,
+}
+
+impl Provider for Guarded {
+    fn chat(&self, request: ChatRequest) -> ModelStream {
+        masked::chat(&*self.server, request)
+    }
+    fn embed(&self, request: EmbedRequest) -> BoxFuture<'_, Result<Embedded, CallError>> {
+        self.server.embed(masked::texts(&*self.server, request))
+    }
+    fn describe(&self) -> BoxFuture<'_, ProviderView> {
+        self.server.describe()
+    }
+    fn loaded(&self, model: &str) -> BoxFuture<'_, Option<Loaded>> {
+        self.server.loaded(model)
+    }
+    fn footprint(&self, model: &str) -> BoxFuture<'_, Option<Footprint>> {
+        self.server.footprint(model)
+    }
+    fn keep(&self, model: &str, time: &str) -> BoxFuture<'_, ()> {
+        self.server.keep(model, time)
+    }
+    fn settings(&self) -> &ProviderSettings {
+        self.server.settings()
+    }
 }
