@@ -3843,7 +3843,25 @@ checks: Array<DeclaredCheck>,
 /**
  * The flows that a goal can be given to, by id.
  */
-flows: Array<FlowView>, };
+flows: Array<FlowView>, 
+/**
+ * The price lists by which money is counted, the first that knows a model counts.
+ */
+prices?: Array<PriceList>, };
+
+export type PriceList = { 
+/**
+ * Its file.
+ */
+file: string, 
+/**
+ * The day its prices were looked up, as `2026-11-28`.
+ */
+as_of: string, 
+/**
+ * The currency.
+ */
+currency: string, };
 
 export type RoleView = { 
 /**

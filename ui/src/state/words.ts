@@ -171,6 +171,16 @@ export function checkWord(check: Check): { word: string; tone: Tone } {
   return { word: `exit code ${check.exit_code}`, tone: 'bad' };
 }
 
+/** By which prices money is counted, and how old they are at a time in milliseconds since 1970. */
+export function priceWords(project: ProjectView, at: number): string {
+  const lists = (project.prices ?? []).map(({ as_of, currency }) => {
+    const days = Math.floor((at - Date.parse(as_of)) / 86_400_000);
+    const age = days < 0 ? 'a day to come' : days === 0 ? 'today’s' : days === 1 ? '1 day old' : `${days} days old`;
+    return `prices of ${as_of}, ${age} (${currency})`;
+  });
+  return lists.length === 0 ? 'no price list' : lists.join(', then ');
+}
+
 export function acceptWord(mode: AcceptMode): string {
   switch (mode) {
     case 'fast_forward':

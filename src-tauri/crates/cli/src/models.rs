@@ -2,7 +2,7 @@
 
 use crate::args::Args;
 use crate::out::{End, Finished, Out, unexpected};
-use crate::words::{amount, money};
+use crate::words::{age, amount, money};
 use crate::{cache, doctor, model_work, session};
 use atelier_engine::models::{PRESETS, Preset, unfit_words};
 use atelier_protocol::error::{Code, Problem};
@@ -280,7 +280,8 @@ fn alternative(one: &Alternative) -> String {
         .as_ref()
         .map_or_else(|| "not measured".to_owned(), |card| format!("tools {} ‰, edits {} ‰", card.tools, card.edits));
     let why = one.unfit.map_or("could be taken", unfit_words);
-    format!("{}/{} ({place}, cost {}, {card}): {why}", candidate.provider, candidate.model, cost(one.cost))
+    let priced = candidate.price.as_ref().map_or_else(String::new, |price| format!(" by prices of {}", price.as_of));
+    format!("{}/{} ({place}, cost {}{priced}, {card}): {why}", candidate.provider, candidate.model, cost(one.cost))
 }
 
 fn cost(micros: Option<u64>) -> String {
@@ -328,16 +329,20 @@ async fn budget(args: &Args, verb: Option<&BudgetVerb>, run: Option<&str>, out: 
                 Op::SetBudget { node, limits: BudgetLimits { micros, tokens: *tokens, local_s: *local_seconds } }
             }
         };
-        project.submit(op).await
+        let reply = project.submit(op).await?;
+        Ok::<_, Problem>((reply, project.submit(Op::ShowProject).await?))
     };
-    let reply = asked.await;
+    let replies = asked.await;
     workshop.close().await;
-    let Reply::Budget { nodes, paused } = reply? else { return Err(unexpected()) };
+    let (Reply::Budget { nodes, paused }, Reply::Project(view)) = replies? else { return Err(unexpected()) };
     nodes.iter().for_each(|node| out.say(line(node)));
+    for list in &view.prices {
+        out.say(format!("money is counted by {}, {}", list.file, age(list)));
+    }
     if let Some(reason) = &paused {
         out.say(format!("PAUSED: {reason}\n  → `atelier models budget resume` asks other machines again"));
     }
-    Ok(Finished::done(json!({"nodes": nodes, "paused": paused})))
+    Ok(Finished::done(json!({"nodes": nodes, "paused": paused, "prices": view.prices})))
 }
 
 /// Money as it is written, in millionths.

@@ -1,6 +1,7 @@
 //! The words for what happens between this side and a model's server, and for what it uses.
 
-use atelier_protocol::event::{BudgetUnit, ContextMismatch, Hold, MismatchKind};
+use atelier_protocol::event::{BudgetUnit, ContextMismatch, Hold, MismatchKind, PriceList, Reached};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// An amount of what a budget counts.
 pub fn amount(n: u64, unit: BudgetUnit) -> String {
@@ -14,6 +15,18 @@ pub fn amount(n: u64, unit: BudgetUnit) -> String {
 /// Money in millionths of the currency.
 pub fn money(micros: u64) -> String {
     format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+}
+
+/// How old a price list is.
+pub fn age(list: &PriceList) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let age = match list.days_old(u64::try_from(now.as_millis()).unwrap_or(u64::MAX)) {
+        None => "a day to come".to_owned(),
+        Some(0) => "today's".to_owned(),
+        Some(1) => "1 day old".to_owned(),
+        Some(days) => format!("{days} days old"),
+    };
+    format!("prices of {}, {age} ({})", list.as_of, list.currency)
 }
 
 /// What a call waits for.

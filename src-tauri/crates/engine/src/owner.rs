@@ -315,6 +315,8 @@ impl ProjectOwner {
             roles: self.desk.roles()?.iter().map(role::Role::view).collect(),
             checks: checks::declared(&self.desk.root)?,
             flows: self.desk.flows()?,
+            // A list that is wrong is named where it would be used.
+            prices: self.desk.prices().map_or_else(|_| Vec::new(), |prices| prices.lists()),
         })
     }
 

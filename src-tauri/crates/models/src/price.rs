@@ -1,6 +1,7 @@
 //! Price lists: dated files that people edit. A model that is in none has no known price, which is not a price of zero.
 
-use atelier_protocol::event::{Price, Usage};
+use atelier_protocol::day::day;
+use atelier_protocol::event::{Price, PriceList, Usage};
 use atelier_protocol::yaml::{self, YamlError};
 use serde::Deserialize;
 
@@ -13,6 +14,8 @@ pub struct Prices(Vec<List>);
 struct List {
     #[serde(rename = "schema")]
     _schema: u32,
+    #[serde(skip)]
+    file: String,
     as_of: String,
     currency: String,
     prices: Vec<Entry>,
@@ -36,7 +39,22 @@ impl Prices {
     /// # Errors
     /// Where the file is wrong, with its line.
     pub fn read(file: &str, text: &str) -> Result<Self, YamlError> {
-        Ok(Self(vec![yaml::read(file, text)?]))
+        let list: List = yaml::read(file, text)?;
+        if day(&list.as_of).is_none() {
+            let message = format!("`as_of` is a day such as 2026-11-28, not `{}`", list.as_of);
+            return Err(YamlError { file: file.to_owned(), line: yaml::line_of(text, "as_of:"), column: 0, message });
+        }
+        Ok(Self(vec![List { file: file.to_owned(), ..list }]))
+    }
+
+    /// The lists.
+    pub fn lists(&self) -> Vec<PriceList> {
+        let told = |list: &List| PriceList {
+            file: list.file.clone(),
+            as_of: list.as_of.clone(),
+            currency: list.currency.clone(),
+        };
+        self.0.iter().map(told).collect()
     }
 
     /// The same, and after it what others say.
@@ -112,5 +130,18 @@ mod tests {
         assert_eq!((cost(&price, 1_000_000, 500_000), cost(&price, 1, 0), cost(&price, 0, 0)), (2_000_000, 1, 0));
         assert_eq!(paid(Some(&price), &Usage::default()), None, "unknown tokens have no known price");
         assert_eq!(paid(None, &Usage { prompt_tokens: Some(1), output_tokens: Some(1), ..Usage::default() }), None);
+    }
+
+    #[test]
+    fn a_list_says_how_old_it_is_and_its_day_must_be_one() {
+        let list = |as_of: &str| Prices::read("own", &LIST.replace("2026-11-28", as_of));
+        let age = |as_of: &str, now_ms: u64| list(as_of).unwrap().lists()[0].days_old(now_ms);
+        let noon = 1_795_867_200_000; // 2026-11-28 12:00 UTC
+        assert_eq!((age("2026-11-28", noon), age("2025-10-15", noon)), (Some(0), Some(409)));
+        assert_eq!((age("2024-02-29", noon), age("2026-11-29", noon)), (Some(1003), None));
+        for wrong in ["2026-02-29", "2026-13-01", "15.10.2025", "2025-1-1", "soon"] {
+            let error = list(&format!("'{wrong}'")).unwrap_err();
+            assert!(error.to_string().contains("own:2") && error.message.contains("is a day"), "{error}");
+        }
     }
 }

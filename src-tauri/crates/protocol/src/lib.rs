@@ -6,6 +6,7 @@
 pub mod bindings;
 mod bus;
 pub mod context;
+pub mod day;
 pub mod document;
 mod effect;
 mod egress;

@@ -362,6 +362,24 @@ pub struct Price {
     pub as_of: String,
 }
 
+/// A price list that is in use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct PriceList {
+    /// Its file.
+    pub file: String,
+    /// The day its prices were looked up, as `2026-11-28`.
+    pub as_of: String,
+    /// The currency.
+    pub currency: String,
+}
+
+impl PriceList {
+    /// How many days before a time in milliseconds since 1970 its prices were looked up; `None` where that is to come.
+    pub fn days_old(&self, now_ms: u64) -> Option<u64> {
+        (now_ms / 86_400_000).checked_sub(crate::day::day(&self.as_of)?)
+    }
+}
+
 /// An amount of what calls use up.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(default)]

@@ -5,8 +5,8 @@
 use crate::error::Problem;
 use crate::event::{
     Answer, Ask, Base, Check, Checkpoint, CommentView, Commit, Compaction, ContextMismatch, Cost, FileChange, FlowRef,
-    Fork, Guarantee, Hold, Job, Lifecycle, Mechanism, Message, ModelCard, Outcome, Output, Parent, Priority, Review,
-    Route, Spec, StepPhase, StepResult, ToolCall, Usage, Verdict,
+    Fork, Guarantee, Hold, Job, Lifecycle, Mechanism, Message, ModelCard, Outcome, Output, Parent, PriceList, Priority,
+    Review, Route, Spec, StepPhase, StepResult, ToolCall, Usage, Verdict,
 };
 pub use crate::found::{Found, FoundBy, Hit, HitKind, IndexPart, IndexView, MeaningView, Origin, WatchView};
 use crate::hash::Hash;
@@ -518,6 +518,10 @@ pub struct ProjectView {
     pub checks: Vec<DeclaredCheck>,
     /// The flows that a goal can be given to, by id.
     pub flows: Vec<FlowView>,
+    /// The price lists by which money is counted, the first that knows a model counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(optional, as = "Option<Vec<PriceList>>")]
+    pub prices: Vec<PriceList>,
 }
 
 /// A flow as the screen needs it.
