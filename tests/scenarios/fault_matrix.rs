@@ -1,11 +1,13 @@
-//! Every fault of a model server, met by the role at the top and by the role of a child run, once and always.
+//! Every fault of a model server, met by the role at the top and by the role of a child run, once and always; and by another
+//! program, which hears the answer as a stream or as a whole.
 //!
 //! Guards: each call has one recorded outcome; a child's failure reaches its parent; what is recorded as used is what
-//! the server says it told, to the token. Turns red, for example, when `Run::failed` leaves out its event, or when the
-//! reader of a dialect forgets the usage of a turn that calls a tool.
+//! the server says it told, to the token. Turns red, for example, when `Run::failed` leaves out its event, when the
+//! reader of a dialect forgets the usage of a turn that calls a tool, or when a `Line` forgets that of a failed call.
 
 use crate::limits::short_with;
-use atelier_engine::{Project, Sources, Workshop};
+use atelier_engine::{Answering, Project, Sources, Workshop};
+use atelier_models::{CallError, ChatRequest, Message, ModelEvent, ToolSpec, collect};
 use atelier_protocol::event::{AskKind, Envelope, Priority};
 use atelier_protocol::ids::{RunId, Seq};
 use atelier_protocol::op::{Op, Reply};
@@ -15,7 +17,8 @@ use atelier_stage::{Dialect, Ended};
 use atelier_tests::World;
 use atelier_tests::steady::{SteadyClock, SteadyEntropy};
 use atelier_tests::world::{PATIENCE, follow, options, rests, start};
-use serde_json::Value;
+use futures_util::StreamExt;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -253,4 +256,125 @@ async fn every_fault_of_an_openai_style_server_has_one_outcome() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_fault_of_an_anthropic_server_has_one_outcome() {
     insta::assert_snapshot!(matrix(ProviderKind::Anthropic).await);
+}
+
+/// How another program hears an answer: piece by piece, or as a whole (`atelier serve` with and without `stream`).
+const SHAPES: [&str; 2] = ["stream", "whole"];
+
+/// Asks a case's question as another program does, and hears the answer.
+async fn ask_through_the_door(
+    workshop: &Workshop,
+    project: &Project,
+    case: &Case,
+    shape: &str,
+    world: &World,
+) -> String {
+    let tool = ToolSpec {
+        name: "read_file".to_owned(),
+        description: "Reads a file.".to_owned(),
+        parameters: json!({"type": "object", "properties": {"path": {"type": "string"}}}),
+    };
+    let question = Message::user(format!("{} Greet politely", case.mark));
+    let request =
+        ChatRequest { tools: vec![tool], ..ChatRequest::new("", vec![Message::system("role: guest"), question]) };
+    let asking = async {
+        let answering = match workshop.chat(Some(project.id()), "auto", request, &[]).await {
+            Ok(answering) => answering,
+            Err(problem) => return format!("refused, {}", problem.code.as_str()),
+        };
+        let Answering { chosen, mut events, .. } = answering;
+        let of = |error: &CallError| error.problem(&chosen.provider, &chosen.model).code.as_str().to_owned();
+        if shape == "whole" {
+            return match collect(events, |_| {}).await {
+                Ok(turn) => format!("answered, {:?}", turn.stop),
+                Err(failed) => format!("broken off, {}", of(&failed.error)),
+            };
+        }
+        let mut last = "nothing".to_owned();
+        while let Some(item) = events.next().await {
+            last = match item {
+                Ok(ModelEvent::Done { stop, .. }) => format!("answered, {stop:?}"),
+                Ok(_) => continue,
+                Err(error) => format!("broken off, {}", of(&error)),
+            };
+        }
+        last
+    };
+    if !case.hangs {
+        return asking.await;
+    }
+    // The program hangs up once the server sits on its question.
+    let hung = async {
+        let sits =
+            |chat: &atelier_stage::Exchange| chat.ended == Ended::Open && chat.turn.as_deref() == Some(&case.mark);
+        while !world.stage.chats().last().is_some_and(sits) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        heard = asking => heard,
+        () = hung => "hung up".to_owned(),
+    }
+}
+
+async fn matrix_of_the_door(kind: ProviderKind) -> String {
+    let mut cases = Vec::new();
+    for (hangs, (fault, say)) in FAULTS.map(|fault| (false, fault)).into_iter().chain(HANGS.map(|hang| (true, hang))) {
+        let (once, always) = (say.replace('$', ", times: 1"), say.replace('$', ""));
+        let hows = [("once", format!("{once}, {{text: Good day.}}")), ("always", always)];
+        for (how, say) in hows.into_iter().skip(usize::from(!say.contains('$'))) {
+            for shape in SHAPES {
+                let mark = format!("case {}.", cases.len());
+                let turn =
+                    format!("  - name: {mark}\n    when: {{role: guest, user_contains: {mark}}}\n    say: [{say}]");
+                cases.push((Case { name: format!("{shape}, {how}: {fault}"), mark, turn, hangs }, shape));
+            }
+        }
+    }
+    let turns: Vec<&str> = cases.iter().map(|(case, _)| case.turn.as_str()).collect();
+    let mut script = short_with(&turns.join("\n"));
+    if kind != ProviderKind::Ollama {
+        script.openai = Dialect::Cloud;
+    }
+    let world = World::playing(script).await;
+    let sources = Sources { clock: Arc::new(SteadyClock::skipping()), entropy: Arc::new(SteadyEntropy::from_seed(1)) };
+    let (mut lines, mut counted) = (Vec::new(), 0);
+    let mut events: Vec<Value> = Vec::new();
+    for (case, shape) in &cases {
+        let (workshop, project) = opened(&world, kind, sources.clone()).await;
+        let heard = ask_through_the_door(&workshop, &project, case, shape, &world).await;
+        workshop.close().await;
+        // By whoever looks next: the end of a call is recorded when its door has closed.
+        let (workshop, project) = opened(&world, kind, sources.clone()).await;
+        events = all_events(&project).await.iter().map(|event| serde_json::to_value(event).unwrap()).collect();
+        workshop.close().await;
+        let served: Vec<&Value> =
+            events.iter().filter_map(|event| event["payload"]["calls"].as_array()).flatten().collect();
+        let ends: Vec<&str> =
+            served[counted..].iter().map(|call| call["failed"].as_str().unwrap_or("answered")).collect();
+        counted = served.len();
+        lines.push(format!("{}: {heard}; {}", case.name, ends.join(", ")));
+    }
+    assert_eq!(world.stage.chats().len(), counted, "one outcome of each request");
+    let served = events.iter().filter_map(|event| event["payload"]["calls"].as_array()).flatten();
+    // Of a turn that broke off the server told nothing, and what is recorded is a guess.
+    let told = served.filter(|call| {
+        let guessed = ["answer_incomplete", "model_server_error", "cancelled"];
+        !call["failed"].as_str().is_some_and(|code| guessed.contains(&code))
+    });
+    let recorded: u64 = told.map(|call| call["used"]["tokens"].as_u64().unwrap()).sum();
+    let (read, written) = world.stage.bill().told();
+    assert_eq!(recorded, read + written, "the records are the server's bill");
+    assert_eq!(world.stage.unmatched(), []);
+    lines.join("\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_fault_has_one_outcome_for_another_program_too() {
+    insta::assert_snapshot!(matrix_of_the_door(ProviderKind::Ollama).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_fault_of_an_openai_style_server_has_one_outcome_for_another_program() {
+    insta::assert_snapshot!(matrix_of_the_door(ProviderKind::OpenAi).await);
 }

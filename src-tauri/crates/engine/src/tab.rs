@@ -43,6 +43,22 @@ struct State {
     open: HashMap<CallId, Amount>,
 }
 
+impl State {
+    /// Takes a call out of the allowance, where it holds that.
+    fn take(&mut self, call: &CallId, need: &Amount) -> bool {
+        let tokens = self.allowance.tokens.map(|left| left.checked_sub(need.tokens));
+        let micros = self.allowance.micros.map(|left| need.micros.and_then(|micros| left.checked_sub(micros)));
+        let (Some(calls), false, false) =
+            (self.allowance.calls.checked_sub(1), tokens == Some(None), micros == Some(None))
+        else {
+            return false;
+        };
+        self.allowance = Allowance { micros: micros.flatten(), tokens: tokens.flatten(), calls };
+        self.open.insert(call.clone(), need.clone());
+        true
+    }
+}
+
 enum Note {
     Ended(ServedCall),
     Flush(oneshot::Sender<()>),
@@ -87,22 +103,10 @@ impl Tab {
         }
     }
 
-    /// Takes a call out of the allowance, where it holds that.
+    /// Takes a call out of the allowance, where it counts and holds that.
     fn draw(&self, call: &CallId, need: &Amount) -> bool {
         let mut state = self.state();
-        if self.clock.now_ms() >= state.until_ms {
-            return false;
-        }
-        let tokens = state.allowance.tokens.map(|left| left.checked_sub(need.tokens));
-        let micros = state.allowance.micros.map(|left| need.micros.and_then(|micros| left.checked_sub(micros)));
-        let (Some(calls), false, false) =
-            (state.allowance.calls.checked_sub(1), tokens == Some(None), micros == Some(None))
-        else {
-            return false;
-        };
-        state.allowance = Allowance { micros: micros.flatten(), tokens: tokens.flatten(), calls };
-        state.open.insert(call.clone(), need.clone());
-        true
+        self.clock.now_ms() < state.until_ms && state.take(call, need)
     }
 
     /// Asks the owner for an allowance that holds the call.
@@ -122,8 +126,8 @@ impl Tab {
         let mut state = self.state();
         state.allowance = allowance;
         state.until_ms = self.clock.now_ms() + u64::try_from(COUNTS.as_millis()).unwrap_or(0);
-        drop(state);
-        if self.draw(call, need) { Ok(()) } else { Err(closed()) }
+        // What was given for this call is taken for it at once, however late that is.
+        if state.take(call, need) { Ok(()) } else { Err(closed()) }
     }
 
     /// Ends the allowance; what calls under way may still use.

@@ -280,6 +280,13 @@ impl Counted {
                 if let Some(under_way) = self.under_way.take() {
                     under_way.failed(error);
                 }
+        // A call that cannot be read was written and is paid for, as the server says.
+        if let Err(CallError::MalformedCall { usage: Some(usage), .. }) = &item {
+            let used = self.amount(Some(usage));
+            if let Some(line) = &mut self.line {
+                line.used(used);
+            }
+        }
                 self.ended(Some(error.problem(&self.chosen.provider, &self.chosen.model).code));
             }
         }
