@@ -1,14 +1,15 @@
-//! Two runs with two models on a server whose memory holds one: calls of a model go together.
+//! Two runs, or a run and another program, with two models on a server whose memory holds one: calls of a model go together.
 //!
-//! Guards: models are not swapped with each call, who waits says so, and both runs come to their end; a model is kept
+//! Guards: models are not swapped with each call, who waits says so, and all come to their end; a model is kept
 //! while a run uses it and let go soon afterwards. Turned red by asking without a turn, and by a `keep_alive` of its own.
 
 use crate::limits::short_with;
+use atelier_models::{ChatRequest, Message, collect};
 use atelier_protocol::event::{AskKind, Hold, Priority};
 use atelier_protocol::op::Op;
 use atelier_protocol::settings::ModelChoice;
 use atelier_protocol::view::{Item, RunState, RunView};
-use atelier_stage::ScriptModel;
+use atelier_stage::{Ended, Script, ScriptModel};
 use atelier_tests::World;
 use atelier_tests::world::{PATIENCE, follow, rests, start};
 
@@ -24,6 +25,16 @@ fn begun_with(model: &str) -> Op {
     }
 }
 
+/// The script on a server with two models, whose memory holds one.
+fn held_one_by_one(mut script: Script) -> Script {
+    // Larger than any memory, so that the second never fits beside the first.
+    let large = ScriptModel { bytes: 1 << 50, ..script.models[0].clone() };
+    script.models =
+        ["one:latest", "two:latest"].map(|name| ScriptModel { name: name.into(), ..large.clone() }).to_vec();
+    script.holds = 1;
+    script
+}
+
 fn waited(view: &RunView) -> bool {
     let items = view.steps.iter().flat_map(|step| &step.items);
     items.into_iter().any(|item| matches!(item, Item::Held { hold: Hold::Batch { .. }, .. }))
@@ -31,12 +42,7 @@ fn waited(view: &RunView) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_of_one_model_go_together_where_memory_holds_one() {
-    let mut script = short_with("");
-    // Larger than any memory, so that the second never fits beside the first.
-    let large = ScriptModel { bytes: 1 << 50, ..script.models[0].clone() };
-    script.models =
-        ["one:latest", "two:latest"].map(|name| ScriptModel { name: name.into(), ..large.clone() }).to_vec();
-    script.holds = 1;
+    let mut script = held_one_by_one(short_with(""));
     // Long enough for the calls of two runs to meet.
     script.pace_ms = 2;
     let world = World::playing(script).await;
@@ -69,5 +75,44 @@ async fn calls_of_one_model_go_together_where_memory_holds_one() {
     };
     tokio::time::timeout(PATIENCE, let_go).await.expect("the model is let go");
     assert!(kept().iter().any(|time| time == "30m"));
+    workshop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_program_takes_no_model_from_a_role_that_is_at_work() {
+    let script = "schema: 1
+models: [{name: short, context: 32768}]
+turns:
+  - {when: {role: business_analyst}, say: [{text: I begin.}, {fault: {kind: stall}}]}
+  - {say: [{text: Here.}]}
+";
+    let world = World::playing(held_one_by_one(Script::read("two.yaml", script).unwrap())).await;
+    let (workshop, project) = world.open().await;
+    let run = start(&project, begun_with("one:latest")).await;
+    let patiently = async |met: &dyn Fn() -> bool| {
+        let meets = async {
+            while !met() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, meets).await.expect("it comes to that");
+    };
+    patiently(&|| world.stage.chats().pop().is_some_and(|chat| chat.ended == Ended::Open)).await;
+
+    let request = ChatRequest::new("", vec![Message::user("go")]);
+    let asked = workshop.chat(Some(project.id()), "server/two:latest", request, &[]);
+    tokio::pin!(asked);
+    let seen = async {
+        patiently(&|| !workshop.waiting_calls().is_empty()).await;
+        let waiting = workshop.waiting_calls();
+        assert_eq!((waiting[0].model.as_str(), waiting[0].behind.as_str()), ("two:latest", "one:latest"));
+        assert_eq!(world.stage.loads().len(), 1, "the role's model stays");
+        project.submit(Op::CancelRun { run: run.clone() }).await.unwrap();
+    };
+    let (answering, ()) = tokio::join!(&mut asked, seen);
+    let answering = answering.unwrap();
+    assert_eq!(answering.waited.as_ref().map(|waited| waited.behind.as_str()), Some("one:latest"));
+    assert_eq!(collect(answering.events, |_| {}).await.unwrap().text, "Here.");
+    assert_eq!(workshop.waiting_calls(), []);
     workshop.close().await;
 }

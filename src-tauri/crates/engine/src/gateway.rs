@@ -19,7 +19,8 @@ use std::sync::PoisonError;
 mod chat;
 mod kept;
 
-pub use chat::Answering;
+pub use crate::loaded::WaitingCall;
+pub use chat::{Answering, Waited};
 
 /// The name that leaves the choice to the router.
 pub const AUTO: &str = "auto";
@@ -162,6 +163,7 @@ impl Workshop {
         let (line, chosen) = self.admit_embedding(project, embedder, tokens).await?;
         let http = self.shared.egress.on(self.errand(project, &embedder.provider, embedder.local).await?);
         let server = atelier_models::provider(&embedder.provider, http, self.shared.options.sources.clock.clone());
+        let (_turn, _) = self.turn_for(&*server, &chosen).await;
         let made = server.embed(request).await.map_err(|error| error.problem(&embedder.provider, &chosen.model));
         if let Some(mut line) = line {
             let told = made.as_ref().map_or(0, |embedded| embedded.tokens.map_or(tokens, u64::from));

@@ -99,7 +99,7 @@ pub mod models {
 
 pub use answers::{Counts, Found as FoundAnswer, KeptView};
 pub use desk::{Moment, Witness};
-pub use gateway::{AUTO, Answering, Embedder};
+pub use gateway::{AUTO, Answering, Embedder, Waited, WaitingCall};
 pub use mend::Idle;
 pub use places::Places;
 pub use project::Project;

@@ -1,15 +1,16 @@
 //! Models on servers of this machine: which runs use them, and whose turn it is where memory holds only one.
 //!
-//! Calls of one model go together: who wants another one waits while the one that is loaded is at work, or a run still has
+//! Calls of one model go together, those of runs and of other programs alike: who wants another one waits while the one that is loaded is at work, or a run still has
 //! an answer for it, for so many calls or so long at most; then it is the next one's turn. A model that no run at work uses any
-//! more need not stay loaded. Nothing here is recorded; who waits says so in its run's history.
+//! more need not stay loaded. Nothing here is recorded; a run that waits says so in its history, a call of the door
+//! in its answer, and to whoever asks for the list.
 
 use crate::role::Role;
 use crate::run::{Halt, Run};
 use crate::workshop::Shared;
 use atelier_egress::Errand;
-use atelier_models::Chosen;
 use atelier_models::context::{self, Footprint};
+use atelier_models::{Chosen, Provider};
 use atelier_protocol::event::{Event, Hold};
 use atelier_protocol::ids::RunId;
 use atelier_protocol::ports::Clock;
@@ -65,8 +66,24 @@ struct Turn {
 struct Waiting {
     ticket: u64,
     model: Model,
-    run: RunId,
+    /// `None` for another program.
+    run: Option<RunId>,
     since_ms: u64,
+}
+
+/// A call that waits for its model's turn.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct WaitingCall {
+    /// The server's id in the settings.
+    pub provider: String,
+    /// The model that is to be asked.
+    pub model: String,
+    /// The model whose turn it is.
+    pub behind: String,
+    /// The run that asks; `None` for another program.
+    pub run: Option<RunId>,
+    /// For how long it has waited, in milliseconds.
+    pub ms: u64,
 }
 
 /// A run at work, with the models it uses. Dropping it ends that.
@@ -115,19 +132,12 @@ impl Run {
             return Ok(None); // other servers serve the models they were started with
         }
         let model = self.desk.loaded.uses(&self.id, &chosen.provider, &chosen.model);
-        let other = match self.desk.loaded.now(&self.id, &model) {
+        let other = match self.desk.loaded.now(Some(&self.id), &model) {
             Ok(permit) => return Ok(Some(permit)),
             Err(other) => other,
         };
         let server = self.server(role, chosen).await?;
-        if server.loaded(&chosen.model).await.is_some() {
-            return Ok(None);
-        }
-        let free = (self.desk.free_memory)();
-        let footprint = if free.is_some() { server.footprint(&chosen.model).await } else { None };
-        let fits =
-            |(free, of): (u64, Footprint)| context::fits_memory(of, free) >= chosen.route.context.unwrap_or(0).max(1);
-        if free.zip(footprint).is_some_and(fits) {
+        if has_room(&*server, chosen, (self.desk.free_memory)()).await {
             return Ok(None);
         }
         // Nothing is waited for when the run is taken up again: then nobody is at work.
@@ -135,10 +145,21 @@ impl Run {
         self.record(vec![Event::CallHeld { hold: Hold::Batch { model: other }, until_ms }]).await?;
         let (loaded, run) = (self.desk.loaded.clone(), self.id.clone());
         tokio::select! {
-            permit = loaded.turn(&run, &model) => Ok(Some(permit)),
+            permit = loaded.turn(Some(&run), &model) => Ok(Some(permit)),
             () = self.stop.cancelled() => Err(Halt::Stopped),
         }
     }
+}
+
+/// Whether a server holds the model beside what it has loaded, or has loaded it. `free` is the memory that is free.
+pub(crate) async fn has_room(server: &dyn Provider, chosen: &Chosen, free: Option<u64>) -> bool {
+    if server.loaded(&chosen.model).await.is_some() {
+        return true;
+    }
+    let footprint = if free.is_some() { server.footprint(&chosen.model).await } else { None };
+    let fits =
+        |(free, of): (u64, Footprint)| context::fits_memory(of, free) >= chosen.route.context.unwrap_or(0).max(1);
+    free.zip(footprint).is_some_and(fits)
 }
 
 /// A place among those who wait. Dropping it gives it up.
@@ -178,8 +199,22 @@ impl Loaded {
         self.state().users.values().any(|used| used.models.contains(model))
     }
 
-    /// The turn for a call, or the model that has it.
-    pub(crate) fn now(self: &Arc<Self>, run: &RunId, model: &Model) -> Result<Permit, String> {
+    /// The calls that wait now.
+    pub(crate) fn waiting(&self) -> Vec<WaitingCall> {
+        let now = self.clock.now_ms();
+        let state = self.state();
+        let told = |waiting: &Waiting| WaitingCall {
+            provider: waiting.model.0.clone(),
+            model: waiting.model.1.clone(),
+            behind: state.turns.get(&waiting.model.0).map_or_else(String::new, |turn| turn.model.clone()),
+            run: waiting.run.clone(),
+            ms: now.saturating_sub(waiting.since_ms),
+        };
+        state.waiting.iter().map(told).collect()
+    }
+
+    /// The turn for a call, of a run or of another program, or the model that has it.
+    pub(crate) fn now(self: &Arc<Self>, run: Option<&RunId>, model: &Model) -> Result<Permit, String> {
         let now = self.clock.now_ms();
         let mut state = self.state();
         match state.before(run, model, u64::MAX, now) {
@@ -189,13 +224,13 @@ impl Loaded {
     }
 
     /// Waits for the turn.
-    pub(crate) async fn turn(self: &Arc<Self>, run: &RunId, model: &Model) -> Permit {
+    pub(crate) async fn turn(self: &Arc<Self>, run: Option<&RunId>, model: &Model) -> Permit {
         let ticket = {
             let mut state = self.state();
             state.tickets += 1;
             let ticket = state.tickets;
             let since_ms = self.clock.now_ms();
-            state.waiting.push_back(Waiting { ticket, model: model.clone(), run: run.clone(), since_ms });
+            state.waiting.push_back(Waiting { ticket, model: model.clone(), run: run.cloned(), since_ms });
             ticket
         };
         let _place = Place { loaded: self, ticket };
@@ -249,7 +284,7 @@ impl Turn {
 impl State {
     /// Which model goes before a call with this ticket, and after how long that may change by itself; `None` where it
     /// may begin.
-    fn before(&self, run: &RunId, model: &Model, ticket: u64, now_ms: u64) -> Option<(String, Option<u64>)> {
+    fn before(&self, run: Option<&RunId>, model: &Model, ticket: u64, now_ms: u64) -> Option<(String, Option<u64>)> {
         let turn = self.turns.get(&model.0)?;
         let first_other =
             self.waiting.iter().find(|waiting| waiting.model.0 == model.0 && waiting.model.1 != turn.model);
@@ -264,7 +299,8 @@ impl State {
         }
         let of_turn = (model.0.clone(), turn.model.clone());
         // A run that wants another model now asks for no more of this one.
-        let waits = |user: &RunId| user == run || self.waiting.iter().any(|waiting| waiting.run == *user);
+        let waits =
+            |user: &RunId| run == Some(user) || self.waiting.iter().any(|waiting| waiting.run.as_ref() == Some(user));
         let talks = self.users.iter().any(|(user, using)| using.talks.as_ref() == Some(&of_turn) && !waits(user));
         let patience = first_other.map(|other| other.since_ms.saturating_add(PATIENCE_MS).saturating_sub(now_ms));
         let goes_on = turn.under_way > 0 || (talks && !spent);
@@ -349,16 +385,16 @@ mod tests {
         let _works = [loaded.at_work(&run(1)), loaded.at_work(&run(2))];
         uses(&loaded, &run(1), &x);
         uses(&loaded, &run(2), &y);
-        let first = loaded.now(&run(1), &x).unwrap();
-        assert_eq!(loaded.now(&run(2), &y).err().as_deref(), Some("x"));
+        let first = loaded.now(Some(&run(1)), &x).unwrap();
+        assert_eq!(loaded.now(Some(&run(2)), &y).err().as_deref(), Some("x"));
         let (other, wants) = (run(2), y.clone());
-        let mut waits = Box::pin(loaded.turn(&other, &wants));
+        let mut waits = Box::pin(loaded.turn(Some(&other), &wants));
         assert!(waits.as_mut().now_or_never().is_none());
         loaded.talks(&run(1), Some(x.clone()));
         drop(first);
         // x has an answer of a tool coming; its turn lasts so many calls.
         let mut calls = 0;
-        while let Ok(permit) = loaded.now(&run(1), &x) {
+        while let Ok(permit) = loaded.now(Some(&run(1)), &x) {
             assert!(waits.as_mut().now_or_never().is_none(), "while x is at work");
             drop(permit);
             calls += 1;
@@ -366,7 +402,7 @@ mod tests {
         assert_eq!(calls, CALLS);
         let permit = waits.as_mut().now_or_never().expect("now it is y's turn");
         drop(waits);
-        assert_eq!(loaded.now(&run(1), &x).err().as_deref(), Some("y"));
+        assert_eq!(loaded.now(Some(&run(1)), &x).err().as_deref(), Some("y"));
         drop(permit);
     }
 
@@ -376,27 +412,51 @@ mod tests {
         let (x, y) = (model("x"), model("y"));
         let work = loaded.at_work(&run(1));
         uses(&loaded, &run(1), &x);
-        drop(loaded.now(&run(1), &x).unwrap());
+        drop(loaded.now(Some(&run(1)), &x).unwrap());
         loaded.talks(&run(1), Some(x.clone()));
-        assert!(loaded.now(&run(2), &y).is_err(), "an answer for x is coming");
+        assert!(loaded.now(Some(&run(2)), &y).is_err(), "an answer for x is coming");
         loaded.talks(&run(1), None);
-        drop(loaded.now(&run(2), &y).expect("x has said its last word"));
-        drop(loaded.now(&run(1), &x).expect("y too"));
+        drop(loaded.now(Some(&run(2)), &y).expect("x has said its last word"));
+        drop(loaded.now(Some(&run(1)), &x).expect("y too"));
         // A tool that takes its time does not hold others up for ever.
         loaded.talks(&run(1), Some(x.clone()));
         let (other, wants) = (run(2), y.clone());
-        let mut waits = Box::pin(loaded.turn(&other, &wants));
+        let mut waits = Box::pin(loaded.turn(Some(&other), &wants));
         assert!(waits.as_mut().now_or_never().is_none());
         clock.0.fetch_add(PATIENCE_MS, Ordering::SeqCst);
         loaded.changed.notify_waiters();
         drop(waits.as_mut().now_or_never().expect("two minutes are over"));
         drop(waits);
-        drop(loaded.now(&run(1), &x).unwrap());
+        drop(loaded.now(Some(&run(1)), &x).unwrap());
         // The same run goes on with another model.
         uses(&loaded, &run(1), &y);
-        drop(loaded.now(&run(1), &y).expect("it waits for nobody but itself"));
+        drop(loaded.now(Some(&run(1)), &y).expect("it waits for nobody but itself"));
         drop(work);
         let unused: Vec<Model> = std::iter::from_fn(|| told.try_recv().ok()).collect();
         assert_eq!(unused, [x, y]);
+    }
+
+    /// Guards: a call of another program takes no model away from a role that is at work, and is not passed over. Turned
+    /// red by a door that asks without a turn.
+    #[test]
+    fn other_programs_wait_as_runs_do_and_runs_for_them() {
+        let (clock, loaded, _told) = room();
+        let (x, y) = (model("x"), model("y"));
+        let _work = loaded.at_work(&run(1));
+        uses(&loaded, &run(1), &x);
+        let first = loaded.now(Some(&run(1)), &x).unwrap();
+        assert_eq!(loaded.now(None, &y).err().as_deref(), Some("x"), "a role's call is under way");
+        drop(loaded.now(None, &x).expect("the same model is anybody's"));
+        let mut waits = Box::pin(loaded.turn(None, &y));
+        assert!(waits.as_mut().now_or_never().is_none());
+        clock.0.fetch_add(1_500, Ordering::SeqCst);
+        let told = WaitingCall { provider: "s".into(), model: "y".into(), behind: "x".into(), run: None, ms: 1_500 };
+        assert_eq!(loaded.waiting(), [told], "and it is seen");
+        drop(first);
+        let permit = waits.as_mut().now_or_never().expect("the role has said its last word");
+        drop(waits);
+        assert_eq!(loaded.now(Some(&run(1)), &x).err().as_deref(), Some("y"), "now the role waits");
+        drop(permit);
+        assert_eq!((loaded.waiting(), loaded.now(Some(&run(1)), &x).is_ok()), (Vec::new(), true));
     }
 }

@@ -1,7 +1,7 @@
 //! Answers of the door: JSON, errors in OpenAI's form, and streams of events.
 
 use super::guard::Stranger;
-use atelier_engine::FoundAnswer;
+use atelier_engine::{FoundAnswer, Waited};
 use atelier_protocol::error::{Code, ExitClass, Problem};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -46,6 +46,18 @@ pub fn found(mut answer: Answer, kept: Option<FoundAnswer>) -> Answer {
             FoundAnswer::Like => "like",
         };
         answer.headers_mut().insert("x-atelier-kept", HeaderValue::from_static(word));
+    }
+    answer
+}
+
+/// Says of an answer for how long, in milliseconds, it waited behind which model.
+pub fn waited(mut answer: Answer, waited: Option<Waited>) -> Answer {
+    if let Some(Waited { behind, ms }) = waited {
+        let headers = answer.headers_mut();
+        headers.insert("x-atelier-waited-ms", HeaderValue::from(ms));
+        if let Ok(behind) = HeaderValue::from_str(&behind) {
+            headers.insert("x-atelier-waited-behind", behind);
+        }
     }
     answer
 }

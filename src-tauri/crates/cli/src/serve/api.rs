@@ -48,7 +48,13 @@ const ROUTES: [(&str, &str, bool, &str, Route); 8] = [
     ("POST", "/v1/chat/completions", false, "Asks a model; with `stream`, as server-sent events.", Route::Chat),
     ("POST", "/v1/embeddings", false, "Vectors of texts.", Route::Embeddings),
     ("POST", "/api/v1/ai/route", false, "The model that would be asked now, and why.", Route::Explain),
-    ("GET", "/api/v1/ai/models", false, "The model servers and what they have.", Route::Servers),
+    (
+        "GET",
+        "/api/v1/ai/models",
+        false,
+        "The model servers, what they have, and which calls wait for a model's turn.",
+        Route::Servers,
+    ),
 ];
 
 impl Door {
@@ -93,7 +99,10 @@ impl Door {
                 let chosen = self.workshop.route(self.project.as_ref(), &asked.model).await?;
                 Ok(answer::json(StatusCode::OK, &json!({"route": chosen.route})))
             }
-            Route::Servers => Ok(answer::json(StatusCode::OK, &json!({"servers": self.workshop.models().await}))),
+            Route::Servers => {
+                let (servers, waiting) = (self.workshop.models().await, self.workshop.waiting_calls());
+                Ok(answer::json(StatusCode::OK, &json!({"servers": servers, "waiting": waiting})))
+            }
         }
     }
 
@@ -109,7 +118,7 @@ impl Door {
 
     async fn chat(&self, body: ChatBody) -> Result<Answer, Problem> {
         let request = body.request()?;
-        let Answering { chosen, events, kept } =
+        let Answering { chosen, events, kept, waited } =
             self.workshop.chat(self.project.as_ref(), &body.model, request, &body.files).await?;
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let head = Head {
@@ -120,10 +129,13 @@ impl Door {
         if body.stream {
             let with_usage = body.stream_options.is_some_and(|options| options.include_usage);
             let events = openai::chunks(head, chosen.provider, events, with_usage);
-            return Ok(answer::found(answer::events(events), kept));
+            return Ok(answer::waited(answer::found(answer::events(events), kept), waited));
         }
         match collect(events, |_| {}).await {
-            Ok(turn) => Ok(answer::found(answer::json(StatusCode::OK, &openai::completion(&head, &turn)), kept)),
+            Ok(turn) => {
+                let told = answer::json(StatusCode::OK, &openai::completion(&head, &turn));
+                Ok(answer::waited(answer::found(told, kept), waited))
+            }
             Err(failed) => Err(failed.error.problem(&chosen.provider, &chosen.model)),
         }
     }

@@ -6,16 +6,21 @@
 use super::Want;
 use super::kept::{Keeping, Looking};
 use crate::answers::{Found, events};
+use crate::loaded::{Permit, WaitingCall, has_room};
 use crate::routing::{ANSWER_TOKENS, shipped_prices};
 use crate::servers::Lately;
+use crate::sources::free_memory;
 use crate::tab::{Line, Tab};
 use crate::workshop::Workshop;
 use atelier_models::retry::{self, Next};
-use atelier_models::{CallError, Caller, ChatRequest, Chosen, ModelEvent, ModelStream, UnderWay, context, price};
+use atelier_models::{
+    CallError, Caller, ChatRequest, Chosen, ModelEvent, ModelStream, Provider, UnderWay, context, price,
+};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Amount, Stop, Usage};
 use atelier_protocol::ids::ProjectId;
 use atelier_protocol::ports::Clock;
+use atelier_protocol::settings::ProviderKind;
 use futures_util::{StreamExt, stream};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -32,12 +37,25 @@ pub struct Answering {
     pub events: ModelStream,
     /// How the answer was found among those that are kept; `None` where the model was asked.
     pub kept: Option<Found>,
+    /// What the call waited for; `None` where it was asked at once.
+    pub waited: Option<Waited>,
+}
+
+/// A wait for the model's turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waited {
+    /// The model that was at work and could not be beside this one.
+    pub behind: String,
+    /// For how long, in milliseconds.
+    pub ms: u64,
 }
 
 /// A call as it is counted.
 struct Counted {
     line: Option<Line>,
     under_way: Option<UnderWay>,
+    /// The model's turn, for as long as the call goes.
+    turn: Option<Permit>,
     chosen: Chosen,
     /// Bytes of the prompt, and of what came.
     sent: usize,
@@ -95,14 +113,14 @@ impl Workshop {
                         tab.kept(sources.call_id(), &chosen).await;
                     }
                     let events = stream::iter(events(turn).into_iter().map(Ok)).boxed();
-                    return Ok(Answering { chosen, events, kept: Some(found) });
+                    return Ok(Answering { chosen, events, kept: Some(found), waited: None });
                 }
                 Looking::Keep(keeping) => Some(keeping),
                 Looking::Ask => None,
             };
             let begun = self.begin(project, tab.as_ref(), &chosen, &request, &want, keeping).await?;
             let (error, under_way, line) = match begun {
-                Begun::Answers(answering) => return Ok(answering),
+                Begun::Answers(answering) => return Ok(*answering),
                 Begun::Failed(error, counted) => (error, counted.under_way, counted.line),
             };
             let problem = error.problem(&chosen.provider, &chosen.model);
@@ -146,6 +164,9 @@ impl Workshop {
         while let Some((_, until_ms)) = self.shared.traffic.hold(&rates, &caller, tokens) {
             sources.clock.sleep(Duration::from_millis(until_ms.saturating_sub(sources.clock.now_ms()))).await;
         }
+        let http = self.shared.egress.on(self.errand(project, &chosen.provider, chosen.route.local).await?);
+        let server = atelier_models::provider(&chosen.provider, http, sources.clock.clone());
+        let (turn, waited) = self.turn_for(&*server, chosen).await;
         let micros = if chosen.route.local { Some(0) } else { chosen.route.cost };
         let line = match tab {
             Some(tab) => {
@@ -157,6 +178,7 @@ impl Workshop {
         let mut counted = Counted {
             line,
             under_way: Some(self.shared.traffic.begin(&rates, &caller, tokens)),
+            turn,
             chosen: chosen.clone(),
             sent: bytes_of(request),
             came: 0,
@@ -169,8 +191,6 @@ impl Workshop {
         request.model.clone_from(&chosen.model);
         request.context = request.context.or(chosen.route.context);
         request.passed_on = !chosen.route.local;
-        let http = self.shared.egress.on(self.errand(project, &chosen.provider, chosen.route.local).await?);
-        let server = atelier_models::provider(&chosen.provider, http, sources.clock.clone());
         let mut events = server.chat(request);
         let first = loop {
             match events.next().await {
@@ -203,7 +223,7 @@ impl Workshop {
                     counted.told(&item);
                     Some((item, (None, events, counted)))
                 });
-                Ok(Begun::Answers(Answering { chosen, events: events.boxed(), kept: None }))
+                Ok(Begun::Answers(Box::new(Answering { chosen, events: events.boxed(), kept: None, waited })))
             }
             Err(error) => {
                 let code = error.problem(&counted.chosen.provider, &counted.chosen.model).code;
@@ -211,6 +231,31 @@ impl Workshop {
                 Ok(Begun::Failed(error, Box::new(counted)))
             }
         }
+    }
+
+    /// The turn for a call to a model of this machine, as for a role's.
+    pub(super) async fn turn_for(&self, server: &dyn Provider, chosen: &Chosen) -> (Option<Permit>, Option<Waited>) {
+        if chosen.provider.kind != ProviderKind::Ollama || !chosen.route.local {
+            return (None, None); // other servers serve the models they were started with
+        }
+        let (loaded, clock) = (&self.shared.loaded, &self.shared.options.sources.clock);
+        let model = (chosen.provider.id.clone(), chosen.model.clone());
+        let behind = match loaded.now(None, &model) {
+            Ok(permit) => return (Some(permit), None),
+            Err(other) => other,
+        };
+        if has_room(server, chosen, free_memory()).await {
+            return (None, None);
+        }
+        tracing::info!(model = chosen.model, behind, "a call of another program waits for its model's turn");
+        let since = clock.now_ms();
+        let permit = loaded.turn(None, &model).await;
+        (Some(permit), Some(Waited { behind, ms: clock.now_ms().saturating_sub(since) }))
+    }
+
+    /// Calls that wait for their model's turn: those of this process's runs, and of other programs that it serves.
+    pub fn waiting_calls(&self) -> Vec<WaitingCall> {
+        self.shared.loaded.waiting()
     }
 
     /// What the calls for a project use.
@@ -228,13 +273,20 @@ impl Workshop {
 }
 
 enum Begun {
-    Answers(Answering),
+    Answers(Box<Answering>),
     Failed(CallError, Box<Counted>),
 }
 
 impl Counted {
     /// Counts a piece, and takes a turn of which the server read too little for none.
     fn heard(&mut self, item: Result<ModelEvent, CallError>) -> Result<ModelEvent, CallError> {
+        // A call that cannot be read was written and is paid for, as the server says.
+        if let Err(CallError::MalformedCall { usage: Some(usage), .. }) = &item {
+            let used = self.amount(Some(usage));
+            if let Some(line) = &mut self.line {
+                line.used(used);
+            }
+        }
         let event = item?;
         match &event {
             ModelEvent::Text(piece) | ModelEvent::Thinking(piece) => self.came += piece.len(),
@@ -280,19 +332,13 @@ impl Counted {
                 if let Some(under_way) = self.under_way.take() {
                     under_way.failed(error);
                 }
-        // A call that cannot be read was written and is paid for, as the server says.
-        if let Err(CallError::MalformedCall { usage: Some(usage), .. }) = &item {
-            let used = self.amount(Some(usage));
-            if let Some(line) = &mut self.line {
-                line.used(used);
-            }
-        }
                 self.ended(Some(error.problem(&self.chosen.provider, &self.chosen.model).code));
             }
         }
     }
 
     fn ended(&mut self, failed: Option<Code>) {
+        self.turn = None;
         if let Some(line) = self.line.take() {
             line.ended(failed);
         }
