@@ -26,6 +26,8 @@ pub struct Playbook {
     pub words: String,
     /// The longest context.
     pub context: u32,
+    /// Whether each word of `words` has a dimension of its own, so that texts are alike by the words that they share.
+    pub apart: bool,
 }
 
 /// A tool call as the model writes it.
@@ -192,6 +194,11 @@ impl Playbook {
         Self { roles: vec![("", turns)], context: 8192, ..Self::default() }
     }
 
+    /// A model that makes vectors of texts by the words of `words` that are in them, and says nothing.
+    pub fn of_words(words: &str) -> Self {
+        Self { words: words.to_owned(), apart: true, ..Self::of_turns(&["Nothing."]) }
+    }
+
     /// The model file.
     pub fn model(&self) -> Vec<u8> {
         let named: Vec<&str> = self.roles.iter().map(|(role, _)| *role).filter(|role| !role.is_empty()).collect();
@@ -209,6 +216,7 @@ impl Playbook {
             .collect();
         // So unlikely that no prompt is written with them.
         chains.iter().flat_map(|(.., chain)| chain).for_each(|piece| vocabulary.add(piece, Kind::Normal, -10_000.0));
+        let known = vocabulary.tokens.len();
         vocabulary.words(&self.words);
 
         // Only tokens that decide something have a dimension of their own; all others share one.
@@ -218,6 +226,10 @@ impl Playbook {
         for token in deciding.chain(chains.iter().flat_map(|(.., chain)| chain).map(String::as_str)) {
             let next = own.len();
             own.entry(vocabulary.at(token)).or_insert(next);
+        }
+        for token in (known..vocabulary.tokens.len()).filter(|_| self.apart) {
+            let next = own.len();
+            own.entry(token).or_insert(next);
         }
         let other = own.len();
         let (one, share, first_role) = (other + 1, other + 2, other + 3);

@@ -37,16 +37,29 @@ pub struct RealEngine {
 
 impl RealEngine {
     /// Serves what a playbook becomes, in a context of so many tokens. `endless` goes on when that is full.
-    #[expect(clippy::expect_used, clippy::panic, reason = "a harness fails loudly")]
     pub fn start(python: &Path, playbook: &Playbook, context: u32, endless: bool) -> Self {
+        let endless = endless.then_some("--endless");
+        Self::serving(
+            python,
+            playbook,
+            &["--context", &context.to_string()].into_iter().chain(endless).collect::<Vec<_>>(),
+        )
+    }
+
+    /// Serves vectors of texts, and no answers.
+    pub fn of_vectors(python: &Path, playbook: &Playbook) -> Self {
+        Self::serving(python, playbook, &["--vectors"])
+    }
+
+    #[expect(clippy::expect_used, clippy::panic, reason = "a harness fails loudly")]
+    fn serving(python: &Path, playbook: &Playbook, how: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("atelier-real-").tempdir().expect("a temporary folder");
         let model = folder.path().join("playbook.gguf");
         std::fs::write(&model, playbook.model()).expect("the model file is written");
         let mut process = Command::new(python)
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("real/serve.py"))
             .arg(&model)
-            .args(["--context", &context.to_string()])
-            .args(endless.then_some("--endless"))
+            .args(how)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(folder.path().join("log")).expect("a log"))

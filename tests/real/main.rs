@@ -1,18 +1,24 @@
 //! The client, the engine and the program against a real engine with model files whose weights play a playbook.
 //!
 //! Guards: what holds with the scripted server holds with a real one. Turns red, for example, when the client sends
-//! arguments of tool calls as objects on this route, or does not close the connection of a stream it drops.
+//! arguments of tool calls as objects on this route, does not close the connection of a stream it drops, or sends no schema
+//! for a model that is to be held to one.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "tests fail loudly and say why they skip")]
 
 use atelier_egress::{Egress, EgressPolicy, Forgetful};
-use atelier_models::{CallError, ChatRequest, Message, ModelEvent, Provider, Turn, collect, provider};
+use atelier_engine::{FoundAnswer, Workshop};
+use atelier_models::cache::likeness;
+use atelier_models::{
+    CallError, ChatRequest, EmbedRequest, Message, ModelEvent, Provider, ToolSpec, Turn, collect, provider,
+};
 use atelier_protocol::event::Stop;
+use atelier_protocol::op::Op;
 use atelier_protocol::ports::{Http, HttpLimits, HttpRequest, Method};
-use atelier_protocol::settings::{ProviderKind, ProviderSettings};
+use atelier_protocol::settings::{LikeQuestions, ModelChoice, ProviderKind, ProviderSettings};
 use atelier_tests::playbook::{Playbook, call};
 use atelier_tests::real::{RealEngine, python};
 use atelier_tests::steady::SteadyClock;
-use atelier_tests::{Cli, World};
+use atelier_tests::{Cli, World, steady};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
@@ -98,7 +104,7 @@ async fn calls_in_fragments_and_beside_each_other_are_read() {
         call("list_files", &json!({"depth": 1, "path": "b"}))
     );
     let engine = RealEngine::start(&python, &Playbook::of_turns(&[&both, "unused", "Both are done."]), 4096, false);
-    let tool = |name: &str, parameters: Value| atelier_models::ToolSpec {
+    let tool = |name: &str, parameters: Value| ToolSpec {
         name: name.into(),
         description: "A tool.".into(),
         parameters: json!({"type": "object", "properties": parameters}),
@@ -145,6 +151,113 @@ async fn an_answer_keeps_to_a_schema() {
             && said.as_object().is_some_and(|map| map.len() == 3);
         assert!(of_schema, "{text}");
     }
+}
+
+fn read_file() -> ToolSpec {
+    let path = json!({"type": "string", "enum": ["a.txt", "b.txt"]});
+    ToolSpec {
+        name: "read_file".into(),
+        description: "Reads a file.".into(),
+        parameters: json!({
+            "type": "object", "properties": {"path": path}, "required": ["path"], "additionalProperties": false,
+        }),
+    }
+}
+
+/// A question to a model that seldom writes a readable call.
+fn held(messages: Vec<Message>) -> ChatRequest {
+    ChatRequest { constrained: true, tools: vec![read_file()], max_output: Some(64), ..request(messages) }
+}
+
+#[tokio::test]
+async fn a_model_that_is_held_to_a_schema_calls_a_tool_and_then_says_what_it_has_to_say() {
+    let Some(python) = engine() else { return };
+    let turns = [r#"{"call": "read_file", "with": {"path": "a.txt"}}"#, r#"{"say": "It is about greetings."}"#];
+    let engine = RealEngine::start(&python, &Playbook::of_turns(&turns), 4096, false);
+    let mut asked = held(vec![Message::user("What is in it?")]);
+    let first = collect(client(&engine).chat(asked.clone()), |_| {}).await.unwrap();
+    let [call] = first.tool_calls.as_slice() else { panic!("{first:?}") };
+    assert_eq!(
+        (call.name.as_str(), &call.arguments, first.stop),
+        ("read_file", &json!({"path": "a.txt"}), Stop::Tools)
+    );
+    assert_eq!(first.text, "", "the JSON is no text for a reader");
+    asked.messages.extend([Message::assistant("", first.tool_calls.clone()), Message::tool(call, "Greetings.")]);
+    let second = collect(client(&engine).chat(asked), |_| {}).await.unwrap();
+    assert_eq!((second.text.as_str(), second.tool_calls.as_slice()), ("It is about greetings.", [].as_slice()));
+}
+
+/// The model would rather chat, and does so where nothing holds it.
+#[tokio::test]
+async fn a_schema_leaves_a_model_no_other_words() {
+    let Some(python) = engine() else { return };
+    let engine = RealEngine::start(&python, &Playbook::of_turns(&["I would rather chat."]), 4096, false);
+    let question = || vec![Message::user("What is in it?")];
+    assert_eq!(turn(&engine, question()).await.text, "I would rather chat.");
+    for seed in 1..4 {
+        let asked = ChatRequest { seed: Some(seed), ..held(question()) };
+        match collect(client(&engine).chat(asked), |_| {}).await {
+            Ok(turn) => match turn.tool_calls.as_slice() {
+                [call] => assert!(call.name == "read_file" && call.arguments["path"].is_string(), "{call:?}"),
+                _ => assert!(!turn.text.is_empty(), "{turn:?}"),
+            },
+            // It may go on within a text until it is stopped; what came is then no answer, but of the schema.
+            Err(failed) => match failed.error {
+                CallError::MalformedCall { raw, usage: Some(_), .. } => assert!(raw.starts_with('{'), "{raw}"),
+                other => panic!("{other:?}"),
+            },
+        }
+    }
+}
+
+/// Words of which vectors are made.
+const WORDS: &str = "what does the greeting say today now how many files are in this folder";
+
+#[tokio::test]
+async fn texts_are_as_alike_as_the_engine_makes_them() {
+    let Some(python) = engine() else { return };
+    let engine = RealEngine::of_vectors(&python, &Playbook::of_words(WORDS));
+    let texts =
+        ["what does the greeting say today", "what does the greeting say now", "how many files are in this folder"];
+    let asked = EmbedRequest::new("playbook", texts.map(str::to_owned).to_vec());
+    let made = client(&engine).embed(asked).await.unwrap();
+    let [today, now, files] = made.vectors.as_slice() else { panic!("{} vectors", made.vectors.len()) };
+    let (near, far) = (likeness(today, now), likeness(today, files));
+    assert!(near > 0.98 && far < 0.96, "near {near}, far {far}");
+    assert!(made.tokens.is_some_and(|tokens| tokens > 15), "{:?}", made.tokens);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_like_question_has_the_kept_answer_and_another_one_is_asked() {
+    let Some(python) = engine() else { return };
+    let answers = RealEngine::start(&python, &Playbook::of_turns(&["It says good day."]), 4096, false);
+    let vectors = RealEngine::of_vectors(&python, &Playbook::of_words(WORDS));
+    let world = World::with_script("short.yaml").await;
+    let of = |id: &str, engine: &RealEngine| ProviderSettings {
+        id: id.to_owned(),
+        kind: ProviderKind::OpenAi,
+        base_url: engine.url().to_owned(),
+    };
+    let mut options = world.options(steady::sources(1));
+    options.providers = Some(vec![of("answers", &answers), of("vectors", &vectors)]);
+    let workshop = Workshop::open(options).await.unwrap();
+    workshop.initialise(&world.project()).await.unwrap();
+    let project = workshop.open_project(&world.project()).await.unwrap();
+    let mut settings = workshop.saved_settings().await.unwrap();
+    let by = ModelChoice { provider: "vectors".into(), model: "playbook".into() };
+    settings.routing.kept.like = Some(Box::new(LikeQuestions { by, floor: 980 }));
+    workshop.submit(Op::ChangeSettings { settings }).await.unwrap();
+    let ask = async |text: &str| {
+        let request = ChatRequest::new("", vec![Message::user(text)]);
+        let answering = workshop.chat(Some(project.id()), "answers/playbook", request, &[]).await.unwrap();
+        let said = collect(answering.events, |_| {}).await.unwrap().text;
+        assert_eq!(said, "It says good day.");
+        answering.kept
+    };
+    assert_eq!(ask("what does the greeting say today").await, None);
+    assert_eq!(ask("what does the greeting say now").await, Some(FoundAnswer::Like));
+    assert_eq!(ask("how many files are in this folder").await, None);
+    workshop.close().await;
 }
 
 /// A request as it is, for what the client does not ask for.

@@ -12,6 +12,7 @@ arguments = argparse.ArgumentParser()
 arguments.add_argument("model")
 arguments.add_argument("--context", type=int, default=8192)
 arguments.add_argument("--endless", action="store_true", help="goes on when the context is full")
+arguments.add_argument("--vectors", action="store_true", help="makes vectors of texts, and answers nothing")
 wanted = arguments.parse_args()
 
 set_up = xllamacpp.CommonParams()
@@ -29,6 +30,9 @@ set_up.ui = False
 set_up.n_gpu_layers = 0
 set_up.cpuparams.n_threads = 1
 set_up.cpuparams_batch.n_threads = 1
+if wanted.vectors:
+    set_up.embedding = True
+    set_up.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
 
 server = xllamacpp.Server(set_up)
 print(f"READY {server.listening_address}", flush=True)
