@@ -32,6 +32,8 @@ mod limits;
 mod main_job;
 mod model_work;
 mod models;
+#[cfg(target_os = "linux")]
+mod network;
 #[cfg(unix)]
 mod oracle;
 mod ownership;

@@ -2539,7 +2539,11 @@ tests?: TestResults,
 /**
  * The same check on the base, where it failed on both. Of the check on the base itself: its own tree.
  */
-compared?: Compared, };
+compared?: Compared, 
+/**
+ * What it reached through its way to the network, and what it was refused there.
+ */
+reached?: Array<Reached>, };
 
 export type TestResults = { 
 /**
@@ -3143,6 +3147,28 @@ bytes_out: number,
  */
 bytes_in: number, };
 
+export type Reached = { 
+/**
+ * The host and port.
+ */
+host: string, 
+/**
+ * Why it was refused; `None` where it was let through.
+ */
+refused: string | null, 
+/**
+ * Connections, or attempts.
+ */
+times: number, 
+/**
+ * Bytes that went out.
+ */
+bytes_out: number, 
+/**
+ * Bytes that came back.
+ */
+bytes_in: number, };
+
 export type EgressView = { 
 /**
  * Requests, newest first, as far as they were asked for.
@@ -3159,7 +3185,7 @@ export type CloudPermission = {
  */
 project: ProjectId, 
 /**
- * The model server's id in the settings.
+ * The model server's id in the settings, or `commands`.
  */
 provider: string, 
 /**
@@ -3901,7 +3927,11 @@ source: string,
 /**
  * Whether only failures that the base does not have block a change. Else all do.
  */
-only_new?: boolean, };
+only_new?: boolean, 
+/**
+ * Hosts that it may reach once the user permits them; empty for no network.
+ */
+network?: Array<string>, };
 
 export type FlowView = { 
 /**

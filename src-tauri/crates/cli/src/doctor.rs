@@ -63,7 +63,11 @@ async fn project(args: &Args, workshop: &Workshop, out: &Out) -> Result<serde_js
     let atelier_protocol::Reply::Project(view) = reply else { return Err(crate::out::unexpected()) };
     out.say(format!("project       {} on {}", view.path, view.branch.as_deref().unwrap_or("(detached HEAD)")));
     for check in &view.checks {
-        out.say(format!("check         {}: {} (from {})", check.name, check.argv.join(" "), check.source));
+        let network = match check.network.as_slice() {
+            [] => String::new(),
+            hosts => format!("; may reach {} with your permission", hosts.join(", ")),
+        };
+        out.say(format!("check         {}: {} (from {}){network}", check.name, check.argv.join(" "), check.source));
     }
     if view.checks.is_empty() {
         out.say("check         none declared or found: results will be marked unchecked");

@@ -3,7 +3,7 @@
 use crate::args::Args;
 use crate::out::{End, Finished, Out, unexpected};
 use crate::session;
-use atelier_engine::{Project, Workshop};
+use atelier_engine::{COMMANDS, Project, Workshop};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{CloudPermission, EgressRow};
 use atelier_protocol::op::{Op, Reply};
@@ -30,16 +30,16 @@ pub enum EgressVerb {
         /// `on` or `off`.
         state: Option<Switch>,
     },
-    /// The model servers that this project's material may be sent to.
+    /// The model servers that this project's material may be sent to, and the hosts that its commands may reach.
     Permissions,
-    /// Let this project's material be sent to a model server, without being asked.
+    /// Let this project's material be sent to a model server, or its commands reach their hosts, without being asked.
     Allow {
-        /// Its id in the settings.
+        /// The model server's id in the settings; `commands` for all hosts that `.atelier/project.yaml` names now.
         provider: String,
     },
     /// Take a permission back.
     Revoke {
-        /// The model server's id.
+        /// The model server's id, or `commands`.
         provider: String,
     },
     /// What a question about sending would send, to the letter.
@@ -86,13 +86,13 @@ async fn perform(args: &Args, workshop: &Workshop, project: &Project, verb: &Egr
         EgressVerb::LocalOnly { state } => local_only(workshop, *state, out).await,
         EgressVerb::Permissions => permissions(project, workshop.submit(Op::ListPermissions).await?, out),
         EgressVerb::Allow { provider } => {
-            let permission = CloudPermission {
-                project: project.id().clone(),
-                provider: provider.clone(),
-                host: host(args, workshop, provider)?,
-                approval: None,
-            };
-            permissions(project, workshop.submit(Op::PermitCloud { permission }).await?, out)
+            let mut reply = workshop.submit(Op::ListPermissions).await?;
+            for host in hosts(args, workshop, project, provider)? {
+                let (project, provider) = (project.id().clone(), provider.clone());
+                let permission = CloudPermission { project, provider, host, approval: None };
+                reply = workshop.submit(Op::PermitCloud { permission }).await?;
+            }
+            permissions(project, reply, out)
         }
         EgressVerb::Revoke { provider } => {
             let op = Op::RevokeCloud { project: project.id().clone(), provider: provider.clone() };
@@ -121,6 +121,22 @@ async fn local_only(workshop: &Workshop, state: Option<Switch>, out: &Out) -> En
         false => "not local-only: model servers on other machines may be asked, with your leave for each project",
     });
     Ok(Finished::done(json!({"local_only": settings.local_only})))
+}
+
+/// What a permission by that name would be for.
+fn hosts(args: &Args, workshop: &Workshop, project: &Project, provider: &str) -> Result<Vec<String>, Problem> {
+    if provider != COMMANDS {
+        return Ok(vec![host(args, workshop, provider)?]);
+    }
+    let hosts = atelier_engine::declared_hosts(project.root())?;
+    if hosts.is_empty() {
+        return Err(Problem::new(
+            Code::BadArgument,
+            "No command of this project wants the network.",
+            "Name hosts in `.atelier/project.yaml`: `network: [registry.npmjs.org]` beside a check or a `run` of the set-up.",
+        ));
+    }
+    Ok(hosts)
 }
 
 /// The host of a model server of the settings.

@@ -231,6 +231,9 @@ fn check(text: &mut String, check: &Check) {
     if let Some(tests) = &check.tests {
         let _ = write!(text, "; {} tests passed, {} failed", tests.passed, tests.failed);
     }
+    for reached in &check.reached {
+        let _ = write!(text, "\n- {}", crate::words::reached(reached));
+    }
     let _ = write!(text, "\n\n{}\n", fenced(&check.output.text));
 }
 

@@ -85,6 +85,9 @@ pub fn line(event: &Event) -> Option<String> {
                 )),
                 None => {}
             }
+            for reached in &check.reached {
+                line.push_str(&format!("\n    {}", crate::words::reached(reached)));
+            }
             line
         }
         Event::ChecksMissing { .. } => "  ! no checks are declared or found; the result is unchecked".to_owned(),

@@ -39,6 +39,17 @@ pub fn hold(hold: &Hold) -> String {
     }
 }
 
+/// What a command did with one host.
+pub fn reached(reached: &Reached) -> String {
+    let times = if reached.times == 1 { String::new() } else { format!(" {} times", reached.times) };
+    match &reached.refused {
+        Some(why) => format!("refused{times}: {} ({why})", reached.host),
+        None => {
+            format!("reached {}{times}: {} bytes out, {} bytes in", reached.host, reached.bytes_out, reached.bytes_in)
+        }
+    }
+}
+
 /// What does not agree about a context.
 pub fn mismatch(mismatch: &ContextMismatch) -> String {
     let told = |n: Option<u32>| n.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());

@@ -6,13 +6,20 @@
 
 mod errand;
 mod ledger;
+mod pass;
 mod place;
 mod policy;
 mod proxy;
+mod request;
 mod send;
+mod tunnel;
+mod way_out;
 
 pub use errand::{Credential, Errand};
 pub use ledger::{Forgetful, Ledger, Room};
-pub use policy::{EgressPolicy, host_of};
-pub use proxy::{Pass, Proxy, Ticket};
+pub use pass::{Pass, named_host};
+pub use place::is_here;
+pub use policy::{COMMANDS, EgressPolicy, host_of};
+pub use proxy::{Proxy, Ticket};
 pub use send::Egress;
+pub use way_out::WayOut;

@@ -27,7 +27,7 @@ impl Place {
             return Err("a name or password in an address ends up in logs; it belongs in a header");
         }
         let Some(name) = url.host_str() else { return Err("it names no host") };
-        let here = name == "localhost" || literal(name).is_some_and(|ip| ip.is_loopback());
+        let here = is_here(name);
         let host = match url.port_or_known_default() {
             Some(port) => format!("{name}:{port}"),
             None => name.to_owned(),
@@ -38,6 +38,11 @@ impl Place {
     pub(crate) fn is_open(&self) -> bool {
         !self.here && self.url.scheme() == "http"
     }
+}
+
+/// Whether a host is this machine by its own name: 127.0.0.0/8, `::1` or `localhost`. No name is looked up.
+pub fn is_here(host: &str) -> bool {
+    host == "localhost" || literal(host).is_some_and(|ip| ip.is_loopback())
 }
 
 /// The address behind a literal; the URL parser has turned odd spellings of it into the usual one.

@@ -8,6 +8,9 @@ use atelier_protocol::ids::ProjectId;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
+/// Under whose name permissions for hosts are kept that a project's own commands reach.
+pub const COMMANDS: &str = "commands";
+
 /// The rule in force. Shared; a change holds from the next request on.
 #[derive(Debug)]
 pub struct EgressPolicy {
@@ -32,7 +35,7 @@ impl EgressPolicy {
     pub fn set_permissions(&self, permissions: Vec<CloudPermission>) {
         *self.permissions.write().unwrap_or_else(PoisonError::into_inner) = permissions;
     }
-    /// Whether the project's material may go to this server at this host.
+    /// Whether the project's material may go to this server, or by its [`COMMANDS`], to this host.
     pub fn permits(&self, project: &ProjectId, provider: &str, host: &str) -> bool {
         let permissions = self.permissions.read().unwrap_or_else(PoisonError::into_inner);
         permissions.iter().any(|p| p.project == *project && p.provider == provider && p.host == host)

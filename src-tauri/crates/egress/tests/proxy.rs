@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used)] // a test says so by failing
 
-use atelier_egress::{Egress, EgressPolicy, Ledger, Pass, Proxy, Room};
+use atelier_egress::{Egress, EgressPolicy, Ledger, Pass, Proxy, Room, named_host};
 use atelier_protocol::event::EgressNote;
 use data_encoding::BASE64;
 use futures_util::future::BoxFuture;
@@ -44,13 +44,13 @@ impl Ledger for Kept {
 }
 
 fn pass(hosts: &[&str]) -> Pass {
-    let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
-    Pass { purpose: "push".into(), hosts, project: None, run: None, role: None }
+    let hosts = hosts.iter().map(|host| named_host(host).unwrap()).collect();
+    Pass { purpose: "push".into(), hosts, holder: None, project: None, run: None, role: None }
 }
 
-/// The proxy's address and the token of a ticket, as a program reads them from its environment.
-fn shown(environment: &[(String, String)]) -> (String, String) {
-    let url = environment[0].1.strip_prefix("http://atelier:").unwrap();
+/// The proxy's address and the token of a ticket, as a program reads them.
+fn shown(url: &str) -> (String, String) {
+    let url = url.strip_prefix("http://atelier:").unwrap();
     let (token, address) = url.split_once('@').unwrap();
     (address.to_owned(), token.to_owned())
 }
@@ -75,9 +75,10 @@ async fn a_program_reaches_what_its_pass_names_and_nothing_else() {
     let egress = Egress::new(Arc::new(EgressPolicy::new(false)), Arc::new(ledger.clone()));
     let proxy = Proxy::open(&egress).await.unwrap();
     let inside = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let here = inside.local_addr().unwrap().to_string();
+    // An address that leads to this machine and does not say so.
+    let here = format!("0.0.0.0:{}", inside.local_addr().unwrap().port());
     let ticket = proxy.admit(pass(&["named.invalid", &here])).unwrap();
-    let (address, token) = shown(&ticket.environment());
+    let (address, token) = shown(&ticket.url());
 
     let status = |answer: String| answer.split(' ').nth(1).unwrap_or_default().to_owned();
     assert_eq!(status(ask(&address, "CONNECT named.invalid:443 HTTP/1.1\r\n\r\n".to_owned()).await), "407");

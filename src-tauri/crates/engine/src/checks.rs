@@ -64,7 +64,8 @@ fn detected(root: &Path) -> Vec<DeclaredCheck> {
             *first = format!("./{wrapper}");
         }
         let source = known.file.to_owned();
-        DeclaredCheck { name: "test".to_owned(), argv, timeout_ms: declared::TIMEOUT_MS, source, only_new: false }
+        let (name, timeout_ms) = ("test".to_owned(), declared::TIMEOUT_MS);
+        DeclaredCheck { name, argv, timeout_ms, source, only_new: false, network: Vec::new() }
     });
     check.into_iter().collect()
 }

@@ -5,17 +5,35 @@
 
 use crate::desk::Desk;
 use crate::flow::{self, Kind};
+use crate::network::Ended;
 use crate::run::{Done, Halt, Run, defect};
 use crate::{results, verify};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Answer, Ask, Check, Effect, EffectOutcome, Event, Mechanism, StepResult};
 use atelier_protocol::hash::Hash;
+use atelier_protocol::view::DeclaredCheck;
 use atelier_sandbox::{Ran, Spec};
 use std::path::Path;
 use std::time::Duration;
 
 /// Output of a command that is kept, in bytes.
 const KEPT: usize = 256 * 1024;
+
+/// A command, as a flow or the project says it.
+#[derive(Clone, Copy)]
+pub(crate) struct Order<'a> {
+    pub name: &'a str,
+    pub argv: &'a [String],
+    pub timeout_ms: u64,
+    /// Hosts that it may reach, with permission.
+    pub network: &'a [String],
+}
+
+impl<'a> Order<'a> {
+    pub fn of_check(check: &'a DeclaredCheck) -> Self {
+        Self { name: &check.name, argv: &check.argv, timeout_ms: check.timeout_ms, network: &check.network }
+    }
+}
 
 /// Whether a command may run.
 pub(crate) enum Leave {
@@ -45,11 +63,19 @@ impl Run {
         self.leave(key, name, argv, reasons).await
     }
 
-    /// The leave to run a command that the user declared: asked for only where nothing confines it.
-    pub(crate) async fn leave_for_check(&mut self, key: &str, name: &str, argv: &[String]) -> Result<Leave, Halt> {
+    /// The leave to run a command that the user declared: asked for only where nothing confines it, or where it would reach
+    /// hosts that the user has not permitted yet.
+    pub(crate) async fn leave_for_check(&mut self, key: &str, order: Order<'_>) -> Result<Leave, Halt> {
+        if let Some(network) = self.reason_to_ask(key, order).await? {
+            if let Some((_, Answer::Reject)) = self.machine.commands.get(key) {
+                return Ok(Leave::Refused);
+            }
+            // A yes that was given and no longer counts has been taken back: it is asked anew.
+            return self.ask_for_leave(key.to_owned(), order.name, order.argv, network).await;
+        }
         let unconfined = self.desk.sandbox.mechanism() == Mechanism::None;
         let reasons = if unconfined { vec![UNCONFINED.to_owned()] } else { Vec::new() };
-        self.leave(key.to_owned(), name, argv, reasons).await
+        self.leave(key.to_owned(), order.name, order.argv, reasons).await
     }
 
     async fn leave(&mut self, key: String, name: &str, argv: &[String], reasons: Vec<String>) -> Result<Leave, Halt> {
@@ -57,14 +83,16 @@ impl Run {
             return Ok(Leave::Given);
         }
         match self.machine.commands.get(&key) {
-            Some(Answer::Approve) => Ok(Leave::Given),
-            Some(Answer::Reject) => Ok(Leave::Refused),
-            None => {
-                let ask = Ask::Command { key, name: name.to_owned(), argv: argv.to_vec(), reason: reasons.join(" ") };
-                self.ask(ask, Vec::new()).await?;
-                Ok(Leave::Asked)
-            }
+            Some((_, Answer::Approve)) => Ok(Leave::Given),
+            Some((_, Answer::Reject)) => Ok(Leave::Refused),
+            None => self.ask_for_leave(key, name, argv, reasons.join(" ")).await,
         }
+    }
+
+    async fn ask_for_leave(&mut self, key: String, name: &str, argv: &[String], reason: String) -> Result<Leave, Halt> {
+        let ask = Ask::Command { key, name: name.to_owned(), argv: argv.to_vec(), reason };
+        self.ask(ask, Vec::new()).await?;
+        Ok(Leave::Asked)
     }
 
     /// The script step: its command, the tree it leaves and its end are one append.
@@ -82,11 +110,9 @@ impl Run {
         let point = self.checkpoint_recorded().await?;
         let key =
             format!("script:{id}:{}", short(&Hash::of(format!("{}\0{}", point.tree, argv.join("\0")).as_bytes())));
-        let ran = match self.run_command(&key, id.name(), &argv, timeout_ms, &point.tree).await? {
-            Some(ran) => ran,
-            None => return Ok(()),
-        };
-        let check = self.command_record(id.name(), &argv, "", ran).await?;
+        let order = Order { name: id.name(), argv: &argv, timeout_ms, network: &[] };
+        let Some(ended) = self.run_command(&key, order, &point.tree).await? else { return Ok(()) };
+        let check = self.command_record(order, "", ended).await?;
         let after = self.checkpoint().await?;
         let mut events = vec![Event::EffectSettled { key, outcome: EffectOutcome::Landed }];
         events.push(Event::CheckRecorded { check: check.clone() });
@@ -103,44 +129,34 @@ impl Run {
 
     /// Intends a command and runs it; its outcome is still to be recorded. `None` where it could not be started, which is
     /// recorded.
-    pub(crate) async fn run_command(
-        &mut self,
-        key: &str,
-        name: &str,
-        argv: &[String],
-        timeout_ms: u64,
-        tree: &str,
-    ) -> Result<Option<Ran>, Halt> {
-        self.intend_command(key, name, argv, tree).await?;
-        self.run_intended(key, argv, timeout_ms).await
+    pub(crate) async fn run_command(&mut self, key: &str, order: Order<'_>, tree: &str) -> Result<Option<Ended>, Halt> {
+        self.intend_command(key, order, tree).await?;
+        self.run_intended(key, order).await
     }
 
-    pub(crate) async fn intend_command(&mut self, key: &str, name: &str, argv: &[String], tree: &str) -> Done {
-        let effect = Effect::RunCommand { name: name.to_owned(), argv: argv.to_vec(), tree: tree.to_owned() };
+    pub(crate) async fn intend_command(&mut self, key: &str, order: Order<'_>, tree: &str) -> Done {
+        let (name, argv) = (order.name.to_owned(), order.argv.to_vec());
+        let effect = Effect::RunCommand { name, argv, tree: tree.to_owned() };
         self.record(vec![Event::EffectIntended { key: key.to_owned(), effect }]).await
     }
 
     /// Runs a command that is intended. `None` where it could not be started, which is recorded.
-    pub(crate) async fn run_intended(
-        &mut self,
-        key: &str,
-        argv: &[String],
-        timeout_ms: u64,
-    ) -> Result<Option<Ran>, Halt> {
-        let spec = match self.confined(argv, timeout_ms) {
+    pub(crate) async fn run_intended(&mut self, key: &str, order: Order<'_>) -> Result<Option<Ended>, Halt> {
+        let spec = match self.confined(order.argv, order.timeout_ms) {
             Ok(spec) => spec,
             Err(problem) => {
                 self.settled(key, Err(problem), Vec::new()).await?;
                 return Ok(None);
             }
         };
-        let (sandbox, stop) = (self.desk.sandbox.clone(), self.stop.clone());
-        let running = async move { sandbox.run(spec, stop.cancelled_owned(), |_| {}).await };
         let begun_ms = self.desk.sources.clock.now_ms();
-        match self.attended(running).await? {
-            Ok(ran) if ran.cancelled => Err(Halt::Stopped),
+        match self.run_confined(spec, order).await? {
+            Ok(Ended { ran, .. }) if ran.cancelled => Err(Halt::Stopped),
             // By the one clock, so that a seed reproduces a run.
-            Ok(ran) => Ok(Some(Ran { ms: self.desk.sources.clock.now_ms().saturating_sub(begun_ms), ..ran })),
+            Ok(Ended { ran, reached }) => {
+                let ms = self.desk.sources.clock.now_ms().saturating_sub(begun_ms);
+                Ok(Some(Ended { ran: Ran { ms, ..ran }, reached }))
+            }
             Err(error) => {
                 self.settled(key, Err(Problem::from(error)), Vec::new()).await?;
                 Ok(None)
@@ -149,18 +165,13 @@ impl Run {
     }
 
     /// A command as it is recorded; `tree` is empty where it is no evidence about one.
-    pub(crate) async fn command_record(
-        &self,
-        name: &str,
-        argv: &[String],
-        tree: &str,
-        ran: Ran,
-    ) -> Result<Check, Halt> {
+    pub(crate) async fn command_record(&self, order: Order<'_>, tree: &str, ended: Ended) -> Result<Check, Halt> {
+        let Ended { ran, reached } = ended;
         let tests = results::read(&String::from_utf8_lossy(&ran.output));
         let output = self.desk.output(ran.output, ran.output_bytes).await?;
         Ok(Check {
-            name: name.to_owned(),
-            argv: argv.to_vec(),
+            name: order.name.to_owned(),
+            argv: order.argv.to_vec(),
             tree: tree.to_owned(),
             exit_code: ran.exit_code,
             timed_out: ran.timed_out,
@@ -169,6 +180,7 @@ impl Run {
             mechanism: ran.mechanism,
             tests,
             compared: None,
+            reached,
         })
     }
 
@@ -200,6 +212,11 @@ impl Desk {
         // One build cache a project, so that a cold build happens once and not once a run.
         spec.env.push(("CARGO_TARGET_DIR".to_owned(), cache.join("cargo-target").to_string_lossy().into_owned()));
         spec.env.push(("XDG_CACHE_HOME".to_owned(), cache.to_string_lossy().into_owned()));
+        // What a command with network fetched is there for those without it.
+        let fetched = self.places.cargo_home(&self.project);
+        if fetched.join("registry").is_dir() {
+            spec.env.push(("CARGO_HOME".to_owned(), fetched.to_string_lossy().into_owned()));
+        }
         self.toolchain.open_to(&mut spec);
         Ok(spec)
     }

@@ -4,6 +4,7 @@
 //! (installed packages, build caches) is as for the check itself. All of that is one effect: after a crash the tree is put
 //! back to its checkpoint, as for any command. Where failures cannot be compared by name, all of them block.
 
+use crate::command::Order;
 use crate::results;
 use crate::run::{Done, Halt, Run};
 use atelier_protocol::event::{Check, Checkpoint, Compared, EffectOutcome, Event, Mechanism, TestResults};
@@ -46,14 +47,15 @@ impl Run {
             self.desk.with_tree(self.tree_run(), move |tree| tree.tree_of(&base).map_err(|e| e.problem())).await?
         };
         let key = format!("base:{}:{}", self.current()?.0.step, check.name);
-        self.intend_command(&key, &check.name, &check.argv, &tree).await?;
+        let order = Order::of_check(check);
+        self.intend_command(&key, order, &tree).await?;
         let ran = match self.put_at(base).await {
-            Ok(()) => self.run_intended(&key, &check.argv, check.timeout_ms).await,
+            Ok(()) => self.run_intended(&key, order).await,
             Err(halt) => Err(halt),
         };
         self.put_at(point.commit.clone()).await?;
-        let Some(ran) = ran? else { return Ok(None) };
-        let mut recorded = self.command_record(&check.name, &check.argv, &tree, ran).await?;
+        let Some(ended) = ran? else { return Ok(None) };
+        let mut recorded = self.command_record(order, &tree, ended).await?;
         let old = recorded.tests.as_ref().map_or(0, |tests| tests.failed);
         recorded.compared = Some(Compared { tree, old, new: Vec::new() });
         let settled = Event::EffectSettled { key, outcome: EffectOutcome::Landed };

@@ -30,6 +30,8 @@ pub(crate) struct Declared {
 pub(crate) struct Command {
     pub argv: Vec<String>,
     pub timeout_ms: u64,
+    /// Hosts that it may reach, with the user's permission.
+    pub network: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -54,6 +56,9 @@ struct FileCheck {
     /// Whether only failures that the base does not have block a change.
     #[serde(default)]
     only_new: bool,
+    /// Hosts that it may reach.
+    #[serde(default)]
+    network: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -68,6 +73,9 @@ struct FileSetUp {
     /// Seconds.
     #[serde(default)]
     timeout: Option<u64>,
+    /// Hosts that the command may reach.
+    #[serde(default)]
+    network: Vec<String>,
 }
 
 /// What the project at `root` says of itself; a project without the file says nothing.
@@ -100,12 +108,14 @@ fn parse(text: &str) -> Result<Declared, Problem> {
         if checks.iter().any(|c| c.name == check.name) {
             return Err(wrong(&at, format!("two checks are called `{}`", check.name)));
         }
+        let network = hosts(&check.network).map_err(|message| wrong(&at, message))?;
         checks.push(DeclaredCheck {
             name: check.name,
             argv: check.argv,
             timeout_ms: milliseconds(check.timeout),
             source: FILE.to_owned(),
             only_new: check.only_new,
+            network,
         });
     }
     let mut declared = Declared { checks: lists_checks.then_some(checks), ..Declared::default() };
@@ -114,7 +124,8 @@ fn parse(text: &str) -> Result<Declared, Problem> {
             (Some(path), None, None) => declared.provide.push(Provide::Copy(path)),
             (None, Some(path), None) => declared.provide.push(Provide::Link(path)),
             (None, None, Some(argv)) if !argv.is_empty() => {
-                declared.commands.push(Command { argv, timeout_ms: milliseconds(one.timeout) });
+                let network = hosts(&one.network).map_err(|message| wrong("network:", message))?;
+                declared.commands.push(Command { argv, timeout_ms: milliseconds(one.timeout), network });
             }
             _ => {
                 let message = "each entry of `setup` is one of `copy`, `link` and `run`, and `run` names a command";
@@ -123,6 +134,11 @@ fn parse(text: &str) -> Result<Declared, Problem> {
         }
     }
     Ok(declared)
+}
+
+/// Hosts as passes and permissions name them.
+fn hosts(named: &[String]) -> Result<Vec<String>, String> {
+    named.iter().map(|host| atelier_egress::named_host(host)).collect()
 }
 
 fn milliseconds(seconds: Option<u64>) -> u64 {
@@ -134,7 +150,7 @@ fn problem(error: yaml::YamlError) -> Problem {
         Code::ProjectFileInvalid,
         format!("The project's file is wrong: {error}"),
         "Mend the line; a check is `{name: test, argv: [cargo, test], timeout: 600}`, an entry of `setup` is `{copy: .env}`, \
-         `{link: node_modules}` or `{run: [npm, ci, --offline]}`.",
+         `{link: node_modules}` or `{run: [npm, ci], network: [registry.npmjs.org]}`.",
     )
 }
 
@@ -149,7 +165,12 @@ mod tests {
         assert_eq!(declared.checks, None, "checks are still looked for");
         assert_eq!(declared.provide, [Provide::Copy(".env".into()), Provide::Link("node_modules".into())]);
         let argv = ["npm", "ci", "--offline"].map(str::to_owned).to_vec();
-        assert_eq!(declared.commands, [Command { argv, timeout_ms: 90_000 }]);
+        assert_eq!(declared.commands, [Command { argv, timeout_ms: 90_000, network: Vec::new() }]);
+        let text = "schema: 1\nsetup:\n  - {run: [npm, ci], network: [registry.npmjs.org, \"localhost:4873\"]}\n";
+        assert_eq!(parse(text).unwrap().commands[0].network, ["registry.npmjs.org:443", "localhost:4873"]);
+        let check = "schema: 1\nchecks:\n  - {name: it, argv: [a], network: [\"https://x.example/\"]}\n";
+        let problem = parse(check).unwrap_err();
+        assert!(problem.message.contains("project.yaml:3") && problem.message.contains("the host alone"), "{problem}");
         for wrong in ["- {copy: a, link: b}", "- {}", "- {run: []}", "- {move: a}"] {
             let problem = parse(&format!("schema: 1\nsetup:\n  {wrong}\n")).unwrap_err();
             assert_eq!(problem.code, Code::ProjectFileInvalid);

@@ -47,6 +47,7 @@ mod meaning;
 mod mend;
 mod mind;
 mod model_work;
+mod network;
 pub mod objects;
 mod operations;
 mod outgoing;
@@ -90,7 +91,8 @@ mod undo;
 mod verify;
 mod workshop;
 
-pub use atelier_egress::host_of;
+pub use atelier_egress::{COMMANDS, host_of};
+pub use network::declared_hosts;
 /// What doors need to tell of models.
 pub mod models {
     pub use atelier_models::route::unfit_words;

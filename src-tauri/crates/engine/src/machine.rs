@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 
 /// The version of a machine as it is kept in a snapshot. Raised when its shape or its fold changes; a snapshot of
 /// another version is not used.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// A run as its events tell it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ pub struct Machine {
     /// Questions that were answered in words, with what was taken as the answer.
     pub answers: Vec<(String, String)>,
     /// Commands that were asked about, by key.
-    pub commands: BTreeMap<String, Answer>,
+    pub commands: BTreeMap<String, (ApprovalId, Answer)>,
     /// Answers about sending material to another machine, by model server and host: the last question and its answer.
     pub cloud: BTreeMap<String, (ApprovalId, Answer)>,
     /// Steps that are done and declare how they are undone, in order.
@@ -609,7 +609,7 @@ impl Machine {
             Ask::HandOver { .. } if answer == Answer::Approve => self.approved_at_ms = Some(at_ms),
             Ask::HandOver { .. } | Ask::Tool { .. } => {}
             Ask::Command { key, .. } => {
-                self.commands.insert(key.clone(), answer);
+                self.commands.insert(key.clone(), (approval.clone(), answer));
             }
             Ask::Cloud { provider, host, .. } => {
                 self.cloud.insert(crate::cloud::key(provider, host), (approval.clone(), answer));

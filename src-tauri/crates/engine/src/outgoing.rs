@@ -18,15 +18,16 @@ const PAGE: usize = 1_000;
 #[derive(Default)]
 pub(crate) struct Permissions {
     held: Vec<CloudPermission>,
-    /// Questions whose yes was kept before.
-    counted: HashSet<ApprovalId>,
+    /// Questions whose yes was kept before, with the host it was kept for.
+    counted: HashSet<(ApprovalId, String)>,
 }
 
 impl Permissions {
     pub(crate) fn apply(&mut self, event: &Event) {
         match event {
             Event::CloudPermitted { permission } => {
-                self.counted.extend(permission.approval.clone());
+                let counted = permission.approval.clone().map(|approval| (approval, permission.host.clone()));
+                self.counted.extend(counted);
                 self.held.retain(|p| !same(p, permission));
                 self.held.push(permission.clone());
             }
@@ -41,9 +42,12 @@ impl Permissions {
         &self.held
     }
 
-    /// Whether a permission says something new. The yes to a question counts once.
+    /// Whether a permission says something new. The yes to a question counts once for each of its hosts.
     pub(crate) fn adds(&self, permission: &CloudPermission) -> bool {
-        let counted = permission.approval.as_ref().is_some_and(|approval| self.counted.contains(approval));
+        let counted = permission
+            .approval
+            .clone()
+            .is_some_and(|approval| self.counted.contains(&(approval, permission.host.clone())));
         !counted && !self.held.iter().any(|p| same(p, permission))
     }
 }

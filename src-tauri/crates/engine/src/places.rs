@@ -79,6 +79,11 @@ impl Places {
         self.cache.join("build").join(project.as_str())
     }
 
+    /// What the project's commands with network had Cargo fetch.
+    pub fn cargo_home(&self, project: &ProjectId) -> PathBuf {
+        self.build_cache(project).join("cargo-home")
+    }
+
     /// The private home folder that the process has which reads documents. Nothing is ever in it.
     pub fn reader_home(&self) -> PathBuf {
         self.cache.join("reader-home")

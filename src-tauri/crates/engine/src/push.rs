@@ -85,13 +85,14 @@ async fn perform(desk: &Desk, run: &RunId, plan: &Push) -> Result<(), Problem> {
     let pass = Pass {
         purpose: "push".to_owned(),
         hosts: vec![host],
+        holder: None, // the user saw the address and said yes to it
         project: Some(desk.project.clone()),
         run: Some(run.clone()),
         role: None,
     };
     let ticket = proxy.admit(pass).map_err(closed)?;
-    let door = ticket.environment().into_iter().find(|(name, _)| name == "HTTPS_PROXY").map(|(_, url)| url);
-    let done = desk.with_repo(move |repo| repo.perform_push(&performing, door.as_deref()).map_err(|e| e.problem()));
+    let door = ticket.url();
+    let done = desk.with_repo(move |repo| repo.perform_push(&performing, Some(&door)).map_err(|e| e.problem()));
     done.await
 }
 

@@ -4,7 +4,7 @@
 //! the commands that are recorded as passed are not run again. What they leave in files that are committed is put back, so
 //! a set-up is never part of a run's change.
 
-use crate::command::Leave;
+use crate::command::{Leave, Order};
 use crate::declared::{self, Command};
 use crate::desk::Desk;
 use crate::run::{Done, Halt, Run};
@@ -27,16 +27,15 @@ impl Run {
             if self.machine.landed(&key) {
                 continue;
             }
-            match self.leave_for_check(&key, &name, &one.argv).await? {
+            let order = Order { name: &name, argv: &one.argv, timeout_ms: one.timeout_ms, network: &one.network };
+            match self.leave_for_check(&key, order).await? {
                 Leave::Given => {}
                 Leave::Asked => return Ok(false),
                 Leave::Refused => return Err(Halt::Fail(command::refused(&name, &one.argv))),
             }
             // One that cannot be started has parked the run by now.
-            let Some(ran) = self.run_command(&key, &name, &one.argv, one.timeout_ms, "").await? else {
-                return Ok(false);
-            };
-            let check = self.command_record(&name, &one.argv, "", ran).await?;
+            let Some(ended) = self.run_command(&key, order, "").await? else { return Ok(false) };
+            let check = self.command_record(order, "", ended).await?;
             let passed = check.passed();
             let outcome = match passed {
                 true => EffectOutcome::Landed,
@@ -102,8 +101,8 @@ fn failed(check: &Check) -> Problem {
     Problem::new(
         Code::ChecksFailed,
         format!("The project's set-up `{}` {}.", check.argv.join(" "), verify::ended(check)),
-        "Mend the list `setup` in `.atelier/project.yaml`, or what the command names, then resume the run. Commands have no \
-         network here: install from a cache, or link what is installed.",
+        "Mend the list `setup` in `.atelier/project.yaml`, or what the command names, then resume the run. A command has \
+         no network unless it names its hosts (`network: [registry.npmjs.org]`).",
     )
     .with_details([verify::tail(&check.output.text)])
 }

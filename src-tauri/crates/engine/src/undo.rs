@@ -3,7 +3,7 @@
 //! Each undo is an effect like any other: intended, done, settled, and asked of the world after a crash. A step counts
 //! as undone only when its undo has landed. What cannot be undone parks the run and says what is left.
 
-use crate::command::{Leave, refused};
+use crate::command::{Leave, Order, refused};
 use crate::flow::Undo;
 use crate::machine::{Done as DoneStep, Machine};
 use crate::run::{Done, Halt, Run, defect};
@@ -102,8 +102,9 @@ impl Run {
             return Err(Halt::Fail(defect("a command is to undo a step of a run that has no tree")));
         }
         let point = self.checkpoint_recorded().await?;
-        let Some(ran) = self.run_command(key, name, argv, UNDO_MS, &point.tree).await? else { return Ok(()) };
-        let check = self.command_record(&format!("undo of {name}"), argv, "", ran).await?;
+        let order = Order { name, argv, timeout_ms: UNDO_MS, network: &[] };
+        let Some(ended) = self.run_command(key, order, &point.tree).await? else { return Ok(()) };
+        let check = self.command_record(Order { name: &format!("undo of {name}"), ..order }, "", ended).await?;
         if !check.passed() {
             let problem = Problem::new(
                 Code::ChecksFailed,

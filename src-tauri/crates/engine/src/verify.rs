@@ -4,7 +4,7 @@
 //! once; a check that changes files twice has failed.
 
 use crate::checks;
-use crate::command::Leave;
+use crate::command::{Leave, Order};
 use crate::hands::returned;
 use crate::run::{Done, Halt, Run};
 use crate::tools::Answer;
@@ -130,14 +130,14 @@ impl Run {
             Some(call) => format!("check:{}:{}", call.id, check.name),
             None => format!("check:{}:{}:{}", self.current()?.0.step, point.tree, check.name),
         };
-        match self.leave_for_check(&key, &check.name, &check.argv).await? {
+        match self.leave_for_check(&key, Order::of_check(check)).await? {
             Leave::Given => {}
             Leave::Asked => return Ok(Ran::Asked),
             Leave::Refused => return Ok(Ran::Refused),
         }
-        let ran = self.run_command(&key, &check.name, &check.argv, check.timeout_ms, &point.tree).await?;
-        let Some(ran) = ran else { return Ok(Ran::Recorded) };
-        let recorded = self.command_record(&check.name, &check.argv, &point.tree, ran).await?;
+        let order = Order::of_check(check);
+        let Some(done) = self.run_command(&key, order, &point.tree).await? else { return Ok(Ran::Recorded) };
+        let recorded = self.command_record(order, &point.tree, done).await?;
         let mut events = vec![
             Event::EffectSettled { key, outcome: EffectOutcome::Landed },
             Event::CheckRecorded { check: recorded.clone() },

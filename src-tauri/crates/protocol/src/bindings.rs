@@ -34,7 +34,7 @@ pub fn typescript() -> String {
         event::OperationKind, event::OperationView, event::UndoPreview, event::Comment, event::CommentView,
         event::Acceptance, event::Part, event::Resolution, event::Take, event::ConflictView, event::Push, event::PushView, event::Parent, event::Fork, event::StepPhase, event::Guarantee,
         event::Message, event::Priority, event::Job, event::JobEnd, event::Vote, event::BarrierVerdict, event::Lifecycle,
-        event::EgressEntry, event::EgressEnd, event::EgressNote, event::EgressRow, event::EgressTotal, event::EgressView,
+        event::EgressEntry, event::EgressEnd, event::EgressNote, event::EgressRow, event::EgressTotal, event::Reached, event::EgressView,
         event::CloudPermission, event::Sensitive, event::Masked, event::Leaving,
         view::RunState, view::Disposition, view::RunView, view::StepView, view::Item, view::TurnState,
         view::ApprovalView, view::RunSummary, view::DiffView, view::FileDiff, view::Hunk, view::DiffLine, view::Side,

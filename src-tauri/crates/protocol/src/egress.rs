@@ -73,6 +73,21 @@ pub struct EgressRow {
     pub end: Option<EgressEnd>,
 }
 
+/// What a command did with one host: reached it, or was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Reached {
+    /// The host and port.
+    pub host: String,
+    /// Why it was refused; `None` where it was let through.
+    pub refused: Option<String>,
+    /// Connections, or attempts.
+    pub times: u64,
+    /// Bytes that went out.
+    pub bytes_out: u64,
+    /// Bytes that came back.
+    pub bytes_in: u64,
+}
+
 /// All requests to one host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct EgressTotal {
@@ -99,12 +114,12 @@ pub struct EgressView {
     pub totals: Vec<EgressTotal>,
 }
 
-/// A permission to send a project's material to a model server on another machine.
+/// A permission to send a project's material to a model server on another machine, or to let its commands reach a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct CloudPermission {
     /// The project.
     pub project: ProjectId,
-    /// The model server's id in the settings.
+    /// The model server's id in the settings, or `commands`.
     pub provider: String,
     /// Its host and port. A server that moves to another host needs a permission anew.
     pub host: String,

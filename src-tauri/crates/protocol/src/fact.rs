@@ -2,7 +2,7 @@
 //!
 //! Everything here is re-exported by [`crate::event`]; the split only keeps the list of events readable.
 
-use crate::egress::{Leaving, Masked};
+use crate::egress::{Leaving, Masked, Reached};
 use crate::error::Problem;
 use crate::hash::Hash;
 use crate::ids::{RoleId, RunId, Seq, StepId};
@@ -459,6 +459,10 @@ pub struct Check {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub compared: Option<Compared>,
+    /// What it reached through its way to the network, and what it was refused there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(optional, as = "Option<Vec<Reached>>")]
+    pub reached: Vec<Reached>,
 }
 
 impl Check {
@@ -478,7 +482,7 @@ impl Check {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "snake_case")]
 pub enum Mechanism {
-    /// bubblewrap: own namespaces, read-only root, no network.
+    /// bubblewrap: own namespaces, read-only root, no network but the way out that the user gave it.
     Bubblewrap,
     /// Landlock and seccomp: file rules and no sockets.
     Landlock,

@@ -311,6 +311,7 @@ fn anything(dice: &mut Dice, number: usize) -> Event {
                 mechanism: Mechanism::Bubblewrap,
                 tests: None,
                 compared: None,
+                reached: Vec::new(),
             },
         },
         38 => rare(dice),

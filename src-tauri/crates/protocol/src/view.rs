@@ -561,6 +561,10 @@ pub struct DeclaredCheck {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[ts(optional, as = "Option<bool>")]
     pub only_new: bool,
+    /// Hosts that it may reach once the user permits them; empty for no network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(optional, as = "Option<Vec<String>>")]
+    pub network: Vec<String>,
 }
 
 /// A model server and what it has.

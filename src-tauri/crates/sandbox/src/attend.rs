@@ -6,7 +6,7 @@ use crate::SpawnError;
 use crate::process::Running;
 use std::future::Future;
 use std::pin::pin;
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -29,6 +29,7 @@ pub(crate) enum End {
 /// Runs `command` to its end and hands every chunk of its output to `sink`.
 pub(crate) async fn to_the_end(
     command: Command,
+    input: Stdio,
     timeout: Duration,
     cancel: impl Future<Output = ()> + Send,
     mut sink: impl FnMut(&[u8]) + Send,
@@ -40,7 +41,7 @@ pub(crate) async fn to_the_end(
         () = &mut cancel => return Ok(End::Cancelled),
         () = std::future::ready(()) => {}
     }
-    let mut running = Running::start(command).await?;
+    let mut running = Running::start(command, input).await?;
     let mut limit = pin!(tokio::time::sleep(timeout));
     let mut open = true;
     let mut stopped = None;

@@ -4,14 +4,22 @@
 //! for it is refused.
 
 use crate::reach::{Reach, Temporary};
-use crate::{Mechanism, SpawnError};
-use std::io::PipeReader;
-use std::process::Command;
+use crate::{Mechanism, SpawnError, WayOut};
+use std::io::{self, PipeReader};
+use std::process::{Command, Stdio};
+use tokio::task::JoinHandle;
 
-/// A command ready to be started, and where bubblewrap will report.
+/// A command ready to be started, its standard input, and where bubblewrap will report.
 pub(crate) struct Confined {
     pub command: Command,
-    pub report: Option<PipeReader>,
+    pub input: Stdio,
+    pub report: Option<Report>,
+}
+
+/// Where bubblewrap reports, and who reads the beginning of it to open the command's way out.
+pub(crate) struct Report {
+    rest: PipeReader,
+    attending: Option<JoinHandle<Result<(), SpawnError>>>,
 }
 
 /// Where `mechanism` puts temporary files.
@@ -24,42 +32,57 @@ pub(crate) fn temporary(mechanism: Mechanism) -> Temporary {
 
 /// Whether the command got started, from what bubblewrap reported and what was printed.
 #[cfg(target_os = "linux")]
-pub(crate) fn check_report(report: Option<PipeReader>, mechanism: Mechanism, output: &[u8]) -> Result<(), SpawnError> {
+pub(crate) async fn check_report(
+    report: Option<Report>,
+    mechanism: Mechanism,
+    output: &[u8],
+) -> Result<(), SpawnError> {
     use crate::bubblewrap::{Started, started};
-    let Some(mut report) = report else { return Ok(()) };
+    let Some(Report { mut rest, attending }) = report else { return Ok(()) };
+    let unread = |source| SpawnError::Io { what: "bubblewrap's report cannot be read", source };
+    if let Some(attending) = attending {
+        attending.await.map_err(|ended| unread(io::Error::other(ended)))??;
+    }
     let mut text = String::new();
     // Everybody who could write is gone, so this does not wait.
-    std::io::Read::read_to_string(&mut report, &mut text)
-        .map_err(|source| SpawnError::Io { what: "bubblewrap's report cannot be read", source })?;
+    io::Read::read_to_string(&mut rest, &mut text).map_err(unread)?;
     match started(&text, output) {
         Started::Yes => Ok(()),
         Started::NoProgram(reason) => {
-            Err(SpawnError::Io { what: "its program cannot be started", source: std::io::Error::other(reason) })
+            Err(SpawnError::Io { what: "its program cannot be started", source: io::Error::other(reason) })
         }
         Started::NotConfined(reason) => Err(SpawnError::NotConfined { mechanism, reason }),
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn check_report(_: Option<PipeReader>, _: Mechanism, _: &[u8]) -> Result<(), SpawnError> {
+pub(crate) async fn check_report(_: Option<Report>, _: Mechanism, _: &[u8]) -> Result<(), SpawnError> {
     Ok(())
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) fn command(reach: &Reach, mechanism: Mechanism) -> Result<Confined, SpawnError> {
-    use crate::{bubblewrap, fence, keeper};
+pub(crate) fn command(mut reach: Reach, mechanism: Mechanism, way_out: Option<WayOut>) -> Result<Confined, SpawnError> {
+    use crate::{bubblewrap, fence, keeper, way_out};
     use std::os::fd::AsRawFd;
 
     let not_confined = |reason: String| SpawnError::NotConfined { mechanism, reason };
-    let io = |source| SpawnError::Io { what: "no pipe for its end", source };
-    let mut report = None;
+    let no_pipe = |source| SpawnError::Io { what: "no pipe for its end", source };
+    let (mut report, mut input) = (None, Stdio::null());
     let mut command = match mechanism {
         Mechanism::Bubblewrap => {
             let program = bubblewrap::installed().ok_or_else(|| not_confined("it is not installed".to_owned()))?;
-            let (reader, writer) = std::io::pipe().map_err(io)?;
+            let (rest, writer) = io::pipe().map_err(no_pipe)?;
+            let mut attending = None;
+            if let Some(way_out) = way_out {
+                let (wait, gate) = io::pipe().map_err(no_pipe)?;
+                let begin = rest.try_clone().map_err(no_pipe)?;
+                input = wait.into();
+                (reach.program, reach.args) = way_out::behind_gate(reach.program, reach.args);
+                attending = Some(tokio::task::spawn_blocking(move || way_out::attend(begin, gate, way_out)));
+            }
             let mut command = Command::new(program);
-            command.args(bubblewrap::arguments(reach, writer.as_raw_fd()));
-            report = Some((reader, writer));
+            command.args(bubblewrap::arguments(&reach, writer.as_raw_fd()));
+            report = Some((Report { rest, attending }, writer));
             command
         }
         Mechanism::Landlock | Mechanism::None => {
@@ -70,10 +93,10 @@ pub(crate) fn command(reach: &Reach, mechanism: Mechanism) -> Result<Confined, S
     };
     command.env_clear().envs(&reach.env);
     let fence = match mechanism {
-        Mechanism::Landlock => Some(fence::Fence::around(reach).map_err(not_confined)?),
+        Mechanism::Landlock => Some(fence::Fence::around(&reach).map_err(not_confined)?),
         Mechanism::Bubblewrap | Mechanism::None => None,
     };
-    let (reader, writer) = report.unzip();
+    let (report, writer) = report.unzip();
     let parent = std::process::id().cast_signed();
     let before_exec = move || {
         // SAFETY: this is the forked child, with one thread and nothing to lose.
@@ -94,11 +117,11 @@ pub(crate) fn command(reach: &Reach, mechanism: Mechanism) -> Result<Confined, S
     unsafe {
         std::os::unix::process::CommandExt::pre_exec(&mut command, before_exec);
     }
-    Ok(Confined { command, report: reader })
+    Ok(Confined { command, input, report })
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn command(reach: &Reach, mechanism: Mechanism) -> Result<Confined, SpawnError> {
+pub(crate) fn command(reach: Reach, mechanism: Mechanism, _: Option<WayOut>) -> Result<Confined, SpawnError> {
     match mechanism {
         Mechanism::Bubblewrap | Mechanism::Landlock => {
             Err(SpawnError::NotConfined { mechanism, reason: "it exists on Linux only".to_owned() })
@@ -106,7 +129,7 @@ pub(crate) fn command(reach: &Reach, mechanism: Mechanism) -> Result<Confined, S
         Mechanism::None => {
             let mut command = Command::new(&reach.program);
             command.args(&reach.args).current_dir(&reach.cwd).env_clear().envs(&reach.env);
-            Ok(Confined { command, report: None })
+            Ok(Confined { command, input: Stdio::null(), report: None })
         }
     }
 }

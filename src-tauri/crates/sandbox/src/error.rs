@@ -32,6 +32,14 @@ pub enum SpawnError {
         /// What it said.
         reason: String,
     },
+    /// Its only way to the network cannot be made.
+    #[error("the command was not started: {} cannot give it a way to the network ({reason})", name(*mechanism))]
+    NoWayOut {
+        /// What was to confine it.
+        mechanism: Mechanism,
+        /// Why not.
+        reason: String,
+    },
     /// The operating system refused.
     #[error("the command was not started: {what}: {source}")]
     Io {
@@ -63,6 +71,12 @@ impl From<SpawnError> for Problem {
             SpawnError::NotConfined { .. } => (
                 Code::NotConfined,
                 "Install bubblewrap (`apt install bubblewrap`), or allow this command to run unconfined.".to_owned(),
+            ),
+            SpawnError::NoWayOut { .. } => (
+                Code::NotConfined,
+                "Install bubblewrap (`apt install bubblewrap`) and see that this user may make namespaces, or take `network` \
+                 off the command in `.atelier/project.yaml`."
+                    .to_owned(),
             ),
             SpawnError::Io { .. } => {
                 (Code::Io, "Try again; `atelier doctor` shows what this machine lacks.".to_owned())

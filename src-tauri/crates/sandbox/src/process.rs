@@ -26,12 +26,12 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts `command` with nothing on standard input. The error is that of starting it.
-    pub async fn start(mut command: Command) -> Result<Self, SpawnError> {
+    /// Starts `command` with `input` as its standard input. The error is that of starting it.
+    pub async fn start(mut command: Command, input: Stdio) -> Result<Self, SpawnError> {
         let (reader, writer) =
             io::pipe().map_err(|source| SpawnError::Io { what: "no pipe for its output", source })?;
         let second = writer.try_clone().map_err(|source| SpawnError::Io { what: "no pipe for its output", source })?;
-        command.stdin(Stdio::null()).stdout(writer).stderr(second);
+        command.stdin(input).stdout(writer).stderr(second);
         #[cfg(all(unix, not(target_os = "linux")))]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let (started, starting) = oneshot::channel();

@@ -49,6 +49,7 @@ fn a_hand_over_publishes_semantic_commits_and_touches_nothing_else() {
         mechanism: Mechanism::Bubblewrap,
         tests: None,
         compared: None,
+        reached: Vec::new(),
     };
     let rule = ReviewProof::NotRequired { rule: "quick fix".into() };
     let patch = ReviewedPatch::new(&point, Checks::Passed(vec![check]), rule, ApprovalId::new(1, [0; 10])).unwrap();

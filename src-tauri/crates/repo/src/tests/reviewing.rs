@@ -17,6 +17,7 @@ fn check(name: &str, tree: &str, exit_code: Option<i32>) -> Check {
         mechanism: Mechanism::None,
         tests: None,
         compared: None,
+        reached: Vec::new(),
     }
 }
 
