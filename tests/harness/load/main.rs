@@ -11,7 +11,7 @@ mod gateway;
 mod live;
 mod memory;
 mod place;
-#[path = "../../../src-tauri/crates/journal/examples/bench/spread.rs"]
+#[path = "../../../src-tauri/crates/journal/examples/journal_bench/spread.rs"]
 mod spread;
 mod steps;
 mod waiting;

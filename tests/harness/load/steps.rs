@@ -107,11 +107,11 @@ pub async fn measure(folder: &Path, count: usize) -> Value {
     let seen_by = clockwork.clone();
     let witness: Witness = Arc::new(move |moment| seen_by.lock().unwrap().see(&moment));
     let (workshop, project) = place.open(None, Some(witness)).await;
-    let before = spread::fsync(&place.folder, FSYNC);
+    let before = spread::of(spread::fsync(&place.folder, Duration::ZERO, FSYNC));
     let seen = watch(&project, Seq::ZERO);
     start(&project, "do nothing, often".to_owned(), vec![AskKind::Question, AskKind::Command]).await;
     until("came to its end", &seen.done, 1, &seen).await;
-    let after = spread::fsync(&place.folder, FSYNC);
+    let after = spread::of(spread::fsync(&place.folder, Duration::ZERO, FSYNC));
     workshop.close().await;
     let took = std::mem::take(&mut clockwork.lock().unwrap().took);
     let mut figures = Map::new();

@@ -120,25 +120,34 @@ impl<'a> Group<'a> {
     pub fn append(&mut self, events: &[Encoded], marks: &[Mark]) -> rusqlite::Result<Placed> {
         let first = if events.is_empty() { self.head } else { self.head.next() };
         marks::set(self.transaction, marks, first)?;
-        let mut runs: Vec<(&RunId, Seq, u32)> = Vec::new();
+        let mut runs: Vec<(&RunId, Vec<Seq>)> = Vec::new();
         let mut prev_hashes = Vec::with_capacity(events.len());
         for event in events {
             prev_hashes.push(self.insert(event)?);
             if let Some(run) = &event.new.run {
-                match runs.iter_mut().find(|(seen, ..)| *seen == run) {
-                    Some((.., count)) => *count += 1,
-                    None => runs.push((run, self.head, 1)),
+                match runs.iter_mut().find(|(seen, _)| *seen == run) {
+                    Some((_, seqs)) => seqs.push(self.head),
+                    None => runs.push((run, vec![self.head])),
                 }
             }
         }
-        let mut statement = self.transaction.prepare_cached(
-            "INSERT INTO runs (run, first_seq, events) VALUES (?1, ?2, ?3)
-             ON CONFLICT (run) DO UPDATE SET events = events + excluded.events",
-        )?;
-        for (run, seq, count) in runs {
-            statement.execute(params![run.as_str(), number(seq.0), count])?;
-        }
+        runs.into_iter().try_for_each(|(run, seqs)| self.belong(run, &seqs))?;
         Ok(Placed { first, at_ms: self.at_ms, prev_hashes })
+    }
+
+    /// Writes down that these events are of a run.
+    fn belong(&self, run: &RunId, seqs: &[Seq]) -> rusqlite::Result<()> {
+        let id: i64 = self
+            .transaction
+            .prepare_cached(
+                "INSERT INTO runs (run, first_seq, events) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (run) DO UPDATE SET events = events + excluded.events RETURNING id",
+            )?
+            .query_row(params![run.as_str(), seqs.first().map(|seq| number(seq.0)), seqs.len() as i64], |row| {
+                row.get(0)
+            })?;
+        let mut statement = self.transaction.prepare_cached("INSERT INTO of_run (id, event) VALUES (?1, ?2)")?;
+        seqs.iter().try_for_each(|seq| statement.execute(params![id, number(seq.0)]).map(|_| ()))
     }
 
     /// Writes one event; gives the hash of the envelope before it.

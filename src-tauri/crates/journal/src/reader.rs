@@ -172,9 +172,10 @@ pub(crate) fn rows(
 ) -> Result<Vec<Row>, ReadError> {
     let sql = match run {
         None => format!("SELECT {COLUMNS} FROM events WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3"),
-        Some(_) => {
-            format!("SELECT {COLUMNS} FROM events WHERE run = ?4 AND seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3")
-        }
+        Some(_) => format!(
+            "SELECT {COLUMNS} FROM of_run CROSS JOIN events ON seq = event
+             WHERE id = (SELECT id FROM runs WHERE run = ?4) AND event > ?1 AND event <= ?2 ORDER BY event LIMIT ?3"
+        ),
     };
     let (after, upto, limit) = (number(after.0), number(upto.0), number(limit as u64));
     let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
@@ -337,7 +338,7 @@ impl Readers {
     pub async fn runs(self: &Arc<Self>) -> Result<Vec<RunId>, ReadError> {
         self.with(|connection, _| {
             let mut statement =
-                connection.prepare_cached("SELECT run, first_seq FROM runs ORDER BY first_seq").map_err(failed)?;
+                connection.prepare_cached("SELECT run, first_seq FROM runs ORDER BY id").map_err(failed)?;
             let mut found = statement.query([]).map_err(failed)?;
             let mut runs = Vec::new();
             while let Some(row) = found.next().map_err(failed)? {

@@ -3,8 +3,10 @@
 //! `store` has one row: the store's name, the epoch of its owner, and the number and envelope hash of its last event.
 //! `events` is the history; a hash in it is its 32 bytes. A payload above [`SPILL`] bytes is kept as a blob under its
 //! hash, and `payload` is null.
-//! `runs` (how many events each run has) and `shapes` (which kinds and versions occur) follow from `events` and are
-//! written in the same transaction. `keys` and `offsets` are the marks of appends: what was done once, and how far each
+//! `runs` (the runs in order of their first event, and how many events each has), `of_run` (which events those are) and
+//! `shapes` (which kinds and versions occur) follow from `events` and are written in the same transaction. Runs that are
+//! under way at one time have numbers next to each other, so that what is written of all of them is on a few pages: an
+//! index over the runs' names would be written on another page for each. `keys` and `offsets` are the marks of appends: what was done once, and how far each
 //! consumer has come. They do not follow from `events`.
 
 use rusqlite::Connection;
@@ -85,11 +87,29 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE packed RENAME TO events;
     CREATE INDEX events_of_run ON events (run, seq) WHERE run IS NOT NULL;
     CREATE INDEX events_of_store ON events (kind, seq) WHERE run IS NULL;",
+    "DROP INDEX events_of_run;
+    DROP TABLE runs;
+    CREATE TABLE runs (
+        id INTEGER PRIMARY KEY,
+        run TEXT NOT NULL UNIQUE,
+        first_seq INTEGER NOT NULL,
+        events INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO runs (run, first_seq, events)
+        SELECT run, min(seq), count(*) FROM events WHERE run IS NOT NULL GROUP BY run ORDER BY min(seq);
+    CREATE TABLE of_run (
+        id INTEGER NOT NULL,
+        event INTEGER NOT NULL,
+        PRIMARY KEY (id, event)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO of_run SELECT runs.id, events.seq FROM events JOIN runs USING (run) ORDER BY 1, 2;",
 ];
 
 /// Fills the tables that follow from `events`.
 pub(crate) const FROM_EVENTS: &str = "
-    INSERT INTO runs SELECT run, min(seq), count(*) FROM events WHERE run IS NOT NULL GROUP BY run;
+    INSERT INTO runs (run, first_seq, events)
+        SELECT run, min(seq), count(*) FROM events WHERE run IS NOT NULL GROUP BY run ORDER BY min(seq);
+    INSERT INTO of_run SELECT runs.id, events.seq FROM events JOIN runs USING (run) ORDER BY 1, 2;
     INSERT INTO shapes SELECT kind, v, min(seq) FROM events GROUP BY kind, v;";
 
 /// The schema version of this build.

@@ -90,7 +90,7 @@ async fn a_newer_store_is_named_and_everything_that_can_be_read_of_it_is() {
     assert_eq!(Problem::from(error).code, Code::StoreNewer);
 
     let store = open_read_only(bench.dir()).await.unwrap();
-    assert_eq!(store.newer(), Some("schema 7, this version knows 4"));
+    assert_eq!(store.newer(), Some("schema 7, this version knows 5"));
     assert_eq!(store.read(Seq::ZERO, 10).await.unwrap().len(), 5);
     assert!(matches!(store.verify().await.unwrap(), Chain::Sound { events: 5, .. }));
     let version: u32 = bench.database().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();

@@ -10,9 +10,9 @@ use std::process::Command;
 
 /// Measures with a large store of `events` events.
 pub fn main(events: usize) -> Result<(), Failure> {
-    let build = ["build", "--release", "--locked", "--package", "atelier-journal", "--example", "bench"];
+    let build = ["build", "--release", "--locked", "--package", "atelier-journal", "--example", "journal_bench"];
     run::check(workspace::cargo().args(build))?;
-    let program = workspace::built(&workspace::metadata()?, true).join("examples/bench");
+    let program = workspace::built(&workspace::metadata()?, true).join("examples/journal_bench");
     let folder = workspace::root().join("target/bench/journal");
     let measured = run::output(Command::new(program).arg(&folder).arg(events.to_string()));
     let _ = std::fs::remove_dir_all(&folder); // a gigabyte

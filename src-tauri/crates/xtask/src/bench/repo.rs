@@ -10,9 +10,9 @@ use std::process::Command;
 
 /// Measures on a clone of `folder`, or on made files where that is empty.
 pub fn main(folder: &str, runs: usize) -> Result<(), Failure> {
-    let build = ["build", "--release", "--locked", "--package", "atelier-repo", "--example", "bench"];
+    let build = ["build", "--release", "--locked", "--package", "atelier-repo", "--example", "repo_bench"];
     run::check(workspace::cargo().args(build))?;
-    let program = workspace::built(&workspace::metadata()?, true).join("examples/bench");
+    let program = workspace::built(&workspace::metadata()?, true).join("examples/repo_bench");
     let measured = run::output(Command::new(program).arg(folder).arg(runs.to_string()))?;
     let figures: Value = serde_json::from_slice(&measured)
         .map_err(|error| Failure::Work(format!("what was measured cannot be read: {error}")))?;

@@ -5,8 +5,12 @@ use crate::spread;
 use crate::store::Place;
 use atelier_journal::Journal;
 use serde_json::{Value, json};
+use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+/// How often two loads take turns, so that both meet the same moods of the machine.
+const TURNS: u32 = 6;
 
 /// What the runs append.
 #[derive(Clone, Copy)]
@@ -23,28 +27,73 @@ pub enum Mix {
 /// Lets `runs` runs append for `time`, each waiting for its acknowledgement before it goes on. With a `rate`, in events a
 /// second, they append no faster than that together: without one they append as fast as they can, and what an append
 /// takes is then mostly its place in the queue.
-pub async fn load(folder: &Path, mix: Mix, runs: u64, rate: Option<u32>, time: Duration) -> Value {
+pub async fn load(folder: &Path, mix: Mix, runs: u64, rate: Option<u32>, time: Duration) -> Load {
     let place = Place::new(folder, "append");
     let owned = place.open().await;
+    let load = appends(&owned.journal, mix, 0..runs, rate, time).await;
+    owned.close().await;
+    load
+}
+
+/// A bare fsync and runs of the engine's mix at `rate` events a second take turns for `time` each, in one store. The
+/// fsyncs come as often as full appends.
+pub async fn beside_fsync(folder: &Path, runs: u64, rate: u32, time: Duration) -> Value {
+    let place = Place::new(folder, "append");
+    let owned = place.open().await;
+    let (mut load, mut fsyncs) = (Load::default(), Vec::new());
+    for turn in 0..TURNS {
+        // Of the 43 events of a run two are of class full.
+        fsyncs.extend(spread::fsync(folder, Duration::from_secs(43) / (2 * rate), time / TURNS));
+        let first = u64::from(turn) * runs;
+        load.add(appends(&owned.journal, Mix::Engine, first..first + runs, Some(rate), time / TURNS).await);
+    }
+    owned.close().await;
+    let mut figures = load.figures();
+    figures["fsync_as_often"] = spread::of(fsyncs);
+    figures
+}
+
+async fn appends(journal: &Journal, mix: Mix, runs: Range<u64>, rate: Option<u32>, time: Duration) -> Load {
     let since = Instant::now();
-    let pace = Pace { since, time, rest: rate.map(|rate| Duration::from_secs(2 * runs) / rate) };
-    let tasks: Vec<_> = (0..runs).map(|run| tokio::spawn(appender(owned.journal.clone(), mix, run, pace))).collect();
-    let (mut events, mut full, mut normal) = (0, Vec::new(), Vec::new());
+    let together = (runs.end - runs.start) as u32;
+    let pace = Pace { since, time, rest: rate.map(|rate| Duration::from_secs(2) * together / rate) };
+    let tasks: Vec<_> = runs.map(|run| tokio::spawn(appender(journal.clone(), mix, run, pace))).collect();
+    let mut load = Load::default();
     for task in tasks {
         let one = task.await.unwrap();
-        events += one.events;
-        full.extend(one.full);
-        normal.extend(one.normal);
+        load.events += one.events;
+        load.full.extend(one.full);
+        load.normal.extend(one.normal);
     }
-    let seconds = since.elapsed().as_secs_f64();
-    owned.close().await;
-    let figures = json!({
-        "events_per_s": events as f64 / seconds,
-        "full_append": (!full.is_empty()).then(|| spread::of(full)),
-        "normal_append": (!normal.is_empty()).then(|| spread::of(normal)),
-    });
-    eprintln!("{figures}");
-    figures
+    load.seconds = since.elapsed().as_secs_f64();
+    load
+}
+
+/// What appends under load took.
+#[derive(Default)]
+pub struct Load {
+    events: usize,
+    seconds: f64,
+    full: Vec<Duration>,
+    normal: Vec<Duration>,
+}
+
+impl Load {
+    fn add(&mut self, other: Load) {
+        self.events += other.events;
+        self.seconds += other.seconds;
+        self.full.extend(other.full);
+        self.normal.extend(other.normal);
+    }
+
+    pub fn figures(self) -> Value {
+        let spread = |times: Vec<Duration>| (!times.is_empty()).then(|| spread::of(times));
+        json!({
+            "events_per_s": self.events as f64 / self.seconds,
+            "full_append": spread(self.full),
+            "normal_append": spread(self.normal),
+        })
+    }
 }
 
 #[derive(Default)]

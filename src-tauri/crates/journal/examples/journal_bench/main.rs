@@ -1,4 +1,4 @@
-//! Measures a journal on the disk of a given folder: `bench FOLDER [EVENTS]`, one JSON object on standard output.
+//! Measures a journal on the disk of a given folder: `journal_bench FOLDER [EVENTS]`, one JSON object on standard output.
 //!
 //! Every figure goes through the same doors as the product. A bare fsync is measured on the same disk before and after,
 //! because what a full append costs is what the disk takes. `EVENTS` (default 1,000,000) is the size of the large
@@ -12,12 +12,13 @@ mod large;
 mod spread;
 mod store;
 
+use append::Mix;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Events a second at which the time of an append is looked at, beside as many as the machine takes.
-const RATE: u32 = 12_000;
+const RATES: [u32; 2] = [5_000, 12_000];
 
 fn main() {
     let mut words = std::env::args().skip(1);
@@ -32,16 +33,23 @@ fn main() {
 async fn measure(folder: &Path, events: usize) -> Value {
     // A small store makes a quick look; the loads are as long as the store is large.
     let time = if events < 100_000 { Duration::from_millis(500) } else { Duration::from_secs(6) };
-    let before = spread::fsync(folder, time);
+    let bare = || spread::of(spread::fsync(folder, Duration::ZERO, time));
+    let before = bare();
     let mut figures = Map::new();
-    figures.insert("normal_20_runs".into(), append::load(folder, append::Mix::Normal, 20, None, time).await);
-    figures.insert("engine_mix_20_runs".into(), append::load(folder, append::Mix::Engine, 20, None, time).await);
-    let at_rate = append::load(folder, append::Mix::Engine, 20, Some(RATE), time).await;
-    figures.insert(format!("engine_mix_20_runs_at_{RATE}_a_second"), at_rate);
-    figures.insert("full_20_runs".into(), append::load(folder, append::Mix::Full, 20, None, time).await);
-    figures.insert("full_alone".into(), append::load(folder, append::Mix::Full, 1, None, time).await);
-    figures.insert("normal_alone".into(), append::load(folder, append::Mix::Normal, 1, None, time).await);
-    let after = spread::fsync(folder, time);
+    for (name, mix, runs) in [
+        ("normal_20_runs", Mix::Normal, 20),
+        ("engine_mix_20_runs", Mix::Engine, 20),
+        ("full_20_runs", Mix::Full, 20),
+        ("full_alone", Mix::Full, 1),
+        ("normal_alone", Mix::Normal, 1),
+    ] {
+        figures.insert(name.into(), append::load(folder, mix, runs, None, time).await.figures());
+    }
+    for rate in RATES {
+        let figure = append::beside_fsync(folder, 20, rate, 2 * time).await;
+        figures.insert(format!("engine_mix_20_runs_at_{rate}_a_second"), figure);
+    }
+    let after = bare();
     figures.insert("long_run".into(), large::run(folder, events / 10).await);
     figures.insert("large_store".into(), large::store(folder, events).await);
     json!({ "baseline": { "fsync_before": before, "fsync_after": after }, "figures": figures })

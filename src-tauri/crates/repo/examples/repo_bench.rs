@@ -1,6 +1,6 @@
 //! Measures run trees beside the git program on the same files, and prints the times as JSON.
 //!
-//! `bench [DIR] [RUNS]`: a repository to clone and measure on, else one of 2,400 made files. Times are milliseconds; each
+//! `repo_bench [DIR] [RUNS]`: a repository to clone and measure on, else one of 2,400 made files. Times are milliseconds; each
 //! pair takes turns, so that both see the same disk. git is as the machine has it; run trees sync what they write.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a measurement prints, and fails loudly")]
