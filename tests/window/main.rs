@@ -17,4 +17,5 @@ mod git;
 mod journeys;
 mod leaving;
 mod models;
+mod network;
 mod window;

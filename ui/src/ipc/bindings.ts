@@ -2221,7 +2221,11 @@ argv: Array<string>,
 /**
  * Why it is asked.
  */
-reason: string, } | { "ask": "tool", 
+reason: string, 
+/**
+ * Hosts that it may reach with a yes, and with it all commands of the project; empty where it is not about that.
+ */
+hosts?: Array<string>, } | { "ask": "tool", 
 /**
  * The role.
  */

@@ -20,6 +20,24 @@ export interface AskWords {
 
 const YES_OR_NO = { yes: 'Approve', no: 'Reject' };
 
+/** A command: one that would reach hosts, one that nothing confines, or one of a flow that is the project's own. */
+function commandWords(name: string, hosts: readonly string[], open: boolean): Pick<AskWords, 'title' | 'short' | 'approve'> {
+  if (hosts.length > 0) {
+    return {
+      title: `Let “${name}” reach ${hosts.length === 1 ? (hosts[0] ?? '') : count(hosts.length, 'host')}`,
+      short: `network for ${name}`,
+      approve: 'Approve runs it in the sandbox with nothing but these hosts to reach, and keeps your yes for the commands of this project until you take it back in the settings.',
+    };
+  }
+  return {
+    title: open ? `Run “${name}” without a sandbox` : `Run “${name}”`,
+    short: `command ${name}`,
+    approve: open
+      ? 'Approve runs it once on the run’s private copy, with your own rights: nothing confines it.'
+      : 'Approve runs it on the run’s private copy, in the sandbox and without network.',
+  };
+}
+
 export function askWords(ask: Ask, run: RunView, project: ProjectView): AskWords {
   const remarks = run.comments.filter((remark) => !remark.sent).length;
   switch (ask.ask) {
@@ -36,13 +54,7 @@ export function askWords(ask: Ask, run: RunView, project: ProjectView): AskWords
         no: remarks === 0 ? 'Reject' : 'Send back',
       };
     case 'command':
-      return {
-        title: `Run “${ask.name}” without a sandbox`,
-        short: `command ${ask.name}`,
-        approve: 'Approve runs it once on the run’s private copy, with your own rights: nothing confines it.',
-        reject: 'Reject leaves it out; what it would have proved stays unproved.',
-        ...YES_OR_NO,
-      };
+      return { ...commandWords(ask.name, ask.hosts ?? [], project.mechanism === 'none'), reject: 'Reject leaves it out; what it would have proved stays unproved.', ...YES_OR_NO };
     case 'tool':
       return {
         title: `Let ${roleOf(project, ask.role).title} use ${ask.call.name}`,

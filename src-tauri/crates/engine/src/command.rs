@@ -5,7 +5,7 @@
 
 use crate::desk::Desk;
 use crate::flow::{self, Kind};
-use crate::network::Ended;
+use crate::network::{self, Ended};
 use crate::run::{Done, Halt, Run, defect};
 use crate::{results, verify};
 use atelier_protocol::error::{Code, Problem};
@@ -66,12 +66,14 @@ impl Run {
     /// The leave to run a command that the user declared: asked for only where nothing confines it, or where it would reach
     /// hosts that the user has not permitted yet.
     pub(crate) async fn leave_for_check(&mut self, key: &str, order: Order<'_>) -> Result<Leave, Halt> {
-        if let Some(network) = self.reason_to_ask(key, order).await? {
+        let hosts = self.hosts_to_ask_for(key, order).await?;
+        if !hosts.is_empty() {
             if let Some((_, Answer::Reject)) = self.machine.commands.get(key) {
                 return Ok(Leave::Refused);
             }
             // A yes that was given and no longer counts has been taken back: it is asked anew.
-            return self.ask_for_leave(key.to_owned(), order.name, order.argv, network).await;
+            let reason = network::reason(&hosts);
+            return self.ask_for_leave(key.to_owned(), order, reason, hosts).await;
         }
         let unconfined = self.desk.sandbox.mechanism() == Mechanism::None;
         let reasons = if unconfined { vec![UNCONFINED.to_owned()] } else { Vec::new() };
@@ -85,12 +87,21 @@ impl Run {
         match self.machine.commands.get(&key) {
             Some((_, Answer::Approve)) => Ok(Leave::Given),
             Some((_, Answer::Reject)) => Ok(Leave::Refused),
-            None => self.ask_for_leave(key, name, argv, reasons.join(" ")).await,
+            None => {
+                let order = Order { name, argv, timeout_ms: 0, network: &[] };
+                self.ask_for_leave(key, order, reasons.join(" "), Vec::new()).await
+            }
         }
     }
 
-    async fn ask_for_leave(&mut self, key: String, name: &str, argv: &[String], reason: String) -> Result<Leave, Halt> {
-        let ask = Ask::Command { key, name: name.to_owned(), argv: argv.to_vec(), reason };
+    async fn ask_for_leave(
+        &mut self,
+        key: String,
+        order: Order<'_>,
+        reason: String,
+        hosts: Vec<String>,
+    ) -> Result<Leave, Halt> {
+        let ask = Ask::Command { key, name: order.name.to_owned(), argv: order.argv.to_vec(), reason, hosts };
         self.ask(ask, Vec::new()).await?;
         Ok(Leave::Asked)
     }

@@ -61,7 +61,9 @@ fn question(kind: u8) -> Ask {
     match kind {
         0 => Ask::Question { question: "which?".into(), default: "this".into() },
         1 => Ask::Budget { spent: 1, limit: 1, more: 1, node: None, unit: BudgetUnit::Tokens },
-        _ => Ask::Command { key: "k".into(), name: "n".into(), argv: Vec::new(), reason: "r".into() },
+        _ => {
+            Ask::Command { key: "k".into(), name: "n".into(), argv: Vec::new(), reason: "r".into(), hosts: Vec::new() }
+        }
     }
 }
 

@@ -31,28 +31,32 @@ pub fn declared_hosts(root: &Path) -> Result<Vec<String>, Problem> {
     Ok(hosts)
 }
 
+/// Why the user is asked.
+pub(crate) fn reason(hosts: &[String]) -> String {
+    format!(
+        "It would reach {}, as `{}` says. What it sends there is not looked into: it may be anything of this project. Your \
+         yes holds for these hosts and all commands of the project, until you take it back.",
+        hosts.join(", "),
+        declared::FILE
+    )
+}
+
 impl Run {
-    /// What the user must be asked before a command may go on the network; `None` where nothing, `Err` where this machine
-    /// cannot keep it to its hosts.
-    pub(crate) async fn reason_to_ask(&self, key: &str, order: Order<'_>) -> Result<Option<String>, Halt> {
+    /// Hosts that the user must be asked for before a command may go on the network.
+    ///
+    /// # Errors
+    /// Where this machine cannot keep the command to its hosts.
+    pub(crate) async fn hosts_to_ask_for(&self, key: &str, order: Order<'_>) -> Result<Vec<String>, Halt> {
         if order.network.is_empty() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         self.desk.sandbox.has_way_out().map_err(|error| Halt::Park(error.into()))?;
-        let mut missing = self.not_permitted(order.network);
+        let missing = self.not_permitted(order.network);
         if let Some((approval, Answer::Approve)) = self.machine.commands.get(key).filter(|_| !missing.is_empty()) {
             self.permit(&missing, approval).await?;
-            missing = self.not_permitted(order.network);
+            return Ok(self.not_permitted(order.network));
         }
-        let asked = || {
-            format!(
-                "It would reach {}, as `{}` says. What it sends there is not looked into: it may be anything of this project. \
-                 Your yes holds for these hosts and all commands of the project, until you take it back.",
-                missing.join(", "),
-                declared::FILE
-            )
-        };
-        Ok((!missing.is_empty()).then(asked))
+        Ok(missing)
     }
 
     /// Hosts without permission. In local-only mode other machines are refused at the door, whatever is permitted.

@@ -266,6 +266,10 @@ pub enum Ask {
         argv: Vec<String>,
         /// Why it is asked.
         reason: String,
+        /// Hosts that it may reach with a yes, and with it all commands of the project; empty where it is not about that.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[ts(optional, as = "Option<Vec<String>>")]
+        hosts: Vec<String>,
     },
     /// May this role make this call?
     Tool {
