@@ -4,16 +4,19 @@
 //! ops; `end STATE` is the state the run came to rest in, `wrong TEXT` something that is not as it must be then, `problem
 //! CODE TEXT` an end without one. What stands on a line was acknowledged and may never be lost.
 
-use crate::world::{goal_by, rests};
+use crate::world::{goal_by, on_top, rests};
 use atelier_engine::Project;
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{Answer, EffectOutcome, Envelope, Event};
+use atelier_protocol::event::{AcceptMode, Acceptance, Answer, Ask, EffectOutcome, Envelope, Event};
 use atelier_protocol::ids::{RunId, Seq};
 use atelier_protocol::op::{Frame, Op, Reply};
 use atelier_protocol::view::{Disposition, RunState, RunView};
 
 /// Names the flow that a job follows; without it the project's.
 pub const FLOW: &str = "VICTIM_FLOW";
+
+/// The goal of a run that stands on another one.
+pub const ON_TOP: &str = "Say goodbye too.";
 
 /// A flow of every kind of step that can be undone, and then one that fails.
 pub const SAGA: &str = "  - {id: make, kind: script, title: Make a page, argv: [sh, -c, mkdir -p docs && echo page > docs/page.md], undo: restore}
@@ -39,17 +42,20 @@ pub enum Job {
     Undo,
     /// One that is there is forked from its middle, and the user takes the fork.
     Fork,
+    /// One stands on another that waits for its review; the lower is taken as one commit, then the upper.
+    Stack,
     /// As `Accept`, by a process that stays and goes on by itself when the disk was full.
     Stay,
 }
 
 impl Job {
-    const ALL: [(Job, &'static str); 6] = [
+    const ALL: [(Job, &'static str); 7] = [
         (Job::Work, "work"),
         (Job::Accept, "accept"),
         (Job::Discard, "discard"),
         (Job::Undo, "undo"),
         (Job::Fork, "fork"),
+        (Job::Stack, "stack"),
         (Job::Stay, "stay"),
     ];
 
@@ -91,6 +97,7 @@ pub fn acknowledge(project: &Project, seen: impl Fn(u64) + Send + 'static) {
 /// Does a job from its beginning.
 pub async fn start(project: &Project, job: Job) -> Result<(), Problem> {
     let asked = match job {
+        Job::Stack => return stack(project).await,
         Job::Fork => fork_of(project).await?,
         _ => goal_by(true, std::env::var(FLOW).ok()),
     };
@@ -101,6 +108,9 @@ pub async fn start(project: &Project, job: Job) -> Result<(), Problem> {
 
 /// Goes on with what is there, as a user does after a crash; starts anew where nothing was begun.
 pub async fn resume(project: &Project, job: Job) -> Result<(), Problem> {
+    if job == Job::Stack {
+        return stack(project).await;
+    }
     let mut any = false;
     for view in runs(project).await? {
         // A child's parent goes on with it; the run that is forked is not what the job is about.
@@ -143,6 +153,52 @@ async fn fork_of(project: &Project) -> Result<Op, Problem> {
     Ok(Op::ForkRun { run: original, at })
 }
 
+/// Does what is left of the job with two runs.
+async fn stack(project: &Project) -> Result<(), Problem> {
+    let all = runs(project).await?;
+    let lower = match all.iter().find(|view| view.on.is_none()) {
+        Some(view) => view.id.clone(),
+        None => started(project, goal_by(false, None)).await?,
+    };
+    let upper = match all.iter().find(|view| view.on.is_some()) {
+        Some(view) => view.id.clone(),
+        None => {
+            to_review(project, &lower).await?;
+            started(project, on_top(&lower, ON_TOP)).await?
+        }
+    };
+    to_review(project, &upper).await?;
+    finish(project, &lower, Job::Work).await?;
+    if view_of(project, &lower).await?.disposition == Disposition::Pending {
+        let how = Acceptance { way: Some(AcceptMode::Squash), ..Acceptance::default() };
+        project.submit(Op::AcceptRun { run: lower, how }).await?;
+    }
+    finish(project, &upper, Job::Accept).await
+}
+
+async fn started(project: &Project, op: Op) -> Result<RunId, Problem> {
+    let Reply::Run(run) = project.submit(op).await? else { return Err(odd()) };
+    say(format_args!("run {run}"));
+    Ok(run)
+}
+
+/// Brings a run to the question before its hand-over, or past it.
+async fn to_review(project: &Project, run: &RunId) -> Result<(), Problem> {
+    loop {
+        let view = view_of(project, run).await?;
+        let asked = view.pending_approval();
+        if view.state.is_final() || asked.is_some_and(|asked| matches!(asked.ask, Ask::HandOver { .. })) {
+            return Ok(());
+        }
+        if let Some(asked) = asked {
+            let (approval, answer, note) = (asked.id.clone(), Answer::Approve, String::new());
+            project.submit(Op::SettleApproval { approval, answer, note }).await?;
+        }
+        let _ = project.submit(Op::ResumeRun { run: run.clone() }).await; // it may be at work
+        at_rest(project, run, Job::Stack).await?;
+    }
+}
+
 async fn finish(project: &Project, run: &RunId, job: Job) -> Result<(), Problem> {
     let mut view = at_rest(project, run, job).await?;
     // Where nothing could confine a command, and before a fork is handed over, the user is asked, and says yes.
@@ -157,7 +213,7 @@ async fn finish(project: &Project, run: &RunId, job: Job) -> Result<(), Problem>
         return Err(view.problem.unwrap_or_else(odd));
     }
     match (job, &view.disposition) {
-        (Job::Accept | Job::Fork | Job::Stay, Disposition::Pending) => {
+        (Job::Accept | Job::Fork | Job::Stay | Job::Stack, Disposition::Pending) => {
             let Reply::Accepted { commit, .. } =
                 project.submit(Op::AcceptRun { run: run.clone(), how: Default::default() }).await?
             else {

@@ -181,6 +181,21 @@ pub fn goal_by(approve: bool, flow: Option<String>) -> Op {
         flow,
         priority: atelier_protocol::event::Priority::Normal,
         budget_tokens: None,
+        on: None,
+    }
+}
+
+/// An op that starts a run on top of another one, which is asked about before its hand-over.
+pub fn on_top(run: &RunId, goal: &str) -> Op {
+    Op::StartRun {
+        goal: goal.to_owned(),
+        model: None,
+        approve: Vec::new(),
+        deny_asks: false,
+        flow: None,
+        priority: atelier_protocol::event::Priority::Normal,
+        budget_tokens: None,
+        on: Some(run.clone()),
     }
 }
 

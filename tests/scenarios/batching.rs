@@ -22,6 +22,7 @@ fn begun_with(model: &str) -> Op {
         flow: None,
         priority: Priority::Normal,
         budget_tokens: None,
+        on: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Killed at any event, any append, any call or any time, a run goes on in a new process to the same end, once.
 //!
 //! A slice with fixed seeds of what `cargo xtask bench crash --kills 3000` does at full length, over every course: a run
-//! that is accepted or discarded, one whose child judges it, one that fails and is undone, and a fork.
+//! that is accepted or discarded, one whose child judges it, one that fails and is undone, a fork, and a run that stands on another.
 //!
 //! The rules guarded, each with the mutant (`atelier_protocol::mutant`) that must be noticed; `cargo xtask bench crash
 //! --mutants` breaks them in turn:
@@ -75,4 +75,11 @@ async fn what_a_failed_run_did_is_undone_once_wherever_the_process_is_killed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fork_goes_on_and_its_original_stays_wherever_the_process_is_killed() {
     killed(Course::Forked, 7, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_follows_the_one_it_stands_on_wherever_the_process_is_killed() {
+    let (field, _) = killed(Course::Stacked, 9, 2).await;
+    let end = field.end_of(Job::Stack);
+    assert_eq!(end.log.len(), 3, "the lower as one commit, the upper's own, and what was there: {:?}", end.log);
 }

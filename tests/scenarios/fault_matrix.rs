@@ -121,6 +121,7 @@ async fn play(world: &World, project: &Project, case: &Case) -> (RunView, Option
         flow: Some("reviewed".to_owned()),
         priority: Priority::Normal,
         budget_tokens: None,
+        on: None,
     };
     let run = start(project, op).await;
     if case.hangs {

@@ -30,6 +30,7 @@ fn of_flow(flow: &str, approve: &[AskKind]) -> Op {
         flow: Some(flow.to_owned()),
         priority: Priority::Normal,
         budget_tokens: None,
+        on: None,
     }
 }
 
@@ -188,7 +189,7 @@ async fn a_run_asks_before_it_uses_more_than_it_was_given() {
     let (workshop, project) = world.open().await;
     let op = || match of_flow("feature", &[AskKind::HandOver]) {
         Op::StartRun { goal, model, approve, deny_asks, flow, priority, .. } => {
-            Op::StartRun { goal, model, approve, deny_asks, flow, priority, budget_tokens: Some(400) }
+            Op::StartRun { goal, model, approve, deny_asks, flow, priority, budget_tokens: Some(400), on: None }
         }
         other => other,
     };

@@ -46,6 +46,7 @@ fn job(approve: Vec<AskKind>, deny_asks: bool) -> Op {
         flow,
         priority,
         budget_tokens,
+        on: None,
     }
 }
 

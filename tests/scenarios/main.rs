@@ -47,6 +47,7 @@ mod secrets;
 #[cfg(target_os = "linux")]
 mod seeds;
 mod serving;
+mod stacking;
 mod store;
 mod unconfined;
 mod undoing;

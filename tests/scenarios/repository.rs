@@ -209,6 +209,7 @@ async fn two_runs_at_the_same_time_are_both_accepted_one_after_the_other() {
                 flow: None,
                 priority: atelier_protocol::event::Priority::Normal,
                 budget_tokens: None,
+                on: None,
             },
         )
     };

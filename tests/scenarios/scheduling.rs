@@ -36,7 +36,7 @@ fn urgent(urgency: Priority) -> Op {
     let Op::StartRun { goal, model, approve, deny_asks, flow, budget_tokens, .. } = goal(false) else {
         panic!("a goal starts a run")
     };
-    Op::StartRun { goal, model, approve, deny_asks, flow, priority: urgency, budget_tokens }
+    Op::StartRun { goal, model, approve, deny_asks, flow, priority: urgency, budget_tokens, on: None }
 }
 
 async fn list(project: &Project) -> Vec<RunSummary> {

@@ -14,7 +14,7 @@ it('an empty goal is answered with what is missing', async () => {
   await bench(owner, port);
   await user.click(at('goal.start'));
   expect(port.ops('start_run')).toEqual([
-    { op: 'start_run', goal: '', model: null, approve: [], deny_asks: false, flow: null, priority: 'normal', budget_tokens: null },
+    { op: 'start_run', goal: '', model: null, approve: [], deny_asks: false, flow: null, priority: 'normal', budget_tokens: null, on: null },
   ]);
   expect(text('goal.problem')).toBe('The goal has no text. Write what should change.');
   expect(document.activeElement).toBe(goal());

@@ -12,7 +12,7 @@ function line(id: string, state: RunState, parent: string | null = null, goal = 
   const at = Number(id.replace(/\D/g, ''));
   return {
     id, goal, state, parent, disposition: { disposition: 'pending' }, started_at_ms: at, updated_at_ms: at, last_seq: at, files: 0,
-    priority: 'normal', questions: 0, stalled: false,
+    priority: 'normal', questions: 0, stalled: false, on: null,
   };
 }
 /** The rows in short: `# group count` and the ids, indented. */

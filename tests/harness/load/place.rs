@@ -127,6 +127,7 @@ pub async fn start(project: &Project, goal: String, approve: Vec<AskKind>) -> Ru
         flow: Some("load".to_owned()),
         priority: atelier_protocol::event::Priority::Normal,
         budget_tokens: None,
+        on: None,
     };
     match project.submit(op).await {
         Ok(Reply::Run(run)) => run,

@@ -14,11 +14,13 @@ pub enum Course {
     Undone,
     /// A fork of a finished run, from its middle.
     Forked,
+    /// Two runs, the second of which stands on the first and follows it.
+    Stacked,
 }
 
 impl Course {
     /// All of them.
-    pub const ALL: [Course; 4] = [Course::Feature, Course::Reviewed, Course::Undone, Course::Forked];
+    pub const ALL: [Course; 5] = [Course::Feature, Course::Reviewed, Course::Undone, Course::Forked, Course::Stacked];
 
     /// Its name on a command line and in a record.
     pub fn name(self) -> &'static str {
@@ -27,6 +29,7 @@ impl Course {
             Course::Reviewed => "reviewed",
             Course::Undone => "undone",
             Course::Forked => "forked",
+            Course::Stacked => "stacked",
         }
     }
 
@@ -38,7 +41,7 @@ impl Course {
     /// The flow that its runs follow; `None` is the project's.
     pub fn flow(self) -> Option<&'static str> {
         match self {
-            Course::Feature | Course::Forked => None,
+            Course::Feature | Course::Forked | Course::Stacked => None,
             Course::Reviewed => Some("reviewed"),
             Course::Undone => Some("undone"),
         }
@@ -50,6 +53,7 @@ impl Course {
             Course::Feature | Course::Reviewed => &[Job::Accept, Job::Discard],
             Course::Undone => &[Job::Undo],
             Course::Forked => &[Job::Fork],
+            Course::Stacked => &[Job::Stack],
         }
     }
 

@@ -7,7 +7,7 @@ import type { Atelier } from './atelier.svelte';
 import type { Desk } from './desk.svelte';
 import { firstLine } from './format';
 import { KEYS, type ActionId } from './keys';
-import { isOver } from './project';
+import { carries, isOver } from './project';
 import { runWord } from './words';
 
 export interface Action {
@@ -39,6 +39,7 @@ export function actionsOf(atelier: Atelier, hands: Hands | null): Action[] {
     add('goal', 'Write a new goal', hands.focusGoal);
     if (desk.waiting.length > 0 || desk.below !== null) add('waiting', 'Go to what waits for you', () => goToWaiting(desk, hands));
     ofRun(desk, hands, add);
+    add('export', desk.run === null ? 'Export the project…' : 'Export or push the result…', () => (atelier.overlay = 'export'));
     ofPanes(desk, hands, add);
     add('latest', 'Go to the end of the thread', hands.toEnd);
     add('back', 'All projects', () => atelier.leave());
@@ -96,6 +97,7 @@ function ofRun(desk: Desk, hands: Hands, add: Add): void {
     } else {
       add('parent', 'Go to the run it works for', () => desk.select(parent));
     }
+    if (carries(run)) add('stack', 'Start a task on top of this run', () => desk.standOn(run.id));
     if (parent === undefined && (isOver(run.state) || STATES[run.state].rests)) {
       add('undo', 'Take the last operation back (asks first)', () => {
         desk.show('thread');

@@ -31,10 +31,12 @@ export interface Past {
   at: Seq;
   view: Loaded<RunView>;
 }
-/** What the user does not ask for when accepting, although git is set up for it. */
+/** What is otherwise than usual with an accept: what git is set up for is left out, or the run below comes along. */
 export interface Without {
   hooks?: boolean;
   signatures?: boolean;
+  /** The run below is accepted first. */
+  base?: boolean;
 }
 /** What the user is most likely to do next. */
 export type Primary = 'approve' | 'below' | 'waiting' | 'accept' | 'resume' | 'start' | null;
@@ -91,6 +93,8 @@ export class Desk {
   /** Counts the times that something brought a goal into the box, to be read and started there. */
   goalAsked = $state(0);
   goalProblem: Problem | null = $state.raw(null);
+  /** The run that the next one stands on. */
+  on: RunId | null = $state(null);
   /** A short word about something done, such as where a file was written. */
   notice = $state('');
 
@@ -233,12 +237,13 @@ export class Desk {
     if (this.doing('start', '')) return false;
     this.goalProblem = null;
     const goal = this.goal;
-    const op: Op = { op: 'start_run', goal, model, approve: [], deny_asks: false, flow, priority: 'normal', budget_tokens: null };
+    const op: Op = { op: 'start_run', goal, model, approve: [], deny_asks: false, flow, priority: 'normal', budget_tokens: null, on: this.on };
     const reply = await this.#ask('start', '', op, (problem) => (this.goalProblem = problem));
     if (reply === null) return false;
     try {
       const run = expectReply(reply, 'run').value;
       if (this.goal === goal) this.keepGoal('');
+      this.on = null;
       this.select(run);
       return true;
     } catch (reason) {
@@ -266,13 +271,34 @@ export class Desk {
     const left = this.left[run] ?? [];
     const only = left.length > 0 && diff?.at === 'ready' ? taken(diff.value, left) : null;
     const resolved = Object.entries(this.taken[run] ?? {}).map(([path, take]) => ({ path, take }));
-    const how: Acceptance = { way: null, only, resolved, message: null, skip_hooks: without.hooks ?? false, skip_signing: without.signatures ?? false };
+    const how: Acceptance = { way: null, only, resolved, message: null, skip_hooks: without.hooks ?? false, with_base: without.base ?? false, skip_signing: without.signatures ?? false };
     const reply = await this.#ask('accept', run, { op: 'accept_run', run, how }, (problem) => {
       this.#refuse(run, problem);
       if (problem.code === 'accept_conflict') void this.loadConflicts(run);
     });
     if (reply?.reply === 'accepted') this.accepted = { ...this.accepted, [run]: reply.value.mode };
     await this.#look();
+    return reply !== null;
+  }
+
+  /** The next run begins with what this one changes, and follows it. */
+  standOn(run: RunId): void {
+    this.on = run;
+    this.show('thread');
+    this.goalAsked += 1;
+  }
+
+  /** Puts a run on what the run below it is now, with what was said about places that both changed. */
+  async rebase(run: RunId): Promise<boolean> {
+    const resolved = Object.entries(this.taken[run] ?? {}).map(([path, take]) => ({ path, take }));
+    const reply = await this.#ask('rebase', run, { op: 'rebase_run', run, resolved }, (problem) => {
+      this.#refuse(run, problem);
+      if (problem.code === 'accept_conflict') void this.loadConflicts(run);
+    });
+    if (reply !== null) {
+      this.conflicts = { ...this.conflicts, [run]: [] };
+      this.taken = { ...this.taken, [run]: {} };
+    }
     return reply !== null;
   }
 
@@ -407,7 +433,7 @@ export class Desk {
       const folder = await this.port.pickFolder();
       if (folder === null) return;
       const name = run === null ? this.project.name : `${this.project.name}-${run.id.slice(-8)}`;
-      const to = `${folder}/${name}.${format}`;
+      const to = format === 'folder' ? `${folder}/${name}` : `${folder}/${name}.${format === 'tar_gz' ? 'tar.gz' : format}`;
       const reply = await this.#ask('export', key, { op: 'export', run: run?.id ?? null, format, to }, (problem) => {
         this.notice = `${problem.message} ${problem.hint}`;
       });

@@ -5,8 +5,8 @@
 export type ActionId =
   | 'palette' | 'settings' | 'back' | 'goal' | 'start' | 'waiting' | 'approve' | 'reject' | 'stop' | 'resume' | 'accept' | 'discard' | 'again' | 'fork' | 'parent' | 'filter'
   | 'changes' | 'checks' | 'context' | 'files' | 'thread' | 'runs' | 'next_run' | 'previous_run'
-  | 'next_hunk' | 'previous_hunk' | 'next_file' | 'previous_file' | 'theme' | 'latest' | 'export_zip' | 'export_bundle'
-  | 'leave_hunk' | 'undo' | 'remark';
+  | 'next_hunk' | 'previous_hunk' | 'next_file' | 'previous_file' | 'theme' | 'latest' | 'export' | 'export_zip' | 'export_bundle'
+  | 'leave_hunk' | 'undo' | 'remark' | 'stack';
 
 /** `Mod` is Cmd on a Mac and Ctrl elsewhere. The last part is a KeyboardEvent's `code`, or the character on the key. */
 export const KEYS: Readonly<Record<ActionId, string>> = {
@@ -40,11 +40,13 @@ export const KEYS: Readonly<Record<ActionId, string>> = {
   previous_file: 'Shift+F8',
   theme: 'Mod+Shift+L',
   latest: 'Mod+End',
+  export: 'Mod+Shift+P',
   export_zip: 'Mod+Shift+S',
   export_bundle: 'Mod+Shift+B',
   leave_hunk: 'F9',
   undo: 'Mod+Shift+U',
   remark: 'F10',
+  stack: 'Mod+Shift+T',
 };
 
 const CODES: Readonly<Record<string, string>> = { ',': 'Comma', '.': 'Period' };

@@ -30,11 +30,14 @@ const GROUPS: readonly { group: Group; title: string }[] = [
 export function rowsOf(runs: readonly RunSummary[], words: string): Row[] {
   const shown = filtered(runs, words);
   const known = new Set(shown.map((run) => run.id));
+  /** A run stands on another one as long as that one is not decided. */
+  const pending = new Set(shown.filter((run) => run.disposition.disposition === 'pending').map((run) => run.id));
   const children = new Map<RunId, RunSummary[]>();
   const roots: RunSummary[] = [];
   for (const run of shown) {
     // Ids rise with time: a parent that is not older, which no owner makes, would be a circle.
-    const parent = run.parent !== null && run.parent < run.id && known.has(run.parent) ? run.parent : null;
+    const above = run.parent ?? (run.on !== null && pending.has(run.on) ? run.on : null);
+    const parent = above !== null && above < run.id && known.has(above) ? above : null;
     const others = parent === null ? roots : children.get(parent);
     if (others !== undefined) others.push(run);
     else if (parent !== null) children.set(parent, [run]);

@@ -204,6 +204,12 @@ export function isOver(state: RunState): boolean {
   return STATES[state].final;
 }
 
+/** Whether another run can stand on it: it changed something, and that may still come to the branch. */
+export function carries(run: RunView): boolean {
+  const lost = run.state === 'failed' || run.state === 'cancelled';
+  return run.parent === null && run.checkpoint !== null && run.disposition.disposition === 'pending' && !lost;
+}
+
 /** Whether only the user can bring the run on: by an answer, or by mending something and resuming. */
 export function needsUser(state: RunState): boolean {
   return STATES[state].waits_for_user || STATES[state].rests;

@@ -3,7 +3,7 @@
 // Rule: pure, and equal to the other fold for every event; a new kind of event does not compile until it is
 // decided here. Transitions come from the generated table. Drafts and prompts are kept elsewhere (`project.ts`).
 
-import { STATES, type CallId, type Envelope, type Event, type Item, type RunState, type RunSummary, type RunView, type StepView, type Undo, type Usage } from '../ipc/bindings';
+import { STATES, type CallId, type Envelope, type Event, type Item, type Rebase, type RunState, type RunSummary, type RunView, type StepView, type Undo, type Usage } from '../ipc/bindings';
 
 type Payload<K extends Event['kind']> = Extract<Event, { kind: K }>['payload'];
 type Turn = Extract<Item, { item: 'turn' }>;
@@ -21,7 +21,7 @@ export function reduce(view: RunView | null, envelope: Envelope): RunView | null
 /** The view of a run from its first event; null where that is not its start. */
 export function start(first: Envelope): RunView | null {
   if (first.kind !== 'run_started' || first.run === null) return null;
-  const { goal, flow, base, parent, forked, priority } = first.payload;
+  const { goal, flow, base, parent, forked, priority, on } = first.payload;
   return {
     id: first.run,
     goal,
@@ -29,6 +29,7 @@ export function start(first: Envelope): RunView | null {
     base,
     parent,
     forked,
+    on: on ?? null,
     priority,
     state: 'created',
     disposition: { disposition: 'pending' },
@@ -145,6 +146,10 @@ export function apply(before: RunView, envelope: Envelope): RunView {
       return { ...view, disposition: { disposition: 'discarded' } };
     case 'operation_undone':
       return operationUndone(view, envelope.payload.undo);
+    case 'run_rebased':
+      return rebased(view, envelope.payload.rebase);
+    case 'rebase_held':
+      return { ...view, on: view.on === null ? null : { ...view.on, held: envelope.payload.held } };
     case 'comment_made':
       return { ...view, comments: [...view.comments, { seq: envelope.seq, comment: envelope.payload.comment, sent: false }] };
     case 'noticed':
@@ -212,6 +217,18 @@ export function summaryOf(view: RunView): RunSummary {
     priority: view.priority,
     questions: view.approvals.filter((approval) => approval.answer === null).length,
     stalled: view.stalled !== null,
+    on: view.on?.run ?? null,
+  };
+}
+
+/** It stands on another base; what it is there is told with it. */
+function rebased(view: RunView, rebase: Rebase): RunView {
+  return {
+    ...view,
+    base: { ...view.base, commit: rebase.to },
+    on: view.on === null ? null : { ...view.on, paths: rebase.paths, held: null },
+    checkpoint: rebase.checkpoint ?? view.checkpoint,
+    commits: rebase.was === null ? view.commits : rebase.commits,
   };
 }
 

@@ -173,6 +173,9 @@ pub struct RunArgs {
     /// Ask before more tokens than this are used.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub budget_tokens: Option<u64>,
+    /// Begin with the changes of this run, which is not accepted yet, and follow them: its id, or `last`.
+    #[arg(long, value_name = "RUN")]
+    pub on: Option<String>,
     /// Make a repository of the project's folder first, with a commit of the files as they are, where it is none.
     #[arg(long)]
     pub init: bool,
@@ -295,13 +298,21 @@ pub enum RunsVerb {
     },
     /// Bring a run's commits, or parts of its changes, to your branch.
     Accept(AcceptArgs),
-    /// The files that your branch and the run both changed in the same place, with both sides.
+    /// The files that your branch (or the run below) and the run both changed in the same place, with both sides.
     Conflicts {
         /// The run's id, or `last`.
         run: String,
         /// Also write each, with conflict markers, into this folder.
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
+    },
+    /// Put a run on what the run it stands on is now. Runs do this by themselves; what both changed must be settled here.
+    Rebase {
+        /// The run's id, or `last`.
+        run: String,
+        /// How a conflict is settled: `PATH=base` (the run below), `PATH=run`, or `PATH=@FILE`; more than once.
+        #[arg(long, value_name = "PATH=TAKE")]
+        resolve: Vec<String>,
     },
     /// Remark on lines of a run's result; rejecting its hand-over then sends it back to the author.
     Comment {
@@ -374,6 +385,9 @@ pub struct AcceptArgs {
     /// The message of a commit that is made, as `type: subject`.
     #[arg(short = 'm', long)]
     pub message: Option<String>,
+    /// Accept the run that it stands on first, the same way, where that is not accepted yet.
+    #[arg(long)]
+    pub with_base: bool,
     /// Do not ask the project's git hooks (`pre-commit`, `pre-merge-commit`, `prepare-commit-msg`, `commit-msg`).
     #[arg(long)]
     pub no_verify: bool,

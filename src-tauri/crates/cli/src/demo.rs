@@ -65,6 +65,7 @@ async fn play(workshop: &Workshop, folder: &std::path::Path, demo: &DemoArgs, sc
         flow: None,
         priority: Priority::Normal,
         budget_tokens: None,
+        on: None,
     };
     let Reply::Run(run) = project.submit(op).await? else { return Err(unexpected()) };
     let finished = follow(&project, &run, Seq::ZERO, out).await?;

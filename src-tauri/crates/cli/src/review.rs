@@ -38,24 +38,42 @@ pub async fn conflicts(project: &Project, run: RunId, to: Option<&Path>, out: &O
         return Err(unexpected());
     };
     if all.is_empty() {
-        out.say("your branch and the run do not conflict");
+        out.say("there is no conflict");
     }
     for conflict in &all {
         out.say(format!("\n{}", conflict.path));
         match (&conflict.merged, &conflict.yours, &conflict.run) {
             (Some(text), ..) => out.say(text.trim_end()),
-            (None, None, _) => out.say("  removed on your branch, changed by the run"),
-            (None, _, None) => out.say("  changed on your branch, removed by the run"),
+            (None, None, _) => out.say("  removed below the run, changed by it"),
+            (None, _, None) => out.say("  changed below the run, removed by it"),
             (None, Some(_), Some(_)) => out.say("  made by both, or not text"),
         }
         if let (Some(folder), Some(text)) = (to, conflict.merged.as_ref().or(conflict.run.as_ref())) {
             write(folder, &conflict.path, text)?;
         }
     }
+    let Reply::RunView(view) = project.submit(Op::ShowRun { run: run.clone(), at: None }).await? else {
+        return Err(unexpected());
+    };
+    let below = view.on.is_some_and(|on| on.held.is_some());
     if !all.is_empty() {
-        out.say("\nsettle each with `atelier runs accept --resolve PATH=yours`, `PATH=run` or `PATH=@FILE`");
+        out.say(match below {
+            true => "\nsettle each with `atelier runs rebase --resolve PATH=base`, `PATH=run` or `PATH=@FILE`",
+            false => "\nsettle each with `atelier runs accept --resolve PATH=yours`, `PATH=run` or `PATH=@FILE`",
+        });
     }
     Ok(Finished::done(json!({"run": {"id": run}, "conflicts": all})))
+}
+
+/// Puts a run on what the run below is now.
+pub async fn rebase(project: &Project, run: RunId, resolve: &[String], out: &Out) -> End {
+    let resolved = resolve.iter().map(|text| resolution(text)).collect::<Result<Vec<_>, _>>()?;
+    project.submit(Op::RebaseRun { run: run.clone(), resolved }).await?;
+    let Reply::RunView(view) = project.submit(Op::ShowRun { run: run.clone(), at: None }).await? else {
+        return Err(unexpected());
+    };
+    out.say(format!("the run stands on {}", story::short(&view.base.commit)));
+    Ok(Finished::done(json!({"run": {"id": run}, "base": view.base})))
 }
 
 /// Remarks on lines of the result, which go to the author when the hand-over is rejected.
@@ -90,6 +108,7 @@ fn acceptance(args: &AcceptArgs) -> Result<Acceptance, Problem> {
         only: (!only.is_empty()).then_some(only),
         resolved,
         message: args.message.clone(),
+        with_base: args.with_base,
         skip_hooks: args.no_verify,
         skip_signing: args.no_gpg_sign,
     })
@@ -120,7 +139,7 @@ fn resolution(text: &str) -> Result<Resolution, Problem> {
     let wrong = || bad(format!("`{text}` does not settle a conflict."), "Write PATH=yours, PATH=run or PATH=@FILE.");
     let (path, take) = text.rsplit_once('=').ok_or_else(wrong)?;
     let take = match (take, take.strip_prefix('@')) {
-        ("yours", _) => Take::Yours,
+        ("yours" | "base", _) => Take::Yours,
         ("run", _) => Take::Run,
         (_, Some(file)) => {
             let text = std::fs::read_to_string(file).map_err(|e| {

@@ -14,6 +14,16 @@ pub async fn run(args: &Args, run: &RunArgs, out: &Out) -> End {
     if args.server.is_some() && !project.owns() {
         out.say("note: another window or command owns this project; its model servers are used, not --server");
     }
+    let on = match &run.on {
+        Some(text) => match session::run_id(&project, text).await {
+            Ok(on) => Some(on),
+            Err(problem) => {
+                workshop.close().await;
+                return Err(problem);
+            }
+        },
+        None => None,
+    };
     let op = Op::StartRun {
         goal: run.goal.clone(),
         model: run.model.as_deref().map(|model| args.model_choice(model)),
@@ -22,6 +32,7 @@ pub async fn run(args: &Args, run: &RunArgs, out: &Out) -> End {
         flow: run.flow.clone(),
         priority: run.priority.into(),
         budget_tokens: run.budget_tokens,
+        on,
     };
     let end = match project.submit(op).await {
         Ok(Reply::Run(id)) if run.detach && !project.owns() => {

@@ -42,6 +42,9 @@ async fn perform(project: &Project, verb: &RunsVerb, out: &Out) -> End {
         RunsVerb::Conflicts { run, out: to } => {
             review::conflicts(project, session::run_id(project, run).await?, to.as_deref(), out).await
         }
+        RunsVerb::Rebase { run, resolve } => {
+            review::rebase(project, session::run_id(project, run).await?, resolve, out).await
+        }
         RunsVerb::Comment { run, path, lines, text } => {
             review::comment(project, session::run_id(project, run).await?, path, *lines, text, out).await
         }

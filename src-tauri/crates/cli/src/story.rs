@@ -109,6 +109,8 @@ pub fn line(event: &Event) -> Option<String> {
             format!("  handed over as {branch}\n{}", list.join("\n"))
         }
         Event::RunAccepted { branch, commit, .. } => format!("accepted: {branch} is at {}", short(commit)),
+        Event::RunRebased { rebase } => format!("  ⇡ stands on {} now", short(&rebase.to)),
+        Event::RebaseHeld { held } => format!("  ! {}", held.problem.message),
         Event::RunDiscarded {} => "discarded".to_owned(),
         Event::OperationUndone { undo } => format!("operation {} taken back", undo.operation),
         Event::CommentMade { comment } => {
@@ -282,6 +284,12 @@ pub fn summary(view: &RunView) -> String {
     }
     if let Some(fork) = &view.forked {
         text.push_str(&format!("continues: run {} after event {}\n", fork.run, fork.at));
+    }
+    if let Some(on) = &view.on {
+        text.push_str(&format!("stands on: run {} at {}\n", on.run, short(&view.base.commit)));
+        if let Some(held) = &on.held {
+            text.push_str(&format!("  ! {}\n    {}\n", held.problem.message, held.problem.hint));
+        }
     }
     if let Some(spec) = &view.spec {
         text.push_str(&format!("spec: {}\n", spec.title));

@@ -7,7 +7,7 @@ use crate::bus::{Works, may_discard};
 use crate::desk::Desk;
 use crate::machine::Machine;
 use crate::run::{defect, machine_of};
-use crate::{hooks, push, take_back};
+use crate::{hooks, push, stack, take_back};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{AcceptMode, Acceptance, Comment, Effect, EffectOutcome, Event, NewEvent};
 use atelier_protocol::ids::RunId;
@@ -24,8 +24,19 @@ const DISCARD: &str = "discard";
 /// Brings a handed-over run to the user's branch.
 pub(crate) async fn accept(desk: &Desk, run: &RunId, how: Acceptance) -> Result<Reply, Problem> {
     let mut machine = settled(desk, run).await?;
+    may_be_decided(&machine.view)?;
+    if let Some(on) = machine.view.on.as_ref().filter(|_| how.with_base) {
+        let on = on.run.clone();
+        if machine_of(desk, &on).await?.view.disposition == Disposition::Pending {
+            let (way, skip_hooks, skip_signing) = (how.way, how.skip_hooks, how.skip_signing);
+            let below = Acceptance { way, with_base: true, skip_hooks, skip_signing, ..Acceptance::default() };
+            Box::pin(accept(desk, &on, below)).await?;
+            stack::followed(desk, &on).await;
+            machine = machine_of(desk, run).await?;
+        }
+    }
     let view = &machine.view;
-    may_be_decided(view)?;
+    stack::may_be_accepted(desk, view).await?;
     if view.state != RunState::Done || view.branch.is_none() || view.commits.is_empty() {
         return Err(wrong(
             format!("Run {run} was not handed over, so there is nothing to accept."),
@@ -115,6 +126,9 @@ pub(crate) async fn discard(desk: &Desk, run: &RunId, works: Works<'_>, anyway: 
 pub(crate) async fn conflicts(desk: &Desk, run: &RunId) -> Result<Reply, Problem> {
     let view = machine_of(desk, run).await?.view;
     may_be_decided(&view)?;
+    if let Some(reply) = stack::conflicts(desk, &view).await? {
+        return Ok(reply);
+    }
     let tip = view.branch.as_ref().and(view.commits.last()).map(|commit| commit.id.clone());
     let tip = tip.ok_or_else(|| wrong(format!("Run {run} has published nothing yet."), "Wait for its hand-over."))?;
     Ok(Reply::Conflicts(desk.with_repo(move |repo| repo.conflicts(&tip).map_err(|e| e.problem())).await?))
@@ -184,9 +198,9 @@ pub(crate) async fn recover(desk: &Desk, run: &RunId) -> Result<(), Problem> {
     settled(desk, run).await.map(|_| ())
 }
 
-/// The run, after an accept, discard or push that was left open is settled.
+/// The run, after an accept, discard, push or move that was left open is settled.
 pub(crate) async fn settled(desk: &Desk, run: &RunId) -> Result<Machine, Problem> {
-    let mut machine = take_back::settled(desk, machine_of(desk, run).await?).await?;
+    let mut machine = stack::settled(desk, take_back::settled(desk, machine_of(desk, run).await?).await?).await?;
     let open = |key: &str| machine.effects.get(key).filter(|tried| tried.outcome.is_none()).map(|t| t.effect.clone());
     if let Some(Effect::Accept { branch, from, to, mode }) = open(ACCEPT) {
         let plan = Accept { run: run.clone(), branch, from, to, mode };

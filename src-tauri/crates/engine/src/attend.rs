@@ -27,7 +27,7 @@ impl ProjectOwner {
     }
 
     pub(crate) async fn resume(&self, run: RunId) -> Result<Reply, Problem> {
-        let _alone = self.deciding.lock().await;
+        let _alone = self.desk.deciding.lock().await;
         let digest = self.desk.digest(&run).await?;
         if digest.state.is_final() {
             return Err(Problem::new(
@@ -192,7 +192,7 @@ impl ProjectOwner {
     /// Continues a run another way.
     pub(crate) async fn fork(&self, run: &RunId, at: Option<Seq>) -> Result<Reply, Problem> {
         let original = Original::read(&self.desk, run).await?;
-        let Some(Event::RunStarted { flow, priority, parent, .. }) = original.own.first().map(|first| &first.event)
+        let Some(Event::RunStarted { flow, priority, parent, on, .. }) = original.own.first().map(|first| &first.event)
         else {
             return Err(unknown(run));
         };
@@ -201,6 +201,7 @@ impl ProjectOwner {
             return Err(self.fork_of_child(run, &parent.root, at).await?);
         }
         let priority = *priority;
+        let on = on.as_ref().map(|on| on.run.clone());
         let flow = self.desk.flow_of(flow, &self.desk.roles()?).await?;
         let fork = self.desk.sources.run_id();
         let expires_at_ms = self.desk.sources.clock.now_ms().saturating_add((self.desk.settings)().approval_timeout_ms);
@@ -212,6 +213,9 @@ impl ProjectOwner {
             original.plan(&flow, wanted, tree.as_ref(), || sources.approval_id())
         })
         .await?;
+        if let Some(on) = &on {
+            self.desk.stacks.note(&fork, on);
+        }
         self.begin(&fork, priority, events).await
     }
 }

@@ -12,6 +12,7 @@ use crate::role::Role;
 use crate::rulebook::Rulebook;
 use crate::shelf::Beside;
 use crate::sources::Sources;
+use crate::stack::Stacks;
 use atelier_egress::Egress;
 use atelier_journal::{Journal, Projections};
 use atelier_models::Traffic;
@@ -90,6 +91,11 @@ pub struct Desk {
     pub(crate) loaded: Arc<Loaded>,
     /// What is set aside for calls of other programs.
     pub(crate) doors: Doors,
+    /// One accept, discard, resume or move of a run's tree by others at a time: what is open when another looks is then left
+    /// over from a crash, never at work.
+    pub(crate) deciding: tokio::sync::Mutex<()>,
+    /// Which runs stand on which.
+    pub(crate) stacks: Stacks,
     /// Processes that stay while a run works.
     pub(crate) processes: Processes,
 }

@@ -38,6 +38,9 @@ pub struct Digest {
     pub parent: Option<Parent>,
     /// How urgent it is.
     pub priority: Priority,
+    /// The run it stands on.
+    #[serde(default)]
+    pub on: Option<RunId>,
     /// Questions that wait for the user, in the order they were asked.
     pub questions: Vec<Question>,
     /// Children that are open, in the order they began.
@@ -92,7 +95,7 @@ impl Projection for Runs {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn keys(&self, event: &Envelope) -> Vec<String> {
@@ -126,6 +129,7 @@ impl Digest {
             priority: self.priority,
             questions: u32::try_from(self.questions.len()).unwrap_or(u32::MAX),
             stalled: self.stalled,
+            on: self.on.clone(),
         }
     }
 
@@ -136,7 +140,7 @@ impl Digest {
 
     /// The same before it is recorded.
     pub(crate) fn begins(run: &RunId, event: &Event, at_ms: u64, seq: Seq) -> Option<Digest> {
-        let Event::RunStarted { goal, parent, priority, .. } = event else { return None };
+        let Event::RunStarted { goal, parent, priority, on, .. } = event else { return None };
         Some(Digest {
             id: run.clone(),
             goal: goal.clone(),
@@ -150,6 +154,7 @@ impl Digest {
             files: 0,
             parent: parent.clone(),
             priority: *priority,
+            on: on.as_ref().map(|on| on.run.clone()),
             questions: Vec::new(),
             children: Vec::new(),
             deciding: false,
@@ -237,6 +242,13 @@ impl Digest {
                 self.stalled &= self.tree.as_ref() == Some(&checkpoint.tree);
                 self.tree = Some(checkpoint.tree.clone());
                 self.files = u32::try_from(checkpoint.files.len()).unwrap_or(u32::MAX);
+            }
+            // The fold of the whole view takes it as no progress either.
+            Event::RunRebased { rebase } => {
+                if let Some(checkpoint) = &rebase.checkpoint {
+                    self.tree = Some(checkpoint.tree.clone());
+                    self.files = u32::try_from(checkpoint.files.len()).unwrap_or(u32::MAX);
+                }
             }
             Event::EffectIntended { effect, .. } if effect.decides() => self.deciding = true,
             // While one is open nobody works on the run, so nothing else is settled in it.

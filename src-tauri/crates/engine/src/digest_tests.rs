@@ -52,6 +52,7 @@ fn started(parent: bool) -> Event {
         grants: Grants::default(),
         parent: parent.then(|| Parent { run: run(9), step: StepId::of("call", 1), root: run(9), depth: 1 }),
         forked: None,
+        on: None,
         priority: Priority::High,
         budget_tokens: None,
     }

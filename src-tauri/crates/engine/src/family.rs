@@ -59,6 +59,7 @@ impl Run {
             grants: self.machine.grants.clone(),
             parent: Some(Parent { run: self.id.clone(), step: here.clone(), root: self.tree_run().clone(), depth }),
             forked: None,
+            on: None,
             priority: view.priority,
             budget_tokens: left,
         };

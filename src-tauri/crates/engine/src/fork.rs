@@ -159,7 +159,7 @@ impl Original {
         let mut events = Vec::with_capacity(kept.len() + 1);
         for envelope in kept.iter().filter(|envelope| !left_out(envelope, flow)) {
             let event = match &envelope.event {
-                Event::RunStarted { goal, flow, base, model, grants, priority, budget_tokens, .. } => {
+                Event::RunStarted { goal, flow, base, model, grants, priority, budget_tokens, on, .. } => {
                     let at = kept.last().map_or(Seq::ZERO, |last| last.seq);
                     Event::RunStarted {
                         goal: goal.clone(),
@@ -172,6 +172,7 @@ impl Original {
                         forked: Some(Fork { run: self.own[0].run.clone().unwrap_or_else(|| wanted.run.clone()), at }),
                         priority: *priority,
                         budget_tokens: *budget_tokens,
+                        on: on.clone(),
                     }
                 }
                 Event::EffectIntended { key, effect } => {
@@ -318,6 +319,7 @@ fn of_the_tree(effect: &Effect) -> bool {
         | Effect::Accept { .. }
         | Effect::Discard { .. }
         | Effect::Undo { .. }
+        | Effect::Rebase { .. }
         | Effect::Push { .. } => false,
     }
 }

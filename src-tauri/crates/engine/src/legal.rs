@@ -71,6 +71,8 @@ fn may_follow_the_end(event: &Event) -> bool {
         Event::RunAccepted { .. }
             | Event::RunDiscarded {}
             | Event::OperationUndone { .. }
+            | Event::RunRebased { .. }
+            | Event::RebaseHeld { .. }
             | Event::CheckpointMade { .. }
             | Event::CommentMade { .. }
             | Event::EffectIntended { .. }

@@ -80,6 +80,7 @@ mod setup;
 mod shelf;
 pub mod sources;
 mod spending;
+mod stack;
 mod stall;
 mod state;
 mod supervisor;

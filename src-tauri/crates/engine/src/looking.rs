@@ -67,7 +67,7 @@ impl Run {
         if !self.machine.tree_made {
             return Vec::new();
         }
-        let mut paths = BTreeSet::new();
+        let mut paths: BTreeSet<String> = self.machine.view.on.iter().flat_map(|on| on.paths.clone()).collect();
         for file in self.machine.view.checkpoint.iter().flat_map(|point| &point.files) {
             paths.extend(file.old_path.clone());
             paths.insert(file.path.clone());

@@ -392,7 +392,7 @@ impl Machine {
                 self.on_base.extend(Some(check).filter(|check| check.is_of_base()).cloned());
                 self.forget_evidence();
             }
-            Event::CheckpointMade { .. } => self.forget_evidence(),
+            Event::CheckpointMade { .. } | Event::RunRebased { .. } => self.forget_evidence(),
             Event::EffectIntended { key, effect } => {
                 let tried = Tried { effect: effect.clone(), step: envelope.step.clone(), outcome: None };
                 self.effects.insert(key.clone(), tried);
@@ -447,8 +447,10 @@ impl Machine {
         if let Some((key, _)) = self.effects.iter().find(|(_, tried)| tried.outcome.is_none()) {
             return Action::Settle { key: key.clone() };
         }
-        if self.forks_tree() {
-            return Action::MakeTree;
+        // A question about a command may be part of making the tree.
+        let leave = self.view.pending_approval().is_some_and(|asked| matches!(asked.ask, Ask::Command { .. }));
+        if !leave && (self.forks_tree() || (self.view.on.is_some() && !self.tree_made)) {
+            return Action::MakeTree; // the user's folder is not what it begins with
         }
         if let Some(asked) = self.view.pending_approval() {
             return Action::Wait { approval: asked.id.clone(), expires_at_ms: asked.expires_at_ms };

@@ -5,7 +5,7 @@
 //! `take_back`'s part.
 
 use atelier_protocol::Envelope;
-use atelier_protocol::event::{Change, Effect, Event, OperationKind, OperationView};
+use atelier_protocol::event::{Change, Effect, Event, OperationKind, OperationView, Rebase};
 use atelier_protocol::ids::{RunId, Seq};
 
 /// The operations of the run whose events these are, oldest first.
@@ -51,6 +51,7 @@ impl Log {
                 self.step = Some(Step { seq: envelope.seq, at_ms: envelope.at_ms, title, before: self.tree.clone() });
             }
             Event::CheckpointMade { checkpoint } => self.moved(&checkpoint.commit),
+            Event::RunRebased { rebase } => self.rebased(rebase),
             Event::StepFinished { .. } => self.close(),
             Event::StepUndone { undone, .. } => {
                 self.close();
@@ -106,6 +107,21 @@ impl Log {
             && *to == before
         {
             commit.clone_into(to);
+        }
+    }
+
+    /// The run below moved the tree, which is no doing of a step.
+    fn rebased(&mut self, rebase: &Rebase) {
+        if let Some(point) = &rebase.checkpoint {
+            let before = std::mem::replace(&mut self.tree, point.commit.clone());
+            if let Some(step) = self.step.as_mut().filter(|step| step.before == before) {
+                step.before.clone_from(&point.commit);
+            }
+        } else if self.tree == rebase.from {
+            self.tree.clone_from(&rebase.to);
+        }
+        if let (Some((_, at)), Some(tip)) = (&mut self.branch, rebase.commits.last()) {
+            at.clone_from(&tip.id);
         }
     }
 

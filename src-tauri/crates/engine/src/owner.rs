@@ -7,7 +7,7 @@ use crate::objects::Tell;
 use crate::run::{read_all, unknown};
 use crate::scheduler::Scheduler;
 use crate::supervisor::{Supervisor, disk_full};
-use crate::{accept, checks, push, role, servers, take_back};
+use crate::{accept, checks, push, role, servers, stack, take_back};
 use atelier_journal::{OpHandler, Order};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Event, Grants, NewEvent, Priority};
@@ -18,7 +18,6 @@ use atelier_protocol::settings::ModelChoice;
 use atelier_protocol::view::{IndexView, ProjectView, RunState, RunSummary, RunView};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
-use tokio::sync::Mutex;
 
 /// Events that one answer holds at most.
 const MOST_EVENTS: u32 = 10_000;
@@ -44,9 +43,17 @@ pub(crate) struct ProjectOwner {
     pub(crate) attends: bool,
     /// Messages and jobs.
     bus: Bus,
-    /// One accept, discard or resume at a time: what is open when another looks is then left over from a crash, never
-    /// at work.
-    pub(crate) deciding: Mutex<()>,
+}
+
+/// A run that is to be started.
+struct Wanted {
+    goal: String,
+    model: Option<ModelChoice>,
+    grants: Grants,
+    flow: Option<String>,
+    priority: Priority,
+    budget_tokens: Option<u64>,
+    on: Option<RunId>,
 }
 
 impl ProjectOwner {
@@ -59,42 +66,51 @@ impl ProjectOwner {
     ) -> Result<Self, Problem> {
         let bus = Bus::take_over(&desk, attends).await?;
         let supervisor = Supervisor::new(desk.clone(), scheduler);
-        let owner = Self { desk, supervisor, attends, bus, deciding: Mutex::default() };
+        let owner = Self { desk, supervisor, attends, bus };
         owner.recover(recovery).await?;
         Ok(owner)
     }
 
     async fn perform(&self, op: Op) -> Result<Reply, Problem> {
         match op {
-            Op::StartRun { goal, model, approve, deny_asks, flow, priority, budget_tokens } => {
-                self.start(goal, model, Grants { approve, deny_asks }, flow, priority, budget_tokens).await
+            Op::StartRun { goal, model, approve, deny_asks, flow, priority, budget_tokens, on } => {
+                let grants = Grants { approve, deny_asks };
+                self.start(Wanted { goal, model, grants, flow, priority, budget_tokens, on }).await
             }
             Op::ResumeRun { run } => self.resume(run).await,
             Op::CancelRun { run } => Box::pin(self.cancel(&run)).await,
             Op::SettleApproval { approval, answer, note } => self.settle(&approval, answer, note).await,
             Op::AcceptRun { run, how } => {
-                let _alone = self.deciding.lock().await;
-                accept::accept(&self.desk, &run, how).await
+                let _alone = self.desk.deciding.lock().await;
+                let accepted = accept::accept(&self.desk, &run, how).await;
+                stack::followed(&self.desk, &run).await;
+                accepted
+            }
+            Op::RebaseRun { run, resolved } => {
+                let _alone = self.desk.deciding.lock().await;
+                stack::rebase(&self.desk, &run, &resolved).await
             }
             Op::ShowConflicts { run } => accept::conflicts(&self.desk, &run).await,
             Op::ShowPush { run, remote, to } => push::show(&self.desk, &run, &remote, to.as_deref()).await,
             Op::PushRun { run, remote, to, tip, anyway } => {
-                let _alone = self.deciding.lock().await;
+                let _alone = self.desk.deciding.lock().await;
                 push::push(&self.desk, &run, &remote, to.as_deref(), &tip, anyway).await
             }
             Op::CommentRun { run, comment } => accept::comment(&self.desk, &run, comment).await,
             Op::ListOperations { run, limit } => take_back::list(&self.desk, run.as_ref(), limit).await,
             Op::ShowOperation { operation } => {
-                let _alone = self.deciding.lock().await;
+                let _alone = self.desk.deciding.lock().await;
                 take_back::show(&self.desk, operation, &|run| self.supervisor.is_at_work(run)).await
             }
             Op::UndoOperation { operation } => {
-                let _alone = self.deciding.lock().await;
+                let _alone = self.desk.deciding.lock().await;
                 take_back::take_back(&self.desk, operation, &|run| self.supervisor.is_at_work(run)).await
             }
             Op::DiscardRun { run, anyway } => {
-                let _alone = self.deciding.lock().await;
-                accept::discard(&self.desk, &run, &|| self.supervisor.is_at_work(&run), anyway).await
+                let _alone = self.desk.deciding.lock().await;
+                let discarded = accept::discard(&self.desk, &run, &|| self.supervisor.is_at_work(&run), anyway).await;
+                stack::followed(&self.desk, &run).await;
+                discarded
             }
             Op::ListRuns { states, limit } => Ok(Reply::Runs(self.list(&states, limit).await?)),
             Op::ShowRun { run, at } => Ok(Reply::RunView(Box::new(self.view(&run, at).await?))),
@@ -187,15 +203,8 @@ impl ProjectOwner {
         }
     }
 
-    async fn start(
-        &self,
-        goal: String,
-        model: Option<ModelChoice>,
-        grants: Grants,
-        flow: Option<String>,
-        priority: Priority,
-        budget_tokens: Option<u64>,
-    ) -> Result<Reply, Problem> {
+    async fn start(&self, wanted: Wanted) -> Result<Reply, Problem> {
+        let Wanted { goal, model, grants, flow, priority, budget_tokens, on } = wanted;
         if goal.trim().is_empty() {
             return Err(Problem::new(
                 Code::EmptyGoal,
@@ -209,7 +218,12 @@ impl ProjectOwner {
         let read = |repo: &atelier_repo::UserRepo| {
             Ok((repo.base().map_err(|e| e.problem())?, repo.left_out().map_err(|e| e.problem())?))
         };
-        let (base, left_out) = self.desk.with_repo(read).await?;
+        let (mut base, left_out) = self.desk.with_repo(read).await?;
+        let mut stacked = None;
+        if let Some(on) = &on {
+            let (below, found) = stack::begin(&self.desk, on).await?;
+            (base, stacked) = (below, Some(found));
+        }
         self.desk.journal.put_blob(text.into_bytes()).await?;
         let run = self.desk.sources.run_id();
         let started = Event::RunStarted {
@@ -222,7 +236,11 @@ impl ProjectOwner {
             forked: None,
             priority,
             budget_tokens,
+            on: stacked,
         };
+        if let Some(on) = &on {
+            self.desk.stacks.note(&run, on);
+        }
         let notices = left_out.into_iter().map(|problem| Event::Noticed { problem });
         let events = std::iter::once(started).chain(notices).map(|event| NewEvent::of_run(&run, None, event)).collect();
         self.begin(&run, priority, events).await

@@ -55,6 +55,8 @@ async fn desk(room: &Room) -> (Owned, Desk) {
         cards: Arc::new(BTreeMap::new),
         free_memory: Arc::new(|| None),
         purse: Arc::default(),
+        deciding: Default::default(),
+        stacks: Default::default(),
         processes: Processes::default(),
         doors: crate::allowance::Doors::default(),
         loaded: crate::loaded::Loaded::new(Sources::of_the_machine().clock, tokio::sync::mpsc::unbounded_channel().0),
@@ -80,6 +82,7 @@ fn start(parent: Option<Parent>) -> Event {
         grants: Grants::default(),
         parent,
         forked: None,
+        on: None,
         priority: Priority::Normal,
         budget_tokens: None,
     }

@@ -8,7 +8,7 @@ use crate::owner::{ProjectOwner, Recovery};
 use atelier_journal::Order;
 use atelier_protocol::error::Problem;
 use atelier_protocol::event::{Actor, Event, NewEvent};
-use atelier_protocol::view::RunState;
+use atelier_protocol::view::{Disposition, RunState};
 
 /// Runs whose marks are one append.
 const AT_ONCE: usize = 256;
@@ -16,13 +16,16 @@ const AT_ONCE: usize = 256;
 impl ProjectOwner {
     /// Settles what was left open, and marks or resumes what was at work.
     pub(crate) async fn recover(&self, recovery: Recovery) -> Result<(), Problem> {
-        let open = |digest: &Digest| !digest.state.is_final() || digest.deciding;
+        let stacked = |digest: &Digest| digest.on.is_some() && digest.disposition == Disposition::Pending;
+        let open = |digest: &Digest| !digest.state.is_final() || digest.deciding || stacked(digest);
         let mut open = self.desk.digests(Order::Rising, usize::MAX, open).await?;
         for digest in open.iter().filter(|digest| digest.deciding) {
             if let Err(problem) = accept::recover(&self.desk, &digest.id).await {
                 self.tell(&digest.id, Event::Noticed { problem }).await?;
             }
         }
+        let stacks = open.iter().filter_map(|digest| digest.on.clone().map(|on| (digest.id.clone(), on)));
+        self.desk.know_stacks(stacks).await;
         open.retain(|digest| !digest.state.is_final());
         let epoch = self.desk.journal.epoch();
         let resumes = recovery == Recovery::Resume;

@@ -154,6 +154,11 @@ impl<'a, R: Recorded> Replay<'a, R> {
                 self.now_at(&checkpoint.commit);
                 proof
             }
+            Event::RunRebased { rebase } => match &rebase.checkpoint {
+                Some(point) => self.put_back(&point.commit.clone()),
+                None if self.state.commit == rebase.from => self.put_back(&rebase.to.clone()),
+                None => Proof::Open,
+            },
             Event::StepFinished { .. } if self.doubt == Doubt::Command && self.ends_checks(envelope) => {
                 let proof = if self.state.files.is_empty() { Proof::Held } else { Proof::Failed };
                 self.doubt = Doubt::None;

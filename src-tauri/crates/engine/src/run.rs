@@ -12,7 +12,7 @@ use crate::prompt;
 use crate::record::Unrecorded;
 use crate::role::{Deliverable, Role};
 use crate::supervisor::disk_full;
-use crate::{checks, declared, kept, tools};
+use crate::{checks, declared, kept, stack, tools};
 use atelier_journal::AppendError;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{
@@ -41,6 +41,8 @@ pub struct Run {
     pub(crate) stop: CancellationToken,
     /// The time of the last event that was recorded here: no clock is read where that is now.
     heard_ms: Option<u64>,
+    /// Whether what stands on it has to follow.
+    moved: bool,
     /// What it uses of servers of this machine ends with it.
     _at_work: AtWork,
 }
@@ -128,7 +130,7 @@ impl Run {
         let roles = desk.roles()?;
         let flow = desk.flow_of(&machine.view.flow, &roles).await?;
         let at_work = desk.loaded.at_work(&id);
-        Ok(Run { desk, id, machine, flow, roles, stop, heard_ms: None, _at_work: at_work })
+        Ok(Run { desk, id, machine, flow, roles, stop, heard_ms: None, moved: false, _at_work: at_work })
     }
 
     /// The run.
@@ -144,6 +146,9 @@ impl Run {
             _ => {}
         }
         loop {
+            if std::mem::take(&mut self.moved) {
+                stack::moved(&self.desk, &self.id).await;
+            }
             if self.stop.is_cancelled() {
                 return Rested::Stopped;
             }
@@ -269,6 +274,13 @@ impl Run {
                 self.heard_ms = events.last().map(|event| event.at_ms);
                 for event in events.iter().filter(|event| event.run.as_ref() == Some(&self.id)) {
                     self.machine.apply(event);
+                    self.moved |= matches!(
+                        event.event,
+                        Event::CheckpointMade { .. }
+                            | Event::HandedOver { .. }
+                            | Event::RunRebased { .. }
+                            | Event::RunFinished { .. }
+                    );
                 }
                 if kept::is_due(before, self.machine.version) {
                     kept::keep(&self.desk.projections, &self.machine).await;
@@ -299,7 +311,7 @@ impl Run {
         }
     }
 
-    async fn catch_up(&mut self) -> Done {
+    pub(crate) async fn catch_up(&mut self) -> Done {
         let events = read_all(&self.desk, &self.id, self.machine.last_seq()).await?;
         events.iter().for_each(|event| self.machine.apply(event));
         Ok(())
@@ -398,6 +410,10 @@ impl Run {
 
     async fn begin(&mut self, index: usize, step: StepId) -> Done {
         let definition = self.flow.steps[index].clone();
+        // What is handed over is what was checked, so it stays where it is until that is done.
+        if definition.kind != Kind::HandOver {
+            self.follow_base().await?;
+        }
         if step.round() > self.flow.rounds.saturating_add(self.machine.sent_back) {
             return Err(Halt::Fail(out_of_rounds(&self.machine, self.flow.rounds)));
         }

@@ -11,6 +11,7 @@ use crate::desk::{Desk, blocking};
 use crate::machine::Machine;
 use crate::operations::operations;
 use crate::run::{defect, machine_of, read_all, unknown};
+use crate::stack;
 use atelier_journal::Order;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{
@@ -119,6 +120,7 @@ pub(crate) async fn take_back(desk: &Desk, operation: Seq, works: WorksOn<'_>) -
             }
         }
     }
+    stack::moved_by_user(desk, &run).await;
     let last = operations(&read_all(desk, &run, Seq::ZERO).await?).into_iter().rev();
     let own = last.filter(|op| op.undoes == Some(operation)).take(1).collect::<Vec<_>>();
     if own.is_empty() {

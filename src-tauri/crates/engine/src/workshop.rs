@@ -360,6 +360,8 @@ impl Workshop {
                     completing: Arc::default(),
                     watching: Mutex::default(),
                     witness: shared.options.witness.clone(),
+                    deciding: Default::default(),
+                    stacks: Default::default(),
                     processes: Processes::default(),
                     doors: Doors::default(),
                     loaded: shared.loaded.clone(),

@@ -32,7 +32,7 @@ pub fn typescript() -> String {
         event::Requirement, event::Checkpoint, event::Check, event::TestResults, event::Compared, event::Mechanism, event::Review, event::Reviewer,
         event::Commit, event::AcceptMode, event::Change, event::Undo,
         event::OperationKind, event::OperationView, event::UndoPreview, event::Comment, event::CommentView,
-        event::Acceptance, event::Part, event::Resolution, event::Take, event::ConflictView, event::Push, event::PushView, event::Parent, event::Fork, event::StepPhase, event::Guarantee,
+        event::Acceptance, event::Part, event::Resolution, event::Take, event::ConflictView, event::Push, event::PushView, event::Parent, event::Fork, event::Stacked, event::HeldBase, event::Rebase, event::StepPhase, event::Guarantee,
         event::Message, event::Priority, event::Job, event::JobEnd, event::Vote, event::BarrierVerdict, event::Lifecycle,
         event::EgressEntry, event::EgressEnd, event::EgressNote, event::EgressRow, event::EgressTotal, event::Reached, event::EgressView,
         event::CloudPermission, event::Sensitive, event::Masked, event::Leaving,

@@ -8,6 +8,7 @@ use crate::event::Class;
 use crate::fact::AcceptMode;
 use crate::hash::Hash;
 use crate::ids::RunId;
+use crate::stack::Rebase;
 use crate::undo::Undo;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -69,6 +70,11 @@ pub enum Effect {
         /// Which, and what is to change.
         undo: Undo,
     },
+    /// Put the run on another base: its tree, its branch, and what keeps the base.
+    Rebase {
+        /// From where to where.
+        rebase: Rebase,
+    },
     /// Push the run's commits to another repository, because the user wants it so.
     Push {
         /// The remote.
@@ -114,9 +120,16 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// Whether it is the user's own doing to a run that nobody works on: not settled by whoever works on it.
+    /// Whether it is done to a run as a whole (by the user, or because the run below moved): a new owner settles it first.
     pub fn decides(&self) -> bool {
-        matches!(self, Effect::Accept { .. } | Effect::Discard { .. } | Effect::Undo { .. } | Effect::Push { .. })
+        matches!(
+            self,
+            Effect::Accept { .. }
+                | Effect::Discard { .. }
+                | Effect::Undo { .. }
+                | Effect::Push { .. }
+                | Effect::Rebase { .. }
+        )
     }
 
     /// How durable its intent must be: full where the world cannot be asked afterwards.
@@ -127,6 +140,7 @@ impl Effect {
             | Effect::Undo { .. }
             | Effect::Push { .. }
             | Effect::HandOver { .. }
+            | Effect::Rebase { .. }
             | Effect::RemoveBranch { .. } => Class::Full,
             // A command is confined to the tree, which is put back to its checkpoint before a repeat.
             Effect::MakeTree { .. }

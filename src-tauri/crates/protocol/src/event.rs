@@ -17,6 +17,7 @@ pub use crate::review::*;
 pub use crate::routing::*;
 pub use crate::served::*;
 use crate::settings::{ModelChoice, Settings};
+pub use crate::stack::*;
 pub use crate::undo::*;
 use crate::upcast::newest;
 use serde::{Deserialize, Serialize};
@@ -159,6 +160,10 @@ pub enum Event {
         priority: Priority,
         /// Tokens it may use before it asks for more; `None` is no limit.
         budget_tokens: Option<u64>,
+        /// The run it stands on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(optional)]
+        on: Option<Stacked>,
     },
     /// As many runs as may be at work are at work; this one waits for its turn.
     SlotAwaited {
@@ -435,6 +440,16 @@ pub enum Event {
         /// Which, and what changed.
         undo: Undo,
     },
+    /// The run stands on what the run below is now.
+    RunRebased {
+        /// From where to where, and what came of it.
+        rebase: Rebase,
+    },
+    /// The run below moved and this one could not follow. Told once for each commit.
+    RebaseHeld {
+        /// Where to, and why not.
+        held: HeldBase,
+    },
     /// Something the user should know that stops nothing.
     Noticed {
         /// What.
@@ -637,6 +652,7 @@ impl Event {
             | Event::RunAccepted { .. }
             | Event::RunDiscarded {}
             | Event::OperationUndone { .. }
+            | Event::RunRebased { .. }
             | Event::CommentMade { .. }
             | Event::ChildStarted { .. }
             | Event::ChildEnded { .. }
@@ -693,6 +709,7 @@ impl Event {
             | Event::JobEnded { .. }
             | Event::ObjectChanged { .. }
             | Event::ObjectPassed { .. }
+            | Event::RebaseHeld { .. }
             | Event::Noticed { .. } => Class::Normal,
         }
     }

@@ -7,8 +7,8 @@
 use crate::error::{Code, Problem};
 use crate::event::Answer;
 use crate::event::{
-    AskKind, Change, Check, ChecksVerdict, CommentView, Cost, Envelope, Event, Outcome, Reviewer, StepResult, Undo,
-    Usage,
+    AskKind, Change, Check, ChecksVerdict, CommentView, Cost, Envelope, Event, Outcome, Rebase, Reviewer, StepResult,
+    Undo, Usage,
 };
 use crate::ids::{CallId, StepId};
 use crate::state::Illegal;
@@ -19,7 +19,7 @@ use crate::view::{
 impl RunView {
     /// The view of a run from its first event; `None` where that is not its start.
     pub fn start(first: &Envelope) -> Option<RunView> {
-        let (Some(run), Event::RunStarted { goal, flow, base, parent, forked, priority, .. }) =
+        let (Some(run), Event::RunStarted { goal, flow, base, parent, forked, priority, on, .. }) =
             (&first.run, &first.event)
         else {
             return None;
@@ -31,6 +31,7 @@ impl RunView {
             base: base.clone(),
             parent: parent.clone(),
             forked: forked.clone(),
+            on: on.clone(),
             priority: *priority,
             state: RunState::Created,
             disposition: Disposition::Pending,
@@ -239,6 +240,12 @@ impl RunView {
             Event::RunAccepted { commit, .. } => self.disposition = Disposition::Accepted { commit: commit.clone() },
             Event::RunDiscarded {} => self.disposition = Disposition::Discarded,
             Event::OperationUndone { undo } => self.undone(undo),
+            Event::RunRebased { rebase } => self.rebased(rebase),
+            Event::RebaseHeld { held } => {
+                if let Some(on) = &mut self.on {
+                    on.held = Some(held.clone());
+                }
+            }
             Event::CommentMade { comment } => {
                 self.comments.push(CommentView { seq: envelope.seq, comment: comment.clone(), sent: false });
             }
@@ -350,6 +357,7 @@ impl RunView {
             priority: self.priority,
             questions: u32::try_from(self.approvals.iter().filter(|a| a.answer.is_none()).count()).unwrap_or(u32::MAX),
             stalled: self.stalled.is_some(),
+            on: self.on.as_ref().map(|on| on.run.clone()),
         }
     }
 
@@ -366,6 +374,21 @@ impl RunView {
             Change::Branch { .. } => self.disposition = Disposition::of_accept(undo.accepted.as_ref()),
             Change::Traces { gone: true, .. } => self.disposition = Disposition::Discarded,
             Change::Traces { gone: false, .. } => self.disposition = Disposition::Pending,
+        }
+    }
+
+    /// It stands on another base; what it is there is told with it.
+    fn rebased(&mut self, rebase: &Rebase) {
+        self.base.commit.clone_from(&rebase.to);
+        if let Some(on) = &mut self.on {
+            on.paths.clone_from(&rebase.paths);
+            on.held = None;
+        }
+        if let Some(checkpoint) = &rebase.checkpoint {
+            self.checkpoint = Some(checkpoint.clone());
+        }
+        if rebase.was.is_some() {
+            self.commits.clone_from(&rebase.commits);
         }
     }
 

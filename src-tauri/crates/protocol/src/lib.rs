@@ -29,6 +29,7 @@ mod review;
 mod routing;
 mod served;
 pub mod settings;
+mod stack;
 mod state;
 mod undo;
 pub mod upcast;

@@ -7,7 +7,7 @@ use crate::error::Problem;
 use crate::event::{
     AcceptMode, Acceptance, Allowance, Amount, Answer, AskKind, BudgetLimits, BudgetNode, BudgetView, CloudPermission,
     Comment, ConflictView, EgressNote, EgressView, Envelope, Job, LeavingCall, Message, ModelCard, ModelWork,
-    OperationView, Priority, PushView, RouteDecision, RouteEntry, ServedCall,
+    OperationView, Priority, PushView, Resolution, RouteDecision, RouteEntry, ServedCall,
 };
 use crate::hash::Hash;
 use crate::ids::{ApprovalId, ProjectId, RoleId, RunId, Seq};
@@ -45,6 +45,9 @@ pub enum Op {
         /// Tokens it may use before it asks for more; `None` is no limit.
         #[serde(default)]
         budget_tokens: Option<u64>,
+        /// The run it stands on: it begins with that one's changes and follows them. `None` begins with the user's branch.
+        #[serde(default)]
+        on: Option<RunId>,
     },
     /// Continue a run another way: a new run with its history up to an event. Answered by [`Reply::Run`].
     ForkRun {
@@ -82,11 +85,20 @@ pub enum Op {
         #[serde(default)]
         how: Acceptance,
     },
-    /// The files that the user's branch and a handed-over run both changed in the same place. Answered by
-    /// [`Reply::Conflicts`].
+    /// The files that the user's branch and a handed-over run both changed in the same place; of a run that could not
+    /// follow the run it stands on, those that both of them changed. Answered by [`Reply::Conflicts`].
     ShowConflicts {
         /// The run.
         run: RunId,
+    },
+    /// Put a run on what the run it stands on is now, with what is said about places that both changed. Answered by
+    /// [`Reply::Run`].
+    RebaseRun {
+        /// The run.
+        run: RunId,
+        /// How conflicts are settled; `yours` is the run below.
+        #[serde(default)]
+        resolved: Vec<Resolution>,
     },
     /// Remark on lines of a run's result. Rejecting the hand-over then sends the run back to its author with the remarks.
     CommentRun {
@@ -528,6 +540,7 @@ impl Op {
             | Op::CancelRun { .. }
             | Op::SettleApproval { .. }
             | Op::AcceptRun { .. }
+            | Op::RebaseRun { .. }
             | Op::DiscardRun { .. }
             | Op::UndoOperation { .. }
             | Op::CommentRun { .. }

@@ -48,6 +48,9 @@ pub struct Acceptance {
     /// The user's git hooks are not asked.
     #[serde(default)]
     pub skip_hooks: bool,
+    /// The run that it stands on is accepted first, the same way, where it is not yet.
+    #[serde(default)]
+    pub with_base: bool,
     /// The commits are not signed, also where the user's git configuration asks for it.
     #[serde(default)]
     pub skip_signing: bool,

@@ -6,7 +6,7 @@ use crate::error::Problem;
 use crate::event::{
     Answer, Ask, Base, Check, Checkpoint, CommentView, Commit, Compaction, ContextMismatch, Cost, FileChange, FlowRef,
     Fork, Guarantee, Hold, Job, Lifecycle, Mechanism, Message, ModelCard, Outcome, Output, Parent, PriceList, Priority,
-    Review, Route, Spec, StepPhase, StepResult, ToolCall, Usage, Verdict,
+    Review, Route, Spec, Stacked, StepPhase, StepResult, ToolCall, Usage, Verdict,
 };
 pub use crate::found::{Found, FoundBy, Hit, HitKind, IndexPart, IndexView, MeaningView, Origin, WatchView};
 use crate::hash::Hash;
@@ -56,6 +56,9 @@ pub struct RunView {
     pub parent: Option<Parent>,
     /// The run it continues another way.
     pub forked: Option<Fork>,
+    /// The run it stands on.
+    #[serde(default)]
+    pub on: Option<Stacked>,
     /// How urgent it is.
     pub priority: Priority,
     /// Where it is.
@@ -296,6 +299,9 @@ pub struct RunSummary {
     pub questions: u32,
     /// Whether it was noticed that it gets nowhere.
     pub stalled: bool,
+    /// The run it stands on.
+    #[serde(default)]
+    pub on: Option<RunId>,
 }
 
 /// The read models of a store, each with a hash over all its rows: rebuilt from zero they must come out the same.

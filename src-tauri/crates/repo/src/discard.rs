@@ -260,7 +260,7 @@ impl UserRepo {
     }
 
     /// Whether this or a linked work tree has the branch checked out.
-    fn is_checked_out(&self, branch: &str) -> Result<bool, Fault> {
+    pub(crate) fn is_checked_out(&self, branch: &str) -> Result<bool, Fault> {
         let linked = self.common_dir().join("worktrees");
         let mut heads = vec![self.common_dir().join("HEAD"), self.git_dir().join("HEAD")];
         if linked.is_dir() {

@@ -47,18 +47,23 @@ impl Origin {
 
     /// Copies the commits since `base`, with what is new in each, to the object folder `objects`.
     pub(crate) fn copy_since(&self, base: Oid, objects: &Path) -> Result<(), TreeError> {
-        let doing = || git("copying checkpoints");
-        let mut walk = self.repo.revwalk().map_err(doing())?;
-        walk.push(self.commit).and_then(|()| walk.hide(base)).map_err(doing())?;
-        let mut ids = Vec::new();
-        for id in walk {
-            let commit = self.repo.find_commit(id.map_err(doing())?).map_err(doing())?;
-            let before = commit.parent(0).and_then(|parent| parent.tree()).ok();
-            ids.extend(new_objects(&self.repo, before.as_ref(), &commit.tree().map_err(doing())?)?);
-            ids.push(commit.id());
-        }
-        Ok(pack::write(&self.repo, ids, objects)?)
+        copy_since(&self.repo, self.commit, base, objects)
     }
+}
+
+/// Copies the commits from `base` to `tip`, with what is new in each, to the object folder `objects`.
+pub(crate) fn copy_since(repo: &Repository, tip: Oid, base: Oid, objects: &Path) -> Result<(), TreeError> {
+    let doing = || git("copying checkpoints");
+    let mut walk = repo.revwalk().map_err(doing())?;
+    walk.push(tip).and_then(|()| walk.hide(base)).map_err(doing())?;
+    let mut ids = Vec::new();
+    for id in walk {
+        let commit = repo.find_commit(id.map_err(doing())?).map_err(doing())?;
+        let before = commit.parent(0).and_then(|parent| parent.tree()).ok();
+        ids.extend(new_objects(repo, before.as_ref(), &commit.tree().map_err(doing())?)?);
+        ids.push(commit.id());
+    }
+    Ok(pack::write(repo, ids, objects)?)
 }
 
 impl RunTree {

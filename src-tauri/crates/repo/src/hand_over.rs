@@ -227,7 +227,7 @@ impl UserRepo {
 
     /// Writes what is new in `base..tip` as one pack into the user's object folder. The base itself is kept there by the
     /// keep-ref.
-    fn copy_commits(&self, private: &Repository, base: Oid, tip: Oid) -> Result<(), HandOverError> {
+    pub(crate) fn copy_commits(&self, private: &Repository, base: Oid, tip: Oid) -> Result<(), HandOverError> {
         let doing = || git("copying the run's commits");
         let mut commit = private.find_commit(tip).map_err(doing())?;
         let mut ids = BTreeSet::new();

@@ -75,7 +75,7 @@ impl UserRepo {
         let merged = sides.merge(&repo, &sides.run)?;
         let mut all = Vec::new();
         for conflict in merged.conflicts().map_err(git("merging"))? {
-            all.push(view(&repo, &conflict.map_err(git("merging"))?)?);
+            all.push(view(&repo, &conflict.map_err(git("merging"))?, ["your branch", "the run"])?);
         }
         all.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(all)
@@ -162,7 +162,7 @@ fn commit<'repo>(repo: &'repo Repository, id: &str) -> Result<Commit<'repo>, Acc
 }
 
 /// Settles the conflict in one file as the user says.
-fn settle(repo: &Repository, merged: &mut Index, resolution: &Resolution) -> Result<(), AcceptRefusal> {
+pub(crate) fn settle(repo: &Repository, merged: &mut Index, resolution: &Resolution) -> Result<(), AcceptRefusal> {
     let doing = || git("settling a conflict");
     let named = |entry: &Option<IndexEntry>| entry.as_ref().is_some_and(|e| shown(&e.path) == resolution.path);
     let mut found = None;
@@ -202,7 +202,12 @@ fn settle(repo: &Repository, merged: &mut Index, resolution: &Resolution) -> Res
     Ok(())
 }
 
-fn view(repo: &Repository, conflict: &git2::IndexConflict) -> Result<ConflictView, Fault> {
+/// A conflict for people; `sides` are what its first and second side are called in the text with markers.
+pub(crate) fn view(
+    repo: &Repository,
+    conflict: &git2::IndexConflict,
+    [ours_are, theirs_are]: [&str; 2],
+) -> Result<ConflictView, Fault> {
     let text = |entry: &Option<IndexEntry>| {
         let blob = entry.as_ref().and_then(|entry| repo.find_blob(entry.id).ok());
         blob.map(|blob| shown(blob.content()))
@@ -210,7 +215,7 @@ fn view(repo: &Repository, conflict: &git2::IndexConflict) -> Result<ConflictVie
     let merged = match (&conflict.ancestor, &conflict.our, &conflict.their) {
         (Some(base), Some(ours), Some(theirs)) => {
             let mut options = git2::MergeFileOptions::new();
-            options.our_label("your branch").their_label("the run");
+            options.our_label(ours_are).their_label(theirs_are);
             let merged = repo.merge_file_from_index(base, ours, theirs, Some(&mut options)).map_err(git("merging"))?;
             Some(shown(merged.content()))
         }
@@ -227,7 +232,7 @@ fn view(repo: &Repository, conflict: &git2::IndexConflict) -> Result<ConflictVie
 }
 
 /// The message of a commit whose files are not those that were checked.
-fn unchecked(message: &str) -> String {
+pub(crate) fn unchecked(message: &str) -> String {
     let lines = message.trim_end().lines();
     let told = |line: &str| {
         if line.starts_with("Atelier-Checks:") { "Atelier-Checks: unchecked".to_owned() } else { line.to_owned() }

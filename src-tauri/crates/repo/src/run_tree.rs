@@ -123,7 +123,7 @@ pub struct RunTree {
 /// The run's own branch in its private repository.
 pub(crate) const BRANCH: &str = "refs/heads/run";
 /// The commit the run started at, in its private repository.
-const BASE: &str = "refs/atelier/base";
+pub(crate) const BASE: &str = "refs/atelier/base";
 
 /// The reference in the user's repository that keeps a run's base from being collected.
 pub(crate) fn keep_ref(run: &RunId) -> String {

@@ -16,6 +16,7 @@ mod pushing;
 mod reading;
 mod reviewing;
 mod safety;
+mod stacking;
 mod taking;
 mod taking_back;
 mod trees;

@@ -159,6 +159,8 @@ pub fn message_of(envelope: &Envelope) -> Option<Message> {
         Event::OperationUndone { undo } => {
             ("run/undone".to_owned(), json!({"operation": undo.operation, "change": undo.change}))
         }
+        Event::RunRebased { rebase } => ("run/rebased".to_owned(), json!({"from": rebase.from, "to": rebase.to})),
+        Event::RebaseHeld { held } => ("run/held".to_owned(), json!(held.problem)),
         Event::RunDiscarded {} => ("run/discarded".to_owned(), json!({})),
         Event::StepStarted { role, title, .. } => ("step/started".to_owned(), json!({"role": role, "title": title})),
         Event::StepFinished { result } => {

@@ -110,6 +110,7 @@ fn start() -> Event {
         grants: Grants { approve: vec![AskKind::HandOver], deny_asks: false },
         parent: None,
         forked: None,
+        on: None,
         priority: Priority::Normal,
         budget_tokens: None,
     }

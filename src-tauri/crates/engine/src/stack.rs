@@ -1,0 +1,406 @@
+//! Runs that stand on other runs: where one begins, and how it follows when the run below moves.
+//!
+//! The base of such a run is what the run below is now: its last checkpoint, its published commits, or the commit by which it
+//! is on the user's branch. A move is an effect like any other: planned, intended, performed, settled by asking the
+//! references. A run at work follows between two steps, one that waits for its hand-over or has ended at once; whoever
+//! moves the tree of a run holds `Desk::deciding`. What does not fit is told by name and leaves both runs as they are.
+
+use crate::accept::{append, indeterminate, settled as decided, wrong};
+use crate::desk::Desk;
+use crate::machine::Machine;
+use crate::run::{Done, Halt, Run, machine_of};
+use atelier_protocol::error::{Code, Problem};
+use atelier_protocol::event::{Ask, Base, Effect, EffectOutcome, Event, HeldBase, Rebase, Resolution, Stacked};
+use atelier_protocol::ids::RunId;
+use atelier_protocol::op::Reply;
+use atelier_protocol::view::{Disposition, RunState, RunView};
+use atelier_repo::{RunTree, Settled};
+use futures_util::future::BoxFuture;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+/// The effect's key: a run is put on one base at a time.
+fn key(rebase: &Rebase) -> String {
+    format!("rebase:{}", rebase.to)
+}
+
+/// Which runs stand on which, so that nobody looks through all of them when one moves.
+#[derive(Default)]
+pub(crate) struct Stacks(Mutex<BTreeMap<RunId, BTreeSet<RunId>>>);
+
+impl Stacks {
+    pub(crate) fn note(&self, upper: &RunId, on: &RunId) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(on.clone()).or_default().insert(upper.clone());
+    }
+
+    fn on(&self, run: &RunId) -> Vec<RunId> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(run).into_iter().flatten().cloned().collect()
+    }
+}
+
+/// What a run is now, for one that stands on it.
+struct Below {
+    commit: String,
+    /// Paths that are others there than in the user's folder.
+    paths: Vec<String>,
+}
+
+/// What is to be done for a run whose base may have moved.
+enum Move {
+    /// Nothing.
+    None,
+    /// Only to be told.
+    Told(Event),
+    /// An effect, after what is to be recorded before it.
+    Perform { before: Vec<Event>, rebase: Rebase },
+}
+
+/// Where a run begins that stands on another one.
+pub(crate) async fn begin(desk: &Desk, on: &RunId) -> Result<(Base, Stacked), Problem> {
+    let view = machine_of(desk, on).await?.view;
+    if let Some(parent) = &view.parent {
+        return Err(wrong(
+            format!("Run {on} works for a step of run {}.", parent.root),
+            &format!("Stand on that one: `--on {}`.", parent.root),
+        ));
+    }
+    match (&view.disposition, view.state) {
+        (Disposition::Accepted { .. }, _) => {
+            return Err(wrong(
+                format!("Run {on} is on your branch already."),
+                "Start the run without `--on`: it begins with your branch.",
+            ));
+        }
+        (Disposition::Discarded, _) | (_, RunState::Failed | RunState::Cancelled) => {
+            return Err(wrong(
+                format!("Run {on} comes to no result, so nothing can stand on it."),
+                "Start the run without `--on`, or continue that one with `atelier runs fork`.",
+            ));
+        }
+        _ => {}
+    }
+    if view.checkpoint.is_none() {
+        return Err(wrong(
+            format!("Run {on} has changed nothing yet."),
+            "Wait until it has; `atelier runs show` tells.",
+        ));
+    }
+    let below = what_is(&view);
+    let base = Base { commit: below.commit, branch: view.base.branch.clone() };
+    Ok((base, Stacked { run: on.clone(), paths: below.paths, held: None }))
+}
+
+/// Has every run that stands on this one follow it, and those that stand on them. Whoever calls holds `Desk::deciding`.
+pub(crate) fn followed<'a>(desk: &'a Desk, run: &'a RunId) -> BoxFuture<'a, ()> {
+    Box::pin(async move {
+        for upper in desk.stacks.on(run) {
+            match follow(desk, &upper, &[]).await {
+                Ok(true) => followed(desk, &upper).await,
+                Ok(false) => {}
+                Err(problem) => tracing::warn!(run = %upper, %problem, "the run did not follow the one below it yet"),
+            }
+        }
+    })
+}
+
+/// The same where a run has moved itself, by its own work.
+pub(crate) async fn moved(desk: &Desk, run: &RunId) {
+    let _alone = desk.deciding.lock().await;
+    moved_by_user(desk, run).await;
+}
+
+/// The run itself may follow again, and those that stand on it. Whoever calls holds `Desk::deciding`.
+pub(crate) async fn moved_by_user(desk: &Desk, run: &RunId) {
+    if let Err(problem) = follow(desk, run, &[]).await {
+        tracing::warn!(%run, %problem, "the run did not follow the one below it yet");
+    }
+    followed(desk, run).await;
+}
+
+/// Puts a run on what the one below it is now, as the user says. Whoever calls holds `Desk::deciding`.
+pub(crate) async fn rebase(desk: &Desk, run: &RunId, resolved: &[Resolution]) -> Result<Reply, Problem> {
+    let machine = machine_of(desk, run).await?;
+    let Some(on) = &machine.view.on else {
+        return Err(wrong(format!("Run {run} stands on your branch, not on another run."), "There is nothing to do."));
+    };
+    if machine.view.disposition != Disposition::Pending {
+        return Err(wrong(format!("Run {run} is decided already."), "There is nothing left to do."));
+    }
+    if !may_be_moved(&machine) {
+        return Err(wrong(
+            format!("Run {run} is at work; it follows run {} by itself between two steps.", on.run),
+            "Wait until it waits for you or has ended.",
+        ));
+    }
+    follow(desk, run, resolved).await?;
+    followed(desk, run).await;
+    match machine_of(desk, run).await?.view.on.and_then(|on| on.held) {
+        Some(held) => Err(held.problem),
+        None => Ok(Reply::Run(run.clone())),
+    }
+}
+
+/// Refused where the run stands on one that is not accepted, or not on what that one is now.
+pub(crate) async fn may_be_accepted(desk: &Desk, view: &RunView) -> Result<(), Problem> {
+    let Some(on) = &view.on else { return Ok(()) };
+    let below = machine_of(desk, &on.run).await?.view;
+    if let Some(held) = &on.held {
+        return Err(held.problem.clone());
+    }
+    match below.disposition {
+        Disposition::Pending if below.state == RunState::Done => Err(wrong(
+            format!("Run {} stands on run {}, which is not accepted.", view.id, on.run),
+            &format!("Accept run {} first, or both at once with `atelier runs accept --with-base`.", on.run),
+        )),
+        Disposition::Pending => Err(wrong(
+            format!("Run {} stands on run {}, which is not handed over.", view.id, on.run),
+            "Finish that one and accept it first; where it is given up, discard it: this run then stands on what was below.",
+        )),
+        Disposition::Accepted { .. } | Disposition::Discarded if what_is(&below).commit == view.base.commit => Ok(()),
+        Disposition::Accepted { .. } | Disposition::Discarded => Err(wrong(
+            format!("Run {} does not stand on what run {} is now.", view.id, on.run),
+            &format!("Put it there with `atelier runs rebase {}`.", view.id),
+        )),
+    }
+}
+
+/// The conflicts of a run that could not follow; `None` for one that stands where it should.
+pub(crate) async fn conflicts(desk: &Desk, view: &RunView) -> Result<Option<Reply>, Problem> {
+    let Some(held) = view.on.as_ref().and_then(|on| on.held.clone()) else { return Ok(None) };
+    let dir = desk.places.tree(&desk.project, &view.id);
+    let all = desk.with_repo(move |repo| {
+        let tree = RunTree::open(&dir).map_err(|e| e.problem())?;
+        repo.rebase_conflicts(&tree, &held.to).map_err(|e| e.problem())
+    });
+    Ok(Some(Reply::Conflicts(all.await?)))
+}
+
+/// The run, after a move that was left open is finished.
+pub(crate) async fn settled(desk: &Desk, mut machine: Machine) -> Result<Machine, Problem> {
+    let open = machine.effects.values().filter(|tried| tried.outcome.is_none()).find_map(|tried| match &tried.effect {
+        Effect::Rebase { rebase } => Some(rebase.clone()),
+        _ => None,
+    });
+    let Some(rebase) = open else { return Ok(machine) };
+    let plan = planned(desk, &machine.view, &rebase);
+    let asked = plan.clone();
+    let events = match desk.with_repo(move |repo| Ok(repo.settle_rebase(&asked))).await? {
+        Settled::Landed => landed(rebase),
+        // Only our own places are concerned, so what began is finished.
+        Settled::NotLanded => match perform(desk, plan).await {
+            Ok(()) => landed(rebase),
+            Err(problem) => not_landed(&rebase, problem),
+        },
+        Settled::Unknown(found) => return Err(indeterminate("move to another base", &found)),
+    };
+    append(desk, &mut machine, events).await?;
+    Ok(machine)
+}
+
+/// Whether somebody else than the run itself may move its tree now: it has ended, or waits for its hand-over.
+fn may_be_moved(machine: &Machine) -> bool {
+    let view = &machine.view;
+    let asked = view.pending_approval().is_some_and(|asked| matches!(asked.ask, Ask::HandOver { .. }));
+    let at_the_end = view.state.is_final() || (view.state == RunState::WaitsForApproval && asked);
+    at_the_end && view.parent.is_none() && view.disposition == Disposition::Pending && !undoes(machine)
+}
+
+/// While its steps may still be undone their states before are what the run goes back to: they stay on their base.
+fn undoes(machine: &Machine) -> bool {
+    !machine.view.state.is_final() && machine.done.iter().any(|done| !done.undone)
+}
+
+/// Puts a run on what the one below it is now, where it may be moved. Whether it was.
+async fn follow(desk: &Desk, run: &RunId, resolved: &[Resolution]) -> Result<bool, Problem> {
+    let mut machine = machine_of(desk, run).await?;
+    if machine.view.on.is_none() || !may_be_moved(&machine) {
+        return Ok(false);
+    }
+    machine = decided(desk, run).await?;
+    match next(desk, &machine, resolved).await? {
+        Move::None => Ok(false),
+        Move::Told(event) => {
+            let moves = matches!(event, Event::RunRebased { .. });
+            append(desk, &mut machine, vec![event]).await?;
+            Ok(moves)
+        }
+        Move::Perform { mut before, rebase } => {
+            before.push(intended(&rebase));
+            append(desk, &mut machine, before).await?;
+            let done = perform(desk, planned(desk, &machine.view, &rebase)).await;
+            let events = match done {
+                Ok(()) => landed(rebase),
+                Err(problem) => not_landed(&rebase, problem),
+            };
+            let moved = events.iter().any(|event| matches!(event, Event::RunRebased { .. }));
+            append(desk, &mut machine, events).await?;
+            Ok(moved)
+        }
+    }
+}
+
+/// What the run stands on now and should, and what follows from that.
+async fn next(desk: &Desk, machine: &Machine, resolved: &[Resolution]) -> Result<Move, Problem> {
+    let view = &machine.view;
+    let Some(on) = &view.on else { return Ok(Move::None) };
+    let below = what_is(&machine_of(desk, &on.run).await?.view);
+    let bare = |from: &str| Rebase {
+        from: from.to_owned(),
+        to: below.commit.clone(),
+        paths: below.paths.clone(),
+        checkpoint: None,
+        was: None,
+        commits: Vec::new(),
+    };
+    if view.base.commit == below.commit {
+        // It went back to where this one stands.
+        let back = on.held.is_some() || on.paths != below.paths;
+        return Ok(if back { Move::Told(Event::RunRebased { rebase: bare(&view.base.commit) }) } else { Move::None });
+    }
+    if !machine.tree_made {
+        return Ok(Move::Told(Event::RunRebased { rebase: bare(&view.base.commit) }));
+    }
+    if resolved.is_empty() && on.held.as_ref().is_some_and(|held| held.to == below.commit && is_conflict(held)) {
+        return Ok(Move::None); // it is told already
+    }
+    let (dir, lender) = (desk.places.tree(&desk.project, &view.id), desk.places.tree(&desk.project, &on.run));
+    let (to, resolved, at_ms) = (below.commit.clone(), resolved.to_vec(), view.started_at_ms);
+    let handed = if view.branch.is_some() { view.commits.clone() } else { Vec::new() };
+    let planned = desk.with_repo(move |repo| {
+        repo.lend(&lender, &to).map_err(|e| e.problem())?;
+        let tree = RunTree::open(&dir).map_err(|e| e.problem())?;
+        repo.plan_rebase(&tree, &to, &resolved, &handed, at_ms).map_err(|e| e.problem())
+    });
+    match planned.await {
+        Ok(planned) => {
+            let before = (view.checkpoint.as_ref() != Some(&planned.present))
+                .then(|| Event::CheckpointMade { checkpoint: planned.present });
+            let rebase = Rebase {
+                checkpoint: Some(planned.checkpoint),
+                was: planned.rebase.branch.map(|(was, _)| was),
+                commits: planned.commits,
+                ..bare(&planned.rebase.from)
+            };
+            Ok(Move::Perform { before: before.into_iter().collect(), rebase })
+        }
+        Err(problem) if matches!(problem.code, Code::OwnerLost | Code::Cancelled | Code::DiskFull) => Err(problem),
+        Err(problem) => {
+            let held = HeldBase { to: below.commit, problem };
+            let told = on.held.as_ref() == Some(&held);
+            Ok(if told { Move::None } else { Move::Told(Event::RebaseHeld { held }) })
+        }
+    }
+}
+
+/// A conflict stays one while neither side moves; anything else may have been mended meanwhile.
+fn is_conflict(held: &HeldBase) -> bool {
+    held.problem.code == Code::AcceptConflict
+}
+
+fn what_is(view: &RunView) -> Below {
+    let under = || view.on.iter().flat_map(|on| on.paths.clone());
+    match (&view.disposition, &view.branch, view.commits.last(), &view.checkpoint) {
+        (Disposition::Accepted { commit }, ..) => Below { commit: commit.clone(), paths: Vec::new() },
+        (Disposition::Discarded, ..) | (_, _, _, None) => {
+            Below { commit: view.base.commit.clone(), paths: under().collect() }
+        }
+        (Disposition::Pending, branch, tip, Some(point)) => {
+            let published = branch.as_ref().and(tip).map(|tip| &tip.id);
+            let own = point.files.iter().flat_map(|file| file.old_path.iter().chain([&file.path]).cloned());
+            let paths: BTreeSet<String> = under().chain(own).collect();
+            Below { commit: published.unwrap_or(&point.commit).clone(), paths: paths.into_iter().collect() }
+        }
+    }
+}
+
+fn planned(desk: &Desk, view: &RunView, rebase: &Rebase) -> atelier_repo::Rebase {
+    let tip = rebase.commits.last().map(|last| last.id.clone());
+    atelier_repo::Rebase {
+        run: view.id.clone(),
+        dir: desk.places.tree(&desk.project, &view.id),
+        from: rebase.from.clone(),
+        to: rebase.to.clone(),
+        commit: rebase.checkpoint.as_ref().map(|point| point.commit.clone()).unwrap_or_default(),
+        branch: rebase.was.clone().zip(tip),
+    }
+}
+
+async fn perform(desk: &Desk, plan: atelier_repo::Rebase) -> Result<(), Problem> {
+    desk.with_repo(move |repo| repo.perform_rebase(&plan).map_err(|e| e.problem())).await
+}
+
+fn intended(rebase: &Rebase) -> Event {
+    Event::EffectIntended { key: key(rebase), effect: Effect::Rebase { rebase: rebase.clone() } }
+}
+
+fn landed(rebase: Rebase) -> Vec<Event> {
+    let settled = Event::EffectSettled { key: key(&rebase), outcome: EffectOutcome::Landed };
+    vec![settled, Event::RunRebased { rebase }]
+}
+
+fn not_landed(rebase: &Rebase, problem: Problem) -> Vec<Event> {
+    let outcome = EffectOutcome::NotLanded { problem: Some(problem.clone()) };
+    let held = HeldBase { to: rebase.to.clone(), problem };
+    vec![Event::EffectSettled { key: key(rebase), outcome }, Event::RebaseHeld { held }]
+}
+
+impl Run {
+    /// Between two steps: stands on what the run below is now. What does not fit is told; the work goes on where it is.
+    pub(crate) async fn follow_base(&mut self) -> Done {
+        if self.machine.view.on.is_none() || self.machine.view.parent.is_some() || undoes(&self.machine) {
+            return Ok(());
+        }
+        let desk = self.desk.clone();
+        let _alone = desk.deciding.lock().await;
+        self.catch_up().await?;
+        match next(&desk, &self.machine, &[]).await? {
+            Move::None => Ok(()),
+            Move::Told(event) => self.record_in(None, vec![event]).await,
+            Move::Perform { mut before, rebase } => {
+                before.push(intended(&rebase));
+                self.record_in(None, before).await?;
+                let events = match perform(&desk, planned(&desk, &self.machine.view, &rebase)).await {
+                    Ok(()) => landed(rebase),
+                    Err(problem) => not_landed(&rebase, problem),
+                };
+                self.record_in(None, events).await
+            }
+        }
+    }
+
+    /// Makes the commit it stands on one that its tree can borrow.
+    pub(crate) async fn borrow_base(&self) -> Result<(), Halt> {
+        let Some(on) = &self.machine.view.on else { return Ok(()) };
+        let lender = self.desk.places.tree(&self.desk.project, &on.run);
+        let commit = self.machine.view.base.commit.clone();
+        let lent = self.desk.with_repo(move |repo| repo.lend(&lender, &commit).map_err(|e| e.problem()));
+        Ok(lent.await?)
+    }
+
+    /// After an interruption: finishes a move that was left open. Whoever else is at it is waited for.
+    pub(crate) async fn settle_rebase(&mut self) -> Done {
+        let desk = self.desk.clone();
+        let _alone = desk.deciding.lock().await;
+        let machine = machine_of(&desk, &self.id).await?;
+        settled(&desk, machine).await?;
+        self.catch_up().await
+    }
+}
+
+impl Desk {
+    /// Knows again which runs stand on which, after a change of owner, and has them follow what moved meanwhile.
+    pub(crate) async fn know_stacks(&self, stacked: impl IntoIterator<Item = (RunId, RunId)>) {
+        let pairs: Vec<(RunId, RunId)> = stacked.into_iter().collect();
+        for (upper, on) in &pairs {
+            self.stacks.note(upper, on);
+        }
+        let _alone = self.deciding.lock().await;
+        for (upper, _) in &pairs {
+            if let Err(problem) = follow(self, upper, &[]).await {
+                tracing::warn!(run = %upper, %problem, "the run did not follow the one below it yet");
+            }
+        }
+    }
+}
