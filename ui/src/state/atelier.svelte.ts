@@ -7,7 +7,7 @@ import type { KnownProject, Problem, ProviderView, Settings, Theme } from '../ip
 import { asProblem, expectReply, type Port, type StartInfo } from '../ipc/port';
 import { Desk, type Loaded } from './desk.svelte';
 
-export type Overlay = 'palette' | 'settings' | null;
+export type Overlay = 'palette' | 'settings' | 'export' | null;
 export type Opening = 'open' | 'init' | 'tour' | null;
 
 export class Atelier {
