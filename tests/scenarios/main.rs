@@ -11,6 +11,7 @@ mod answers;
 mod bad_input;
 mod batching;
 mod bus;
+mod carrying;
 #[cfg(unix)]
 mod committing;
 mod comparing;

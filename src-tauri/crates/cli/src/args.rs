@@ -137,17 +137,53 @@ pub enum Verb {
     Doctor,
     /// Perform the main job on a sample project with a scripted model: no model, key or network needed.
     Demo(DemoArgs),
-    /// Write the project, or a run's result, to a file.
+    /// Write the project, or a run's result, to a file; or its whole state.
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Export {
+        #[command(subcommand)]
+        whole: Option<WholeVerb>,
         /// The run whose result is meant; without it the project's HEAD.
         #[arg(long)]
         run: Option<String>,
         /// The kind of file.
-        #[arg(long)]
-        format: Format,
+        #[arg(long, required = true)]
+        format: Option<Format>,
+        /// The file to write; must not exist yet.
+        #[arg(long, value_name = "FILE", required = true)]
+        out: Option<PathBuf>,
+    },
+    /// Read a project's whole state from a file.
+    #[command(subcommand)]
+    Import(ImportVerb),
+}
+
+#[derive(Subcommand, Debug)]
+pub enum WholeVerb {
+    /// The project's whole state as one file: history, contents, what git holds of its runs, settings without secrets.
+    ///
+    /// It holds everything that was recorded (goals, prompts, answers, outputs of commands), unmasked.
+    State {
         /// The file to write; must not exist yet.
         #[arg(long, value_name = "FILE")]
-        out: PathBuf,
+        to: PathBuf,
+        /// Refused: a masked history is another one and has another hash. `runs record` writes a masked record of a run.
+        #[arg(long)]
+        redacted: bool,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub enum ImportVerb {
+    /// Into the project's folder, a clone of the same repository at any path. A damaged or cut file changes nothing.
+    State {
+        /// A file that `export state` wrote.
+        file: PathBuf,
+        /// Put it in the place of a history that is there; that one is kept beside.
+        #[arg(long)]
+        replace: bool,
+        /// Put the settings in the file in force too.
+        #[arg(long)]
+        settings: bool,
     },
 }
 

@@ -31,6 +31,7 @@ mod serve;
 mod session;
 mod stage;
 mod state;
+mod state_file;
 mod story;
 mod words;
 
@@ -100,6 +101,11 @@ async fn perform(args: &Args, out: &out::Out) -> out::End {
         Verb::State(verb) => state::state(args, verb, out).await,
         Verb::Doctor => doctor::doctor(args, out).await,
         Verb::Demo(demo) => demo::demo(args, demo, out).await,
-        Verb::Export { run, format, out: to } => export::export(args, run.as_deref(), *format, to, out).await,
+        Verb::Export { whole: Some(verb), .. } => state_file::export(args, verb, out).await,
+        Verb::Export { whole: None, run, format: Some(format), out: Some(to) } => {
+            export::export(args, run.as_deref(), *format, to, out).await
+        }
+        Verb::Export { .. } => Err(out::unexpected()), // clap requires both
+        Verb::Import(verb) => state_file::import(args, verb, out).await,
     }
 }

@@ -119,6 +119,11 @@ impl HomeOwner {
                 self.append(&mut known, opened).await?;
                 Ok(Reply::Enrolled(project))
             }
+            Op::AdoptProject { project, path, name, common_dir, root_commit } => {
+                let opened = Event::ProjectOpened { project: project.clone(), path, name, common_dir, root_commit };
+                self.append(&mut known, opened).await?;
+                Ok(Reply::Enrolled(project))
+            }
             Op::ListCards => Ok(Reply::Cards(known.cards.values().cloned().collect())),
             Op::RecordCard { card } => {
                 self.append(&mut known, Event::CardMeasured { card }).await?;
@@ -168,7 +173,7 @@ impl Known {
                 self.pulls.retain(|pull| pull.provider != provider || pull.model != model);
             }
             Event::ProjectOpened { project, path, name, common_dir, root_commit } => {
-                self.projects.retain(|p| p.view.id != project);
+                self.projects.retain(|p| p.view.id != project && p.common_dir != common_dir);
                 let view = KnownProject { id: project, path, name };
                 self.projects.insert(0, Enrolled { view, common_dir, root_commit });
             }

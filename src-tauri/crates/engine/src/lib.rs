@@ -90,6 +90,7 @@ pub mod talk;
 mod tools;
 mod undo;
 mod verify;
+mod whole;
 mod workshop;
 
 pub use atelier_egress::{COMMANDS, host_of};
@@ -108,4 +109,5 @@ pub use places::Places;
 pub use project::Project;
 pub use seat::FrameStream;
 pub use sources::Sources;
+pub use whole::ImportedState;
 pub use workshop::{Workshop, WorkshopOptions};

@@ -89,7 +89,7 @@ impl Idle {
         Ok(salvage(from, to.to_owned()).await?)
     }
 
-    fn holds_something(&self) -> bool {
+    pub(crate) fn holds_something(&self) -> bool {
         fs::read_dir(&self.dir).is_ok_and(|mut entries| entries.next().is_some())
     }
 }

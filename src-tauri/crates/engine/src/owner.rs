@@ -161,6 +161,7 @@ impl ProjectOwner {
             Op::HashState { rebuild } => self.hash_state(rebuild).await,
             Op::CheckStore => self.check_store().await,
             Op::BackUpStore { to } => self.back_up(to).await,
+            Op::ExportState { to } => self.export_state(&to).await,
             Op::PruneStore => self.prune().await,
             op @ (Op::PostMessage { .. }
             | Op::ReadMessages { .. }
@@ -182,6 +183,7 @@ impl ProjectOwner {
             Op::ListObjects => Ok(Reply::Objects(self.desk.objects.list().await?)),
             Op::ChangeSettings { .. }
             | Op::EnrolProject { .. }
+            | Op::AdoptProject { .. }
             | Op::ListProjects
             | Op::RecordEgress { .. }
             | Op::ListCards
@@ -246,7 +248,7 @@ impl ProjectOwner {
         self.begin(&run, priority, events).await
     }
 
-    async fn list(&self, states: &[RunState], limit: Option<u32>) -> Result<Vec<RunSummary>, Problem> {
+    pub(crate) async fn list(&self, states: &[RunState], limit: Option<u32>) -> Result<Vec<RunSummary>, Problem> {
         let limit = limit.map_or(usize::MAX, |limit| limit as usize);
         let wanted = |digest: &Digest| states.is_empty() || states.contains(&digest.state);
         let runs = self.desk.digests(Order::Falling, limit, wanted).await?;

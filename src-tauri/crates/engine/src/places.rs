@@ -54,9 +54,14 @@ impl Places {
         self.data.join("stores").join(store.as_str())
     }
 
+    /// The folder of the private trees of a project's runs.
+    pub fn trees(&self, project: &ProjectId) -> PathBuf {
+        self.data.join("trees").join(project.as_str())
+    }
+
     /// The folder of a run's private tree.
     pub fn tree(&self, project: &ProjectId, run: &RunId) -> PathBuf {
-        self.data.join("trees").join(project.as_str()).join(run.as_str())
+        self.trees(project).join(run.as_str())
     }
 
     /// The folder of a project's search index.

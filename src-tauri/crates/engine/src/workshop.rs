@@ -225,6 +225,10 @@ impl Workshop {
         self.shared.servers.write().unwrap_or_else(PoisonError::into_inner).insert(root, servers);
     }
 
+    pub(crate) async fn home_submit(&self, op: Op) -> Result<Reply, Problem> {
+        self.home.submit(op).await
+    }
+
     /// The folders opened before, latest first.
     pub async fn known_projects(&self) -> Result<Vec<KnownProject>, Problem> {
         match self.home.submit(Op::ListProjects).await? {

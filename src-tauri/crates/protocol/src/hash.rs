@@ -16,6 +16,15 @@ impl Hash {
     pub fn of(bytes: &[u8]) -> Self {
         Self(format!("blake3:{}", blake3::hash(bytes).to_hex()))
     }
+    /// Hashes everything that a reader gives.
+    ///
+    /// # Errors
+    /// The reader failed.
+    pub fn of_reader(reader: impl std::io::Read) -> std::io::Result<Self> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(reader)?;
+        Ok(Self(format!("blake3:{}", hasher.finalize().to_hex())))
+    }
     /// The hash whose 32 bytes these are.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(format!("blake3:{}", HEXLOWER.encode(&bytes)))

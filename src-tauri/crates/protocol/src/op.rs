@@ -14,7 +14,7 @@ use crate::ids::{ApprovalId, ProjectId, RoleId, RunId, Seq};
 use crate::settings::{ModelChoice, Settings};
 use crate::view::{
     ApprovalView, DeadView, DiffView, Found, Hit, HitKind, IndexView, JobView, KnownProject, MessageView, ObjectView,
-    ProjectView, ProviderView, ReplayView, RunState, RunSummary, RunView, StateView, StoreCheck, TopicView,
+    ProjectView, ProviderView, ReplayView, RunState, RunSummary, RunView, StateFile, StateView, StoreCheck, TopicView,
 };
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -354,6 +354,19 @@ pub enum Op {
         /// The first commit of the history.
         root_commit: Option<String>,
     },
+    /// Home store: a project with a known id is in this folder from now on. Answered by [`Reply::Enrolled`].
+    AdoptProject {
+        /// The project.
+        project: ProjectId,
+        /// The folder.
+        path: String,
+        /// Its display name.
+        name: String,
+        /// Canonical path of the common git directory.
+        common_dir: String,
+        /// The first commit of the history.
+        root_commit: Option<String>,
+    },
     /// Home store: the folders opened before, latest first.
     ListProjects,
     /// The read models with their hashes. Answered by [`Reply::State`].
@@ -367,6 +380,12 @@ pub enum Op {
     /// Copy the store, whole and as of now, into a folder that does not exist yet. Answered by [`Reply::Exported`].
     BackUpStore {
         /// The folder.
+        to: String,
+    },
+    /// Write the whole state of the project into one new file that can be imported elsewhere. Answered by
+    /// [`Reply::StateFile`].
+    ExportState {
+        /// The file.
         to: String,
     },
     /// Remove blobs that no event names any more. Answered by [`Reply::StoreChecked`].
@@ -518,6 +537,7 @@ impl Op {
             | Op::ShowProject
             | Op::ShowSettings
             | Op::EnrolProject { .. }
+            | Op::AdoptProject { .. }
             | Op::HashState { .. }
             | Op::CheckStore
             | Op::ReadMessages { .. }
@@ -548,6 +568,7 @@ impl Op {
             | Op::Export { .. }
             | Op::ForkRun { .. }
             | Op::BackUpStore { .. }
+            | Op::ExportState { .. }
             | Op::PruneStore
             | Op::PostMessage { .. }
             | Op::ReplayDead { .. }
@@ -650,6 +671,8 @@ pub enum Reply {
     State(StateView),
     /// What a look at the store found.
     StoreChecked(StoreCheck),
+    /// The file that holds the state.
+    StateFile(StateFile),
     /// The message's number; of the first one where it was posted before.
     Posted(Seq),
     /// Messages.

@@ -328,6 +328,21 @@ pub struct ProjectionView {
     pub hash: Hash,
 }
 
+/// A file that holds the whole state of a project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct StateFile {
+    /// Where it is.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// The last event in it.
+    pub events: Seq,
+    /// Runs whose trees or commits it holds.
+    pub runs: u64,
+    /// The hash of the read models, which must come out the same where it is imported.
+    pub hash: Hash,
+}
+
 /// What a look at a whole store found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct StoreCheck {

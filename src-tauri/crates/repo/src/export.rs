@@ -13,7 +13,7 @@ use git2::Oid;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-mod bundle;
+pub(crate) mod bundle;
 mod tar;
 mod zip;
 
@@ -147,7 +147,7 @@ impl UserRepo {
 }
 
 /// A file beside the target, with the permissions a new file usually gets.
-fn temporary(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+pub(crate) fn temporary(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".atelier-export-");
     #[cfg(unix)]

@@ -7,6 +7,8 @@
 //! Every effect comes as plan, perform and settle; journalling around them is the caller's work.
 
 mod accept;
+mod archive;
+mod carry;
 mod checkpoint;
 mod diff;
 mod discard;
@@ -51,6 +53,8 @@ mod supported;
 mod tests;
 
 pub use accept::{Accept, AcceptRefusal};
+pub use archive::{ArchiveError, read_archive, write_archive};
+pub use carry::CarryError;
 pub use diff::Tip;
 pub use discard::{Discard, DiscardError};
 pub use export::{ExportError, Exported};

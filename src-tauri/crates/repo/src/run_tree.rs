@@ -218,7 +218,14 @@ impl UserRepo {
     }
 
     /// Writes the private git directory by hand, so that no template and no configuration of the machine gets in.
-    fn lay_out(&self, repo: &Repository, spec: &TreeSpec, base: Oid, tip: Oid, to: &Path) -> Result<(), TreeError> {
+    pub(crate) fn lay_out(
+        &self,
+        repo: &Repository,
+        spec: &TreeSpec,
+        base: Oid,
+        tip: Oid,
+        to: &Path,
+    ) -> Result<(), TreeError> {
         for folder in ["objects/info", "objects/pack", "refs/heads", "refs/atelier", "info"] {
             let folder = to.join(folder);
             fs::create_dir_all(&folder).map_err(io("making", &folder))?;

@@ -2,6 +2,7 @@
 
 mod accepting;
 mod anything;
+mod carrying;
 #[cfg(unix)]
 mod committing;
 mod discarding;

@@ -3,24 +3,32 @@
 use super::ExportError;
 use crate::fault::{git, io};
 use crate::open::UserRepo;
-use git2::{Commit, Repository};
+use git2::{Commit, Oid, Repository};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// Writes the bundle. It names `HEAD`, so that a clone checks the commit out, and the branch the commit is on.
-pub(super) fn write(user: &UserRepo, repo: &Repository, commit: &Commit<'_>, to: &mut File) -> Result<(), ExportError> {
+pub(crate) fn write(user: &UserRepo, repo: &Repository, commit: &Commit<'_>, to: &mut File) -> Result<(), ExportError> {
     if repo.is_shallow() {
         return Err(ExportError::Shallow);
     }
+    let branch = branch_at(user, repo, commit)?;
+    write_refs(repo, &[(commit.id(), "HEAD".to_owned()), (commit.id(), format!("refs/heads/{branch}"))], to)
+}
+
+/// Writes a bundle of these references, all of commits, with the whole history behind them.
+pub(crate) fn write_refs(repo: &Repository, refs: &[(Oid, String)], to: &mut File) -> Result<(), ExportError> {
     let doing = || git("packing the history");
     let writing = || io("writing", Path::new("the bundle"));
     let mut out = BufWriter::new(to);
-    let id = commit.id();
-    let branch = branch_at(user, repo, commit)?;
-    write!(out, "# v2 git bundle\n{id} HEAD\n{id} refs/heads/{branch}\n\n").map_err(writing())?;
+    writeln!(out, "# v2 git bundle").map_err(writing())?;
     let mut walk = repo.revwalk().map_err(doing())?;
-    walk.push(id).map_err(doing())?;
+    for (id, name) in refs {
+        writeln!(out, "{id} {name}").map_err(writing())?;
+        walk.push(*id).map_err(doing())?;
+    }
+    writeln!(out).map_err(writing())?;
     let mut pack = repo.packbuilder().map_err(doing())?;
     pack.insert_walk(&mut walk).map_err(doing())?;
     let mut failed = None;
