@@ -4,13 +4,14 @@
 //! write is asked of the world and never done twice.
 
 use crate::agent;
+use crate::answer_edits;
 use crate::files::{self, Staged};
 use crate::policy::{self, Call};
 use crate::reader::Reader;
 use crate::role::{Role, Tool};
 use crate::run::{Done, Halt, Run};
 use crate::tools::{self, Answer};
-use atelier_edit::{Block, Edit};
+use atelier_edit::{Block, Edit, Format};
 use atelier_protocol::event::{Answer as Said, Ask, Effect, EffectOutcome, Event, Output, ToolCall, Verdict};
 use atelier_protocol::hash::Hash;
 use atelier_protocol::mutant::{self, Mutant};
@@ -58,7 +59,7 @@ impl Run {
                 self.answer(&call, before, answer, Vec::new()).await
             }
             Tool::ReadFile => {
-                let answer = self.read_file(&call.arguments).await;
+                let answer = self.read_file(role, &call.arguments).await;
                 self.answer(&call, before, answer, Vec::new()).await
             }
             Tool::Search => {
@@ -114,10 +115,14 @@ impl Run {
     }
 
     /// A text as it is; a file of another format as Markdown, read by a confined process.
-    async fn read_file(&self, arguments: &Value) -> Answer {
+    async fn read_file(&self, role: &Role, arguments: &Value) -> Answer {
         let root = self.files();
         let path = arguments.get("path").and_then(Value::as_str).filter(|path| atelier_documents::is_document(path));
-        let Some(path) = path else { return tools::read_file(&root, arguments) };
+        let Some(path) = path else {
+            let measured = self.machine.route.as_ref().and_then(|route| route.edits.as_deref());
+            let numbered = answer_edits::agreed(role, measured) == Some(Format::LineRange);
+            return tools::read_file(&root, arguments, numbered);
+        };
         let read = async {
             let place = files::inside(&root, path)?;
             let reader =

@@ -7,6 +7,7 @@ use crate::files::{self, inside};
 use crate::role::{Role, Tool};
 use atelier_models::ToolSpec;
 use atelier_protocol::document::Document;
+use atelier_protocol::hash::Hash;
 use atelier_protocol::view::{DiffView, Hit, Side};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -187,7 +188,8 @@ pub fn files_under(root: &Path, start: &Path) -> Vec<String> {
 }
 
 /// Answers `read_file`.
-pub fn read_file(root: &Path, arguments: &Value) -> Answer {
+/// Whoever edits by line numbers is shown them, with the hash that vouches for them.
+pub fn read_file(root: &Path, arguments: &Value, numbered: bool) -> Answer {
     let path = match text_argument(arguments, "path") {
         Ok(path) => path,
         Err(why) => return Answer::refused("read", why),
@@ -197,10 +199,11 @@ pub fn read_file(root: &Path, arguments: &Value) -> Answer {
         Ok(bytes) => bytes,
         Err(why) => return Answer::refused(format!("read {path}"), why),
     };
+    let hash = numbered.then(|| Hash::of(&bytes));
     let Ok(text) = String::from_utf8(bytes) else {
         return Answer::refused(format!("read {path}"), format!("`{path}` is not text"));
     };
-    lines(path, &text, arguments)
+    lines(path, &text, arguments, hash.as_ref())
 }
 
 /// Answers `read_file` from a document that was read: its Markdown, and what is not in it.
@@ -209,11 +212,12 @@ pub fn read_document(path: &str, document: &Document, arguments: &Value) -> Answ
     for notice in &document.notices {
         let _ = writeln!(text, "(note: {})", notice.text);
     }
-    lines(path, &text, arguments)
+    lines(path, &text, arguments, None)
 }
 
-/// The lines of a text that were asked for, within what an answer may hold.
-fn lines(path: &str, text: &str, arguments: &Value) -> Answer {
+/// The lines of a text that were asked for, within what an answer may hold; with their numbers where the hash of the whole is
+/// given.
+fn lines(path: &str, text: &str, arguments: &Value, hash: Option<&Hash>) -> Answer {
     let range = line_argument(arguments, "start").and_then(|start| Ok((start, line_argument(arguments, "end")?)));
     let (start, end) = match range {
         Ok(range) => range,
@@ -223,10 +227,16 @@ fn lines(path: &str, text: &str, arguments: &Value) -> Answer {
     let first = start.unwrap_or(1).min(lines.len().max(1));
     let wanted = end.unwrap_or(lines.len()).clamp(first, lines.len().max(first));
     let mut shown = String::new();
+    if let Some(hash) = hash {
+        let count = lines.len();
+        let _ =
+            writeln!(shown, "{path}: {count} lines, hash {hash}. The number and `|` before a line are no part of it.");
+    }
+    let head = shown.len();
     let mut last = first.saturating_sub(1);
     for piece in lines.iter().skip(first - 1).take((wanted + 1 - first).min(READ_LINES)) {
         if shown.len() + piece.len() > ANSWER_BYTES {
-            if shown.is_empty() {
+            if shown.len() == head {
                 last += 1;
                 let end = piece.floor_char_boundary(ANSWER_BYTES);
                 let _ =
@@ -234,8 +244,11 @@ fn lines(path: &str, text: &str, arguments: &Value) -> Answer {
             }
             break;
         }
-        shown.push_str(piece);
         last += 1;
+        if hash.is_some() {
+            let _ = write!(shown, "{last}|");
+        }
+        shown.push_str(piece);
     }
     if last < wanted {
         let _ = write!(shown, "\n(lines {}-{} are not shown; ask for them with `start`)", last + 1, lines.len());
@@ -320,11 +333,11 @@ mod tests {
     #[test]
     fn a_range_is_read_and_said() {
         let dir = project();
-        let answer = read_file(dir.path(), &json!({"path": "src/lib.rs", "start": 2, "end": "2"}));
+        let answer = read_file(dir.path(), &json!({"path": "src/lib.rs", "start": 2, "end": "2"}), false);
         assert_eq!(answer, Answer::done("read src/lib.rs 2-2", "two\n"));
-        let whole = read_file(dir.path(), &json!({"path": "./src/lib.rs"}));
+        let whole = read_file(dir.path(), &json!({"path": "./src/lib.rs"}), false);
         assert_eq!(whole.text, "one\ntwo\nthree\n");
-        let long = read_file(dir.path(), &json!({"path": "src/lib.rs", "start": 3, "end": 900}));
+        let long = read_file(dir.path(), &json!({"path": "src/lib.rs", "start": 3, "end": 900}), false);
         assert_eq!(long.text, "three\n");
     }
 
@@ -332,9 +345,13 @@ mod tests {
     fn nothing_outside_is_read() {
         let dir = project();
         for path in ["/etc/passwd", "../x", "src/../../x"] {
-            assert!(!read_file(dir.path(), &json!({"path": path})).ok, "{path}");
+            assert!(!read_file(dir.path(), &json!({"path": path}), false).ok, "{path}");
         }
-        assert_eq!(read_file(dir.path(), &json!({"path": "nope"})).text, "there is no `nope`");
-        assert_eq!(read_file(dir.path(), &json!({"path": 3})).text, "`path` must be a string, not a number");
+        let numbered = read_file(dir.path(), &json!({"path": "src/lib.rs", "start": 2, "end": 2}), true).text;
+        let (head, lines) = numbered.split_once('\n').unwrap();
+        assert!(head.contains(Hash::of(&std::fs::read(dir.path().join("src/lib.rs")).unwrap()).as_str()), "{head}");
+        assert!(lines.starts_with("2|"), "who edits by numbers is shown them: {lines}");
+        assert_eq!(read_file(dir.path(), &json!({"path": "nope"}), false).text, "there is no `nope`");
+        assert_eq!(read_file(dir.path(), &json!({"path": 3}), false).text, "`path` must be a string, not a number");
     }
 }
