@@ -14,6 +14,8 @@ use atelier_protocol::view::{Disposition, RunState, RunView};
 
 /// Names the flow that a job follows; without it the project's.
 pub const FLOW: &str = "VICTIM_FLOW";
+/// Says the goal of a job's run; without it the tour's.
+pub const GOAL: &str = "VICTIM_GOAL";
 
 /// The goal of a run that stands on another one.
 pub const ON_TOP: &str = "Say goodbye too.";
@@ -99,7 +101,13 @@ pub async fn start(project: &Project, job: Job) -> Result<(), Problem> {
     let asked = match job {
         Job::Stack => return stack(project).await,
         Job::Fork => fork_of(project).await?,
-        _ => goal_by(true, std::env::var(FLOW).ok()),
+        _ => {
+            let mut op = goal_by(true, std::env::var(FLOW).ok());
+            if let (Op::StartRun { goal, .. }, Ok(wanted)) = (&mut op, std::env::var(GOAL)) {
+                *goal = wanted;
+            }
+            op
+        }
     };
     let Reply::Run(run) = project.submit(asked).await? else { return Err(odd()) };
     say(format_args!("run {run}"));

@@ -263,6 +263,9 @@ impl Field {
         if let Some(flow) = self.course.flow() {
             command.env(crate::job::FLOW, flow);
         }
+        if let Some(goal) = self.course.goal() {
+            command.env(crate::job::GOAL, goal);
+        }
         if let Some(mutant) = self.mutant {
             command.env("VICTIM_MUTANT", format!("{mutant:?}"));
         }

@@ -19,12 +19,12 @@
 //! | nothing that was started outlives its owner | `OrphanLeft` | an orphan |
 //! | commits are on the disk before the branch that points at them | `RefBeforeObjects` | a repository that git finds broken |
 
-use atelier_protocol::event::Event;
+use atelier_protocol::event::{Effect, Event};
 use atelier_tests::job::Job;
 use atelier_tests::toll::child::Preload;
 use atelier_tests::toll::course::Course;
 use atelier_tests::toll::judge;
-use atelier_tests::toll::kills::Trial;
+use atelier_tests::toll::kills::{Blow, Trial};
 use atelier_tests::toll::seed::Seed;
 use atelier_tests::toll::{Field, Toll};
 use std::path::Path;
@@ -82,4 +82,34 @@ async fn a_run_follows_the_one_it_stands_on_wherever_the_process_is_killed() {
     let (field, _) = killed(Course::Stacked, 9, 2).await;
     let end = field.end_of(Job::Stack);
     assert_eq!(end.log.len(), 3, "the lower as one commit, the upper's own, and what was there: {:?}", end.log);
+}
+
+/// Guards: a set of edits in an answer is applied once and whole. Turned red by working the set out again after a crash, from
+/// files that hold half of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn edits_in_an_answer_are_applied_once_wherever_the_process_is_killed() {
+    let field = Field::prepare(Course::Answered, Path::new(env!("CARGO_BIN_EXE_victim"))).await;
+    let place = field.place("told");
+    let seen = tokio::task::block_in_place(|| field.play(&place, "accept", None, &Preload::fast(&place.folder), None));
+    assert_eq!(seen.exit, Some(0), "{}", seen.text());
+    let events = judge::events(&place.home).unwrap();
+    let of_edits = |event: &Event| match event {
+        Event::ToolDecided { tool, .. } | Event::ToolReturned { tool, .. } => tool == "apply_edits",
+        Event::EffectIntended { effect: Effect::WriteFile { .. }, .. } => true,
+        Event::EffectSettled { key, .. } => key.starts_with("write:"),
+        _ => false,
+    };
+    let within: Vec<u64> = events.iter().filter(|event| of_edits(&event.event)).map(|event| event.seq.0).collect();
+    assert!(within.len() >= 8, "decided, three files intended and written, answered: {within:?}");
+    let kill = |blow| Trial { job: Job::Accept, blow, second: None };
+    let mut trials: Vec<Trial> = within.iter().map(|n| kill(Blow::AtEvent(*n))).collect();
+    // And a second process that is killed while it finishes what the first began.
+    trials.extend(
+        within.iter().step_by(3).map(|n| Trial { second: Some(Blow::AfterAppend(2)), ..kill(Blow::AtEvent(*n)) }),
+    );
+    trials.extend(field.at_every_append(Job::Accept).into_iter().step_by(7));
+    let toll = tokio::task::block_in_place(|| field.kill(&trials, 2, |_| ()));
+    eprintln!("{}: {}", field.course.name(), toll.figures("kills"));
+    assert!(toll.is_clean(), "{}\n{}", toll.figures("kills"), toll.findings.join("\n"));
+    assert!(toll.hits >= within.len() as u64, "only {} kills", toll.hits);
 }

@@ -14,13 +14,16 @@ pub enum Course {
     Undone,
     /// A fork of a finished run, from its middle.
     Forked,
+    /// A run whose developer writes all edits in its answer.
+    Answered,
     /// Two runs, the second of which stands on the first and follows it.
     Stacked,
 }
 
 impl Course {
     /// All of them.
-    pub const ALL: [Course; 5] = [Course::Feature, Course::Reviewed, Course::Undone, Course::Forked, Course::Stacked];
+    pub const ALL: [Course; 6] =
+        [Course::Feature, Course::Reviewed, Course::Undone, Course::Forked, Course::Answered, Course::Stacked];
 
     /// Its name on a command line and in a record.
     pub fn name(self) -> &'static str {
@@ -29,6 +32,7 @@ impl Course {
             Course::Reviewed => "reviewed",
             Course::Undone => "undone",
             Course::Forked => "forked",
+            Course::Answered => "answered",
             Course::Stacked => "stacked",
         }
     }
@@ -41,16 +45,21 @@ impl Course {
     /// The flow that its runs follow; `None` is the project's.
     pub fn flow(self) -> Option<&'static str> {
         match self {
-            Course::Feature | Course::Forked | Course::Stacked => None,
+            Course::Feature | Course::Forked | Course::Answered | Course::Stacked => None,
             Course::Reviewed => Some("reviewed"),
             Course::Undone => Some("undone"),
         }
     }
 
+    /// The goal of its runs; `None` is the tour's.
+    pub fn goal(self) -> Option<&'static str> {
+        (self == Course::Answered).then_some("Write it in your answer.")
+    }
+
     /// What is done with its runs; the first most often.
     pub fn jobs(self) -> &'static [Job] {
         match self {
-            Course::Feature | Course::Reviewed => &[Job::Accept, Job::Discard],
+            Course::Feature | Course::Reviewed | Course::Answered => &[Job::Accept, Job::Discard],
             Course::Undone => &[Job::Undo],
             Course::Forked => &[Job::Fork],
             Course::Stacked => &[Job::Stack],

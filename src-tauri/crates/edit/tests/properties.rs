@@ -1,4 +1,9 @@
 //! What holds for every file and every edit, tried on random ones.
+//!
+//! Guards: an edit changes the one place it names and nothing else, or is refused; and whatever a model writes, reading it in
+//! any of the six formats neither panics nor hangs, does not depend on how it is cut, and gives back no more than was sent.
+//! Turns red, for example, when `place` takes the first of several places, when a reader decides something before the next
+//! byte has come, or when it copies the rest of the text into every edit.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -181,6 +186,140 @@ proptest! {
             match whole {
                 Err(refusal) => prop_assert!(refusal.line as usize <= text.split(|b| *b == b'\n').count().max(1)),
                 Ok(edits) => { let _ = apply(|_| Ok(Some(text.clone())), &edits); }
+            }
+        }
+    }
+}
+
+/// A sound edit in each format, to be spoilt.
+const SOUND: [&str; 6] = [
+    "src/a.rs\n```rust\nfn a() {}\n```\n\nsrc/b.rs\n````\n```\n````\n",
+    "src/a.rs\n```\n<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n```\n\nb.rs\n<<<<<<< SEARCH\n=======\nnew\n>>>>>>> REPLACE\n",
+    "diff --git a/f b/f\nindex 1..2 100644\n--- a/f\n+++ b/f\n@@ -1,3 +1,3 @@ fn x\n a\n-b\n+c\n d\n\\ No newline at end of file\n",
+    "*** Begin Patch\n*** Update File: f\n*** Move to: g\n@@ fn x\n a\n-b\n+c\n*** Add File: h\n+new\n*** Delete File: i\n*** End Patch\n",
+    "{\"edits\":[{\"path\":\"f\",\"start\":1,\"end\":2,\"text\":\"b\\n\\u00e9\",\"old\":\"a\\n\"},{\"op\":\"delete\",\"path\":\"g\"}]}",
+    "{\"edits\":[{\"path\":\"f\",\"search\":\"a\",\"replace\":\"\\ud83d\\ude00\",\"before\":\"x\"},{\"op\":\"create\",\"path\":\"h\",\"content\":\"c\"}]}",
+];
+
+/// How a sound text is spoilt: a piece of it is left out, repeated, or replaced by bytes.
+#[derive(Debug, Clone)]
+enum Spoil {
+    Out(usize, usize),
+    Again(usize, usize, usize),
+    By(usize, Vec<u8>),
+    Cut(usize),
+}
+
+fn spoil() -> impl Strategy<Value = Spoil> {
+    let at = 0usize..400;
+    prop_oneof![
+        (at.clone(), 1usize..40).prop_map(|(at, length)| Spoil::Out(at, length)),
+        (at.clone(), 1usize..60, 1usize..20).prop_map(|(at, length, times)| Spoil::Again(at, length, times)),
+        (at.clone(), proptest::collection::vec(any::<u8>(), 1..6)).prop_map(|(at, bytes)| Spoil::By(at, bytes)),
+        at.prop_map(Spoil::Cut),
+    ]
+}
+
+fn spoilt(mut text: Vec<u8>, how: &[Spoil]) -> Vec<u8> {
+    for spoil in how {
+        let within = |at: usize| at.min(text.len());
+        match spoil {
+            Spoil::Out(at, length) => drop(text.drain(within(*at)..within(at + length))),
+            Spoil::Again(at, length, times) => {
+                let (from, to) = (within(*at), within(at + length));
+                let piece = text[from..to].repeat(*times);
+                text.splice(to..to, piece);
+            }
+            Spoil::By(at, bytes) => {
+                let (from, to) = (within(*at), within(at + bytes.len()));
+                text.splice(from..to, bytes.iter().copied());
+            }
+            Spoil::Cut(at) => text.truncate(within(*at)),
+        }
+    }
+    text
+}
+
+/// Bytes that edits hold.
+fn held(edits: &[Edit]) -> usize {
+    let of = |edit: &Edit| match edit {
+        Edit::Write { content, .. } => content.len(),
+        Edit::Replace { blocks, .. } => blocks.iter().map(|block| block.search.len() + block.replace.len()).sum(),
+        Edit::Lines { ranges, .. } => {
+            ranges.iter().map(|range| range.text.len() + range.old.as_ref().map_or(0, Vec::len)).sum()
+        }
+        Edit::Delete { .. } | Edit::Move { .. } | Edit::Expect { .. } => 0,
+    };
+    let paths: BTreeSet<&str> = edits.iter().map(Edit::path).collect();
+    edits.iter().map(of).sum::<usize>() + paths.iter().map(|path| path.len()).sum::<usize>()
+}
+
+fn fed(format: Format, text: &[u8], size: usize) -> Result<Vec<Edit>, atelier_edit::ParseRefusal> {
+    let mut reader = Reader::new(format);
+    let mut edits: Vec<Edit> = text.chunks(size).flat_map(|piece| reader.feed(piece)).collect();
+    edits.extend(reader.finish()?);
+    Ok(edits)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 768, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_spoilt_edit_of_any_format_is_read_or_refused_alike_however_it_is_cut(
+        which in 0usize..6, how in proptest::collection::vec(spoil(), 1..5), size in 1usize..17,
+    ) {
+        let text = spoilt(SOUND[which].as_bytes().to_vec(), &how);
+        for format in Format::ALL {
+            let whole = fed(format, &text, usize::MAX);
+            prop_assert_eq!(&fed(format, &text, size), &whole, "{}", format);
+            if let Ok(edits) = whole {
+                // A line of context stands in both texts of a block; nothing stands in more.
+                prop_assert!(held(&edits) <= 3 * text.len() + 64, "{} holds {}", format, held(&edits));
+                let _ = apply(|_| Ok(Some(b"a\nb\nd\n".to_vec())), &edits);
+            }
+        }
+    }
+}
+
+#[test]
+fn each_format_reads_its_sound_edit() {
+    for (format, text) in Format::ALL.into_iter().zip(SOUND) {
+        let read = parse(format, text);
+        assert!(read.as_ref().is_ok_and(|edits| !edits.is_empty()), "{format}: {read:?}");
+    }
+}
+
+/// What looks like the beginning of something, over and over: work that grows with the square of it would not end.
+#[test]
+fn a_quarter_of_a_mebibyte_of_beginnings_is_read_to_its_end_in_every_format() {
+    let pieces = [
+        "```\n",
+        "a.rs\n```\n",
+        "<<<<<<< SEARCH\n",
+        "=======\n",
+        "--- a/f\n+++ b/f\n",
+        "@@ -1,99999999 +1,99999999 @@\n",
+        "@@\n",
+        " a\n",
+        "*** Begin Patch\n",
+        "*** Update File: f\n",
+        "{\"edits\":[",
+        "[",
+        "{",
+        "\"",
+        "\\u0000",
+        "{\"path\":",
+        "\r",
+        "&lt;",
+        " ",
+        "a",
+        "\u{feff}",
+    ];
+    for piece in pieces {
+        let text = piece.repeat((256 << 10) / piece.len());
+        for format in Format::ALL {
+            if let Ok(edits) = fed(format, text.as_bytes(), 4096) {
+                assert!(held(&edits) <= 3 * text.len() + 64, "{format}: {piece:?} gives {}", held(&edits));
             }
         }
     }

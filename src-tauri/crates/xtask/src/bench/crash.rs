@@ -13,8 +13,9 @@ use std::process::{Command, Stdio};
 /// Kills where nothing else is asked for: with none lost in so many, fewer than one in a thousand is, at 95 %.
 const KILLS: usize = 3000;
 /// How kills are shared out, in hundredths: a run that is accepted or discarded, one that a child run judges, one that
-/// fails and is undone, a fork, and a run that stands on another.
-const SHARES: [(&str, usize); 5] = [("feature", 35), ("reviewed", 20), ("undone", 15), ("forked", 15), ("stacked", 15)];
+/// fails and is undone, a fork, one whose edits are in an answer, and a run that stands on another.
+const SHARES: [(&str, usize); 6] =
+    [("feature", 30), ("reviewed", 20), ("undone", 15), ("forked", 10), ("answered", 10), ("stacked", 15)];
 /// What is counted, and must be nought.
 const COUNTS: [&str; 6] =
     ["lost acknowledgements", "repeated effects", "orphaned children", "wrong trees", "stuck", "unnamed errors"];
