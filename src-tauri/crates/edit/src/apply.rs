@@ -149,5 +149,6 @@ fn outlook(before: Option<&[u8]>, edits: &[&Edit]) -> Outlook {
     let all: Vec<&Block> = blocks().collect();
     let (first, second) = all.split_at(all.len() / 2);
     let again = first.len() > 1 && first == second;
-    Outlook { blocks: reading(&now, repeated.clone(), new.clone()), content, encoding, repeated: again }
+    let tabless = before.is_some() && !repeated.clone().chain(new.clone()).any(|text| text.contains(&b'\t'));
+    Outlook { tabless, blocks: reading(&now, repeated.clone(), new.clone()), content, encoding, repeated: again }
 }

@@ -8,6 +8,7 @@ use crate::change::{AppliedHunk, Block, FileChange, LineRange, Relaxed};
 use crate::elision;
 use crate::encoding::Encoding;
 use crate::entities::{Reading, unescaped};
+use crate::indent::{Indent, Tabs};
 use crate::locate;
 use crate::near;
 use crate::place::{Fit, Placed, place};
@@ -30,6 +31,8 @@ pub(crate) struct Outlook {
     pub encoding: Encoding,
     /// Several blocks, and then all of them again: the whole answer was given twice.
     pub repeated: bool,
+    /// No block has a tab in it.
+    pub tabless: bool,
 }
 
 pub(crate) struct Draft {
@@ -53,6 +56,8 @@ pub(crate) struct Draft {
     /// A block stood elsewhere than its line number said.
     drifted: bool,
     applied: HashSet<Block>,
+    /// How the file uses tabs; looked for once.
+    tabs: Option<Tabs>,
 }
 
 struct Piece {
@@ -78,6 +83,7 @@ impl Draft {
             numbered: true,
             drifted: false,
             applied: HashSet::new(),
+            tabs: None,
         }
     }
 
@@ -345,6 +351,15 @@ impl Draft {
         diff: bool,
     ) -> Result<(), Refusal> {
         let Some(now) = &self.now else { return Err(self.missing()) };
+        // By columns each new line is held against the file anyway.
+        if self.outlook.tabless && !matches!(fit, Fit::Indented(Indent::Columns(_))) {
+            let tabs = *self.tabs.get_or_insert_with(|| Tabs::of(now));
+            let stays: HashSet<&[u8]> = lines(search).collect();
+            if lines(replace).any(|line| !stays.contains(line) && tabs.may_be_meant(line)) {
+                let (path, lines) = (self.path.clone(), lines_of(now, &range));
+                return Err(Refusal::Indentation { path, block: number, lines });
+            }
+        }
         let Ok((bytes, mut relaxed)) = blend::written(now, &range, fit, search, replace, diff) else {
             return Err(Refusal::Indentation { path: self.path.clone(), block: number, lines: lines_of(now, &range) });
         };

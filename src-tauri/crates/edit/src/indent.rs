@@ -58,6 +58,48 @@ pub(crate) fn relation(wanted: &[&[u8]], here: &[&[u8]], diff: bool) -> Option<I
     (shifted && dedented && says_enough && !diff).then(|| Indent::Deeper(prefix.to_vec()))
 }
 
+/// How a file uses tabs: what says whether spaces in a new line may stand for one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tabs {
+    /// Lines that are indented by tabs, and those that are indented by several spaces.
+    indents: usize,
+    spaced: usize,
+    /// Lines with a tab behind their indentation, and those with several spaces there.
+    inner: usize,
+    gaps: usize,
+}
+
+impl Tabs {
+    pub(crate) fn of(text: &Text) -> Self {
+        let mut tabs = Self::default();
+        for index in 0..text.count() {
+            let line = text.line(index);
+            if is_blank(line) {
+                continue;
+            }
+            let (space, rest) = unended(line).split_at(space(line).len());
+            tabs.indents += usize::from(space.contains(&b'\t'));
+            tabs.spaced += usize::from(space.starts_with(GAP));
+            tabs.inner += usize::from(memchr::memchr(b'\t', rest).is_some());
+            tabs.gaps += usize::from(memchr::memmem::find(rest, GAP).is_some());
+        }
+        tabs
+    }
+
+    /// Whether `line` has spaces where such a file has tabs.
+    pub(crate) fn may_be_meant(self, line: &[u8]) -> bool {
+        if is_blank(line) {
+            return false;
+        }
+        let (space, rest) = unended(line).split_at(space(line).len());
+        let indented = space.starts_with(GAP) && self.indents > 8 * self.spaced;
+        indented || (memchr::memmem::find(rest, GAP).is_some() && self.inner > self.gaps)
+    }
+}
+
+/// Fewer spaces than these stand for no tab.
+const GAP: &[u8] = b"  ";
+
 /// The indentations of a file by their columns; `None` where a file has two for the same.
 pub(crate) struct Depths {
     width: usize,

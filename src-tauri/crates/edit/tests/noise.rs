@@ -363,3 +363,21 @@ fn a_text_that_is_cut_off_changes_everything_or_nothing() {
         }
     }
 }
+
+/// An edit without any tab for a file that is indented by them: at a place that shows none nobody can tell whether spaces
+/// stand for a tab. A mutant that turns it red: `Tabs::may_be_meant` is always false.
+#[test]
+fn spaces_that_may_stand_for_tabs_are_refused_where_nothing_shows_what_is_meant() {
+    let file = "all: one\n\tcc -o one\n\nclean:\n\trm\t-f one\n";
+    let of = |search: &str, replace: &str| {
+        let edit = Edit::Replace { path: "Makefile".into(), blocks: vec![atelier_edit::Block::new(search, replace)] };
+        let set = apply(|_| Ok(Some(file.into())), &[edit]);
+        set.map(|mut set| String::from_utf8(set.files.remove(0).after.unwrap()).unwrap()).ok()
+    };
+    assert_eq!(of("all: one\n", "all: one two\n\ntwo:\n    cc -o two\n"), None, "a tab may be meant");
+    assert_eq!(of("all: one\n", "all: one  two\n"), None, "inside a line too");
+    let with_tab = of("all: one\n", "all: one two\n\ntwo:\n\tcc -o two\n").unwrap();
+    assert!(with_tab.starts_with("all: one two\n\ntwo:\n\tcc -o two\n\tcc -o one\n"), "{with_tab}");
+    assert!(of("all: one\n", "all: one two\n").is_some(), "nothing in it may be a tab");
+    assert!(of("    cc -o one\n", "    cc -o 1\n").unwrap().contains("\tcc -o 1\n"), "the place shows it");
+}

@@ -251,6 +251,9 @@ fn a_last_hunk_that_is_short_and_has_no_end_of_context_is_cut_off() {
         assert!(diff(hunk).starts_with("refused: "), "{hunk:?} gives {}", diff(hunk));
     }
     assert!(diff(" a\n-b\n+c\n d\n@").starts_with("refused: "));
-    // Wrong counts alone are no reason.
-    assert_eq!(diff(" a\n-b\n+c\n d\n"), "replace f\n  \"a\\nb\\nd\\n\" -> \"a\\nc\\nd\\n\"\n");
+    // Cut behind all of its context it looks whole; that more was to follow is said by its counts alone.
+    assert!(diff(" a\n-b\n+c\n d\n").starts_with("refused: "));
+    // Where something ends the hunk, wrong counts are no reason.
+    let fenced = read(Format::UnifiedDiff, "```diff\n--- a/f\n+++ b/f\n@@ -1,30 +1,30 @@\n a\n-b\n+c\n d\n```\n");
+    assert_eq!(fenced, "replace f\n  \"a\\nb\\nd\\n\" -> \"a\\nc\\nd\\n\"\n");
 }

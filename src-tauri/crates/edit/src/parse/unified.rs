@@ -212,20 +212,13 @@ impl State {
         }
         let cut = |reason: &str| Err(text.refusal(body.end.saturating_sub(1), reason, WHOLE_AGAIN));
         let ended = text.text.ends_with(b"\n");
-        let context = |lines: &mut dyn Iterator<Item = u8>| lines.take_while(|mark| *mark == b' ').count();
-        let before = context(&mut body.lines.iter().map(|(mark, ..)| *mark));
-        let after = context(&mut body.lines.iter().rev().map(|(mark, ..)| *mark));
+        let after = body.lines.iter().rev().take_while(|(mark, ..)| *mark == b' ').count();
         match header.counts {
-            Some((old, new)) => {
-                let short = body.old <= old && body.new <= new;
-                // A hunk ends with a few lines of context: more than it begins with, or nothing else, means that a
-                // change was to follow.
-                let changes = before < body.lines.len();
-                let whole = ended && changes && after >= 1 && (before..=before.max(3)).contains(&after);
-                if short && !whole {
-                    return cut("the text ends before the lines that this hunk's header counts");
-                }
+            // Cut behind all of its context such a hunk looks whole: only its counts say that more was to follow.
+            Some((old, new)) if body.old <= old && body.new <= new => {
+                return cut("the text ends before the lines that this hunk's header counts");
             }
+            Some(_) => {}
             None if !ended && after == 0 => return cut("the text ends inside a line of this hunk, or seems to"),
             None => {}
         }
