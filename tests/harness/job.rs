@@ -176,12 +176,22 @@ async fn stack(project: &Project) -> Result<(), Problem> {
         }
     };
     to_review(project, &upper).await?;
+    taken_up(project, &lower).await?;
     finish(project, &lower, Job::Work).await?;
     if view_of(project, &lower).await?.disposition == Disposition::Pending {
         let how = Acceptance { way: Some(AcceptMode::Squash), ..Acceptance::default() };
         project.submit(Op::AcceptRun { run: lower, how }).await?;
     }
+    taken_up(project, &upper).await?;
     finish(project, &upper, Job::Accept).await
+}
+
+/// Goes on with a run that a process left behind.
+async fn taken_up(project: &Project, run: &RunId) -> Result<(), Problem> {
+    if view_of(project, run).await?.state.rests() {
+        project.submit(Op::ResumeRun { run: run.clone() }).await?;
+    }
+    Ok(())
 }
 
 async fn started(project: &Project, op: Op) -> Result<RunId, Problem> {

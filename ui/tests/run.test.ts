@@ -82,7 +82,7 @@ describe('a result', () => {
     const { desk } = await bench(finished, port);
     port.answers.accept_run = { reply: 'accepted', value: { branch: 'main', commit: 'abc', mode: 'fast_forward' } };
     await user.click(at('run.accept'));
-    expect(port.ops('accept_run')).toEqual([{ op: 'accept_run', run: desk.selected, how: { way: null, only: null, resolved: [], message: null, skip_hooks: false, skip_signing: false } }]);
+    expect(port.ops('accept_run')).toEqual([{ op: 'accept_run', run: desk.selected, how: { way: null, only: null, resolved: [], message: null, skip_hooks: false, with_base: false, skip_signing: false } }]);
     expect(at('run.disposition').dataset.disposition).toBe('pending');
     await port.play(tape.events.slice(finished.length));
     expect(at('run.disposition').dataset.disposition).toBe('accepted');

@@ -863,7 +863,11 @@ priority: Priority,
 /**
  * Tokens it may use before it asks for more; `None` is no limit.
  */
-budget_tokens: number | null, } } | { "kind": "slot_awaited", "payload": { 
+budget_tokens: number | null, 
+/**
+ * The run it stands on.
+ */
+on?: Stacked, } } | { "kind": "slot_awaited", "payload": { 
 /**
  * Runs before it in the queue.
  */
@@ -1175,7 +1179,15 @@ mode: AcceptMode, } } | { "kind": "run_discarded", "payload": Record<symbol, nev
 /**
  * Which, and what changed.
  */
-undo: Undo, } } | { "kind": "noticed", "payload": { 
+undo: Undo, } } | { "kind": "run_rebased", "payload": { 
+/**
+ * From where to where, and what came of it.
+ */
+rebase: Rebase, } } | { "kind": "rebase_held", "payload": { 
+/**
+ * Where to, and why not.
+ */
+held: HeldBase, } } | { "kind": "noticed", "payload": { 
 /**
  * What.
  */
@@ -1477,7 +1489,11 @@ priority: Priority,
 /**
  * Tokens it may use before it asks for more; `None` is no limit.
  */
-budget_tokens: number | null, } } | { "kind": "slot_awaited", "payload": { 
+budget_tokens: number | null, 
+/**
+ * The run it stands on.
+ */
+on?: Stacked, } } | { "kind": "slot_awaited", "payload": { 
 /**
  * Runs before it in the queue.
  */
@@ -1789,7 +1805,15 @@ mode: AcceptMode, } } | { "kind": "run_discarded", "payload": Record<symbol, nev
 /**
  * Which, and what changed.
  */
-undo: Undo, } } | { "kind": "noticed", "payload": { 
+undo: Undo, } } | { "kind": "run_rebased", "payload": { 
+/**
+ * From where to where, and what came of it.
+ */
+rebase: Rebase, } } | { "kind": "rebase_held", "payload": { 
+/**
+ * Where to, and why not.
+ */
+held: HeldBase, } } | { "kind": "noticed", "payload": { 
 /**
  * What.
  */
@@ -2405,7 +2429,11 @@ tip: string | null, } | { "effect": "undo",
 /**
  * Which, and what is to change.
  */
-undo: Undo, } | { "effect": "push", 
+undo: Undo, } | { "effect": "rebase", 
+/**
+ * From where to where.
+ */
+rebase: Rebase, } | { "effect": "push", 
 /**
  * The remote.
  */
@@ -2791,6 +2819,10 @@ message: string | null,
  */
 skip_hooks: boolean, 
 /**
+ * The run that it stands on is accepted first, the same way, where it is not yet.
+ */
+with_base: boolean, 
+/**
  * The commits are not signed, also where the user's git configuration asks for it.
  */
 skip_signing: boolean, };
@@ -2934,6 +2966,56 @@ run: RunId,
  * The last event that both have in common.
  */
 at: Seq, };
+
+export type Stacked = { 
+/**
+ * The run below.
+ */
+run: RunId, 
+/**
+ * Paths that are others in the base than in the user's folder, because runs below change them.
+ */
+paths: Array<string>, 
+/**
+ * Why it does not stand on what the run below is now.
+ */
+held: HeldBase | null, };
+
+export type HeldBase = { 
+/**
+ * The commit that the run below is at.
+ */
+to: string, 
+/**
+ * Why not; the details are the files where both changed the same places.
+ */
+problem: Problem, };
+
+export type Rebase = { 
+/**
+ * The commit it stood on.
+ */
+from: string, 
+/**
+ * The commit it stands on.
+ */
+to: string, 
+/**
+ * Paths that are others in the base than in the user's folder.
+ */
+paths: Array<string>, 
+/**
+ * The state of its tree on the new base; `None` where it has no tree yet.
+ */
+checkpoint: Checkpoint | null, 
+/**
+ * The commit its branch was at; `None` where it is not handed over.
+ */
+was: string | null, 
+/**
+ * Its commits on the new base, oldest first; none where it is not handed over.
+ */
+commits: Array<Commit>, };
 
 export type StepPhase = "planning" | "working";
 
@@ -3257,6 +3339,10 @@ parent: Parent | null,
  */
 forked: Fork | null, 
 /**
+ * The run it stands on.
+ */
+on: Stacked | null, 
+/**
  * How urgent it is.
  */
 priority: Priority, 
@@ -3569,7 +3655,11 @@ questions: number,
 /**
  * Whether it was noticed that it gets nowhere.
  */
-stalled: boolean, };
+stalled: boolean, 
+/**
+ * The run it stands on.
+ */
+on: RunId | null, };
 
 export type DiffView = { 
 /**
@@ -4115,6 +4205,28 @@ bytes: number,
  */
 findings: Array<string>, };
 
+export type StateFile = { 
+/**
+ * Where it is.
+ */
+path: string, 
+/**
+ * Its size.
+ */
+bytes: number, 
+/**
+ * The last event in it.
+ */
+events: Seq, 
+/**
+ * Runs whose trees or commits it holds.
+ */
+runs: number, 
+/**
+ * The hash of the read models, which must come out the same where it is imported.
+ */
+hash: Hash, };
+
 export type MessageView = { 
 /**
  * Its number.
@@ -4385,7 +4497,11 @@ priority: Priority,
 /**
  * Tokens it may use before it asks for more; `None` is no limit.
  */
-budget_tokens: number | null, } | { "op": "fork_run", 
+budget_tokens: number | null, 
+/**
+ * The run it stands on: it begins with that one's changes and follows them. `None` begins with the user's branch.
+ */
+on: RunId | null, } | { "op": "fork_run", 
 /**
  * The run.
  */
@@ -4425,7 +4541,15 @@ how: Acceptance, } | { "op": "show_conflicts",
 /**
  * The run.
  */
-run: RunId, } | { "op": "comment_run", 
+run: RunId, } | { "op": "rebase_run", 
+/**
+ * The run.
+ */
+run: RunId, 
+/**
+ * How conflicts are settled; `yours` is the run below.
+ */
+resolved: Array<Resolution>, } | { "op": "comment_run", 
 /**
  * The run.
  */
@@ -4677,6 +4801,26 @@ common_dir: string,
 /**
  * The first commit of the history.
  */
+root_commit: string | null, } | { "op": "adopt_project", 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * The folder.
+ */
+path: string, 
+/**
+ * Its display name.
+ */
+name: string, 
+/**
+ * Canonical path of the common git directory.
+ */
+common_dir: string, 
+/**
+ * The first commit of the history.
+ */
 root_commit: string | null, } | { "op": "list_projects" } | { "op": "hash_state", 
 /**
  * Make them anew from the first event on first.
@@ -4684,6 +4828,10 @@ root_commit: string | null, } | { "op": "list_projects" } | { "op": "hash_state"
 rebuild: boolean, } | { "op": "check_store" } | { "op": "back_up_store", 
 /**
  * The folder.
+ */
+to: string, } | { "op": "export_state", 
+/**
+ * The file.
  */
 to: string, } | { "op": "prune_store" } | { "op": "post_message", 
 /**
@@ -4823,7 +4971,7 @@ nodes: Array<BudgetView>,
 /**
  * Why other machines are not asked at the moment.
  */
-paused: string | null, } } | { "reply": "allowed", "value": Allowance } | { "reply": "cards", "value": Array<ModelCard> } | { "reply": "model_work", "value": Array<ModelWork> } | { "reply": "pulls", "value": Array<ModelChoice> } | { "reply": "project", "value": ProjectView } | { "reply": "settings", "value": Settings } | { "reply": "state", "value": StateView } | { "reply": "store_checked", "value": StoreCheck } | { "reply": "posted", "value": Seq } | { "reply": "messages", "value": Array<MessageView> } | { "reply": "topics", "value": Array<TopicView> } | { "reply": "dead", "value": Array<DeadView> } | { "reply": "replayed", "value": Array<ReplayView> } | { "reply": "jobs", "value": Array<JobView> } | { "reply": "object", "value": ObjectView } | { "reply": "objects", "value": Array<ObjectView> } | { "reply": "enrolled", "value": ProjectId } | { "reply": "projects", "value": Array<KnownProject> } | { "reply": "egress", "value": EgressView } | { "reply": "permissions", "value": Array<CloudPermission> };
+paused: string | null, } } | { "reply": "allowed", "value": Allowance } | { "reply": "cards", "value": Array<ModelCard> } | { "reply": "model_work", "value": Array<ModelWork> } | { "reply": "pulls", "value": Array<ModelChoice> } | { "reply": "project", "value": ProjectView } | { "reply": "settings", "value": Settings } | { "reply": "state", "value": StateView } | { "reply": "store_checked", "value": StoreCheck } | { "reply": "state_file", "value": StateFile } | { "reply": "posted", "value": Seq } | { "reply": "messages", "value": Array<MessageView> } | { "reply": "topics", "value": Array<TopicView> } | { "reply": "dead", "value": Array<DeadView> } | { "reply": "replayed", "value": Array<ReplayView> } | { "reply": "jobs", "value": Array<JobView> } | { "reply": "object", "value": ObjectView } | { "reply": "objects", "value": Array<ObjectView> } | { "reply": "enrolled", "value": ProjectId } | { "reply": "projects", "value": Array<KnownProject> } | { "reply": "egress", "value": EgressView } | { "reply": "permissions", "value": Array<CloudPermission> };
 
 export type ExportFormat = "zip" | "tar_gz" | "folder" | "bundle";
 

@@ -200,7 +200,8 @@ pub(crate) async fn recover(desk: &Desk, run: &RunId) -> Result<(), Problem> {
 
 /// The run, after an accept, discard, push or move that was left open is settled.
 pub(crate) async fn settled(desk: &Desk, run: &RunId) -> Result<Machine, Problem> {
-    let mut machine = stack::settled(desk, take_back::settled(desk, machine_of(desk, run).await?).await?).await?;
+    let machine = Box::pin(take_back::settled(desk, machine_of(desk, run).await?)).await?;
+    let mut machine = Box::pin(stack::settled(desk, machine)).await?;
     let open = |key: &str| machine.effects.get(key).filter(|tried| tried.outcome.is_none()).map(|t| t.effect.clone());
     if let Some(Effect::Accept { branch, from, to, mode }) = open(ACCEPT) {
         let plan = Accept { run: run.clone(), branch, from, to, mode };

@@ -82,7 +82,7 @@ impl ProjectOwner {
             Op::SettleApproval { approval, answer, note } => self.settle(&approval, answer, note).await,
             Op::AcceptRun { run, how } => {
                 let _alone = self.desk.deciding.lock().await;
-                let accepted = accept::accept(&self.desk, &run, how).await;
+                let accepted = Box::pin(accept::accept(&self.desk, &run, how)).await;
                 stack::followed(&self.desk, &run).await;
                 accepted
             }
@@ -94,7 +94,7 @@ impl ProjectOwner {
             Op::ShowPush { run, remote, to } => push::show(&self.desk, &run, &remote, to.as_deref()).await,
             Op::PushRun { run, remote, to, tip, anyway } => {
                 let _alone = self.desk.deciding.lock().await;
-                push::push(&self.desk, &run, &remote, to.as_deref(), &tip, anyway).await
+                Box::pin(push::push(&self.desk, &run, &remote, to.as_deref(), &tip, anyway)).await
             }
             Op::CommentRun { run, comment } => accept::comment(&self.desk, &run, comment).await,
             Op::ListOperations { run, limit } => take_back::list(&self.desk, run.as_ref(), limit).await,
@@ -104,11 +104,12 @@ impl ProjectOwner {
             }
             Op::UndoOperation { operation } => {
                 let _alone = self.desk.deciding.lock().await;
-                take_back::take_back(&self.desk, operation, &|run| self.supervisor.is_at_work(run)).await
+                Box::pin(take_back::take_back(&self.desk, operation, &|run| self.supervisor.is_at_work(run))).await
             }
             Op::DiscardRun { run, anyway } => {
                 let _alone = self.desk.deciding.lock().await;
-                let discarded = accept::discard(&self.desk, &run, &|| self.supervisor.is_at_work(&run), anyway).await;
+                let works = || self.supervisor.is_at_work(&run);
+                let discarded = Box::pin(accept::discard(&self.desk, &run, &works, anyway)).await;
                 stack::followed(&self.desk, &run).await;
                 discarded
             }
@@ -238,7 +239,7 @@ impl ProjectOwner {
             forked: None,
             priority,
             budget_tokens,
-            on: stacked,
+            on: stacked.map(Box::new),
         };
         if let Some(on) = &on {
             self.desk.stacks.note(&run, on);

@@ -147,7 +147,7 @@ impl Run {
         }
         loop {
             if std::mem::take(&mut self.moved) {
-                stack::moved(&self.desk, &self.id).await;
+                Box::pin(stack::moved(&self.desk, &self.id)).await;
             }
             if self.stop.is_cancelled() {
                 return Rested::Stopped;
@@ -412,7 +412,7 @@ impl Run {
         let definition = self.flow.steps[index].clone();
         // What is handed over is what was checked, so it stays where it is until that is done.
         if definition.kind != Kind::HandOver {
-            self.follow_base().await?;
+            Box::pin(self.follow_base()).await?;
         }
         if step.round() > self.flow.rounds.saturating_add(self.machine.sent_back) {
             return Err(Halt::Fail(out_of_rounds(&self.machine, self.flow.rounds)));

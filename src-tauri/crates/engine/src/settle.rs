@@ -54,7 +54,7 @@ impl Run {
                 true => Settled::NotLanded,
                 false => Settled::Landed,
             },
-            Effect::Rebase { .. } => return self.settle_rebase().await,
+            Effect::Rebase { .. } => return Box::pin(self.settle_rebase()).await,
             Effect::Accept { .. } | Effect::Discard { .. } | Effect::Undo { .. } | Effect::Push { .. } => {
                 return Err(Halt::Park(defect("what the user does to a run was left open in one that is at work")));
             }

@@ -63,7 +63,7 @@ impl Run {
         if self.machine.forks_tree() {
             return self.fork_tree().await;
         }
-        self.follow_base().await?;
+        Box::pin(self.follow_base()).await?;
         self.borrow_base().await?;
         let effect = Effect::MakeTree { base: self.machine.view.base.commit.clone() };
         self.record(vec![Event::EffectIntended { key: "tree".to_owned(), effect }]).await?;

@@ -52,9 +52,9 @@ enum Move {
     /// Nothing.
     None,
     /// Only to be told.
-    Told(Event),
+    Told(Box<Event>),
     /// An effect, after what is to be recorded before it.
-    Perform { before: Vec<Event>, rebase: Rebase },
+    Perform { before: Vec<Event>, rebase: Box<Rebase> },
 }
 
 /// Where a run begins that stands on another one.
@@ -213,17 +213,21 @@ fn undoes(machine: &Machine) -> bool {
 }
 
 /// Puts a run on what the one below it is now, where it may be moved. Whether it was.
-async fn follow(desk: &Desk, run: &RunId, resolved: &[Resolution]) -> Result<bool, Problem> {
+fn follow<'a>(desk: &'a Desk, run: &'a RunId, resolved: &'a [Resolution]) -> BoxFuture<'a, Result<bool, Problem>> {
+    Box::pin(follow_now(desk, run, resolved))
+}
+
+async fn follow_now(desk: &Desk, run: &RunId, resolved: &[Resolution]) -> Result<bool, Problem> {
     let mut machine = machine_of(desk, run).await?;
     if machine.view.on.is_none() || !may_be_moved(&machine) {
         return Ok(false);
     }
-    machine = decided(desk, run).await?;
+    machine = Box::pin(decided(desk, run)).await?;
     match next(desk, &machine, resolved).await? {
         Move::None => Ok(false),
         Move::Told(event) => {
-            let moves = matches!(event, Event::RunRebased { .. });
-            append(desk, &mut machine, vec![event]).await?;
+            let moves = matches!(*event, Event::RunRebased { .. });
+            append(desk, &mut machine, vec![*event]).await?;
             Ok(moves)
         }
         Move::Perform { mut before, rebase } => {
@@ -257,10 +261,14 @@ async fn next(desk: &Desk, machine: &Machine, resolved: &[Resolution]) -> Result
     if view.base.commit == below.commit {
         // It went back to where this one stands.
         let back = on.held.is_some() || on.paths != below.paths;
-        return Ok(if back { Move::Told(Event::RunRebased { rebase: bare(&view.base.commit) }) } else { Move::None });
+        return Ok(if back {
+            Move::Told(Box::new(Event::RunRebased { rebase: Box::new(bare(&view.base.commit)) }))
+        } else {
+            Move::None
+        });
     }
     if !machine.tree_made {
-        return Ok(Move::Told(Event::RunRebased { rebase: bare(&view.base.commit) }));
+        return Ok(Move::Told(Box::new(Event::RunRebased { rebase: Box::new(bare(&view.base.commit)) })));
     }
     if resolved.is_empty() && on.held.as_ref().is_some_and(|held| held.to == below.commit && is_conflict(held)) {
         return Ok(Move::None); // it is told already
@@ -276,20 +284,20 @@ async fn next(desk: &Desk, machine: &Machine, resolved: &[Resolution]) -> Result
     match planned.await {
         Ok(planned) => {
             let before = (view.checkpoint.as_ref() != Some(&planned.present))
-                .then(|| Event::CheckpointMade { checkpoint: planned.present });
+                .then_some(Event::CheckpointMade { checkpoint: planned.present });
             let rebase = Rebase {
                 checkpoint: Some(planned.checkpoint),
                 was: planned.rebase.branch.map(|(was, _)| was),
                 commits: planned.commits,
                 ..bare(&planned.rebase.from)
             };
-            Ok(Move::Perform { before: before.into_iter().collect(), rebase })
+            Ok(Move::Perform { before: before.into_iter().collect(), rebase: Box::new(rebase) })
         }
         Err(problem) if matches!(problem.code, Code::OwnerLost | Code::Cancelled | Code::DiskFull) => Err(problem),
         Err(problem) => {
             let held = HeldBase { to: below.commit, problem };
             let told = on.held.as_ref() == Some(&held);
-            Ok(if told { Move::None } else { Move::Told(Event::RebaseHeld { held }) })
+            Ok(if told { Move::None } else { Move::Told(Box::new(Event::RebaseHeld { held: Box::new(held) })) })
         }
     }
 }
@@ -332,10 +340,10 @@ async fn perform(desk: &Desk, plan: atelier_repo::Rebase) -> Result<(), Problem>
 }
 
 fn intended(rebase: &Rebase) -> Event {
-    Event::EffectIntended { key: key(rebase), effect: Effect::Rebase { rebase: rebase.clone() } }
+    Event::EffectIntended { key: key(rebase), effect: Effect::Rebase { rebase: Box::new(rebase.clone()) } }
 }
 
-fn landed(rebase: Rebase) -> Vec<Event> {
+fn landed(rebase: Box<Rebase>) -> Vec<Event> {
     let settled = Event::EffectSettled { key: key(&rebase), outcome: EffectOutcome::Landed };
     vec![settled, Event::RunRebased { rebase }]
 }
@@ -343,7 +351,7 @@ fn landed(rebase: Rebase) -> Vec<Event> {
 fn not_landed(rebase: &Rebase, problem: Problem) -> Vec<Event> {
     let outcome = EffectOutcome::NotLanded { problem: Some(problem.clone()) };
     let held = HeldBase { to: rebase.to.clone(), problem };
-    vec![Event::EffectSettled { key: key(rebase), outcome }, Event::RebaseHeld { held }]
+    vec![Event::EffectSettled { key: key(rebase), outcome }, Event::RebaseHeld { held: Box::new(held) }]
 }
 
 impl Run {
@@ -357,7 +365,7 @@ impl Run {
         self.catch_up().await?;
         match next(&desk, &self.machine, &[]).await? {
             Move::None => Ok(()),
-            Move::Told(event) => self.record_in(None, vec![event]).await,
+            Move::Told(event) => self.record_in(None, vec![*event]).await,
             Move::Perform { mut before, rebase } => {
                 before.push(intended(&rebase));
                 self.record_in(None, before).await?;

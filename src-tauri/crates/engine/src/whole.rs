@@ -16,7 +16,7 @@ use atelier_protocol::hash::Hash;
 use atelier_protocol::ids::{ProjectId, RunId, Seq, StoreId};
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::settings::Settings;
-use atelier_protocol::view::{RunState, StateFile};
+use atelier_protocol::view::StateFile;
 use atelier_repo::{TreeSpec, UserRepo, read_archive, write_archive};
 use serde::{Deserialize, Serialize};
 use std::fs;

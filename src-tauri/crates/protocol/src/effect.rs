@@ -73,7 +73,7 @@ pub enum Effect {
     /// Put the run on another base: its tree, its branch, and what keeps the base.
     Rebase {
         /// From where to where.
-        rebase: Rebase,
+        rebase: Box<Rebase>,
     },
     /// Push the run's commits to another repository, because the user wants it so.
     Push {

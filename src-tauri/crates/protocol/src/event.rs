@@ -163,7 +163,7 @@ pub enum Event {
         /// The run it stands on.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(optional)]
-        on: Option<Stacked>,
+        on: Option<Box<Stacked>>,
     },
     /// As many runs as may be at work are at work; this one waits for its turn.
     SlotAwaited {
@@ -443,12 +443,12 @@ pub enum Event {
     /// The run stands on what the run below is now.
     RunRebased {
         /// From where to where, and what came of it.
-        rebase: Rebase,
+        rebase: Box<Rebase>,
     },
     /// The run below moved and this one could not follow. Told once for each commit.
     RebaseHeld {
         /// Where to, and why not.
-        held: HeldBase,
+        held: Box<HeldBase>,
     },
     /// Something the user should know that stops nothing.
     Noticed {

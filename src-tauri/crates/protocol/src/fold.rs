@@ -31,7 +31,7 @@ impl RunView {
             base: base.clone(),
             parent: parent.clone(),
             forked: forked.clone(),
-            on: on.clone(),
+            on: on.as_deref().cloned(),
             priority: *priority,
             state: RunState::Created,
             disposition: Disposition::Pending,
@@ -243,7 +243,7 @@ impl RunView {
             Event::RunRebased { rebase } => self.rebased(rebase),
             Event::RebaseHeld { held } => {
                 if let Some(on) = &mut self.on {
-                    on.held = Some(held.clone());
+                    on.held = Some((**held).clone());
                 }
             }
             Event::CommentMade { comment } => {

@@ -220,7 +220,7 @@ fn begin(dice: &mut Dice) -> Event {
         parent,
         priority: Priority::Normal,
         budget_tokens: None,
-        on: dice.yes(2).then(|| Stacked { run: dice.run(), paths: vec![dice.text()], held: None }),
+        on: dice.yes(2).then(|| Box::new(Stacked { run: dice.run(), paths: vec![dice.text()], held: None })),
     }
 }
 
@@ -329,7 +329,7 @@ fn anything(dice: &mut Dice, number: usize) -> Event {
 fn rare(dice: &mut Dice) -> Event {
     match dice.roll(12) {
         10 => Event::RunRebased {
-            rebase: Rebase {
+            rebase: Box::new(Rebase {
                 from: dice.text(),
                 to: dice.text(),
                 paths: vec![dice.text()],
@@ -340,9 +340,9 @@ fn rare(dice: &mut Dice) -> Event {
                 }),
                 was: dice.yes(2).then(|| dice.text()),
                 commits: vec![Commit { id: "r".into(), subject: dice.text() }],
-            },
+            }),
         },
-        11 => Event::RebaseHeld { held: HeldBase { to: dice.text(), problem: dice.problem() } },
+        11 => Event::RebaseHeld { held: Box::new(HeldBase { to: dice.text(), problem: dice.problem() }) },
         0 => Event::ChecksMissing { looked_for: Vec::new() },
         1 => Event::ReviewRecorded {
             review: Review { by: Reviewer::User, answer: Answer::Approve, notes: dice.text(), tree: dice.tree() },

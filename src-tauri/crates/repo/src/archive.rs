@@ -79,7 +79,7 @@ pub fn write_archive(folder: &Path, about: serde_json::Value, to: &Path) -> Resu
     let writing = || io("writing", to);
     let gzip = GzEncoder::new(BufWriter::new(part.as_file_mut()), Compression::default());
     let mut out = tar::Builder::new(gzip);
-    let mut head = |out: &mut tar::Builder<_>, name: &str, bytes: u64, content: &mut dyn Read| {
+    let head = |out: &mut tar::Builder<_>, name: &str, bytes: u64, content: &mut dyn Read| {
         let mut header = tar::Header::new_gnu();
         header.set_mode(0o600);
         header.set_size(bytes);
@@ -139,6 +139,8 @@ pub fn read_archive(from: &Path, to: &Path) -> Result<serde_json::Value, Archive
             return Err(damaged(format!("`{name}` in it is not as it was written")));
         }
     }
+    // What stands behind the last file says whether the whole is as it was written.
+    std::io::copy(&mut tar.into_inner(), &mut std::io::sink()).map_err(cut)?;
     match left.keys().next() {
         Some(name) => Err(damaged(format!("`{name}` is missing in it"))),
         None => Ok(list.about),

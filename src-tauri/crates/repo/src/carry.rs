@@ -17,7 +17,7 @@ use atelier_protocol::ids::RunId;
 use git2::{Indexer, Oid, Repository, Signature};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// Why runs could not be carried.
