@@ -71,6 +71,9 @@ fn child(report: &str) -> Option<libc::pid_t> {
 /// A listener on a port of every address that the network namespace of `process` has: its loopback.
 fn listen(process: libc::pid_t, port: u16) -> io::Result<TcpListener> {
     let network = File::open(format!("/proc/{process}/ns/net"))?;
+    if network.metadata()?.ino() == std::fs::metadata("/proc/self/ns/net")?.ino() {
+        return Err(io::Error::other("the command has no network of its own, so nothing would keep it from this one"));
+    }
     // SAFETY: a system call on an open file; it gives a new file, or fails.
     #[expect(unsafe_code, reason = "the standard library does not know namespaces")]
     let users = unsafe {
