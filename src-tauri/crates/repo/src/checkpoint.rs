@@ -4,7 +4,7 @@
 //! same id. Objects and branch are synced before it returns.
 
 use crate::fault::git;
-use crate::listing::{Listing, SUBMODULE, listing, new_objects};
+use crate::listing::{Listing, SUBMODULE, kept_listing, listing, new_objects};
 use crate::open::FALLBACK;
 use crate::run_tree::{BRANCH, RunTree, TreeError, find_commit};
 use crate::settled::Settled;
@@ -123,7 +123,7 @@ impl RunTree {
     /// Brings the present files into the private repository; the id of their tree.
     fn record(&self, repo: &Repository, head: &Commit<'_>) -> Result<Oid, TreeError> {
         let before = head.tree().map_err(git("reading the last checkpoint"))?;
-        let tracked = listing(repo, &before)?;
+        let tracked = kept_listing(repo, &before)?;
         scan::write_tree_over(repo, &before, &tracked, &scan::scan(self, repo, &tracked)?)
     }
 

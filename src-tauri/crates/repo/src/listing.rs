@@ -2,7 +2,8 @@
 
 use crate::fault::{Fault, git};
 use git2::{ObjectType, Oid, Repository, Tree};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A plain file.
 pub(crate) const FILE: u32 = 0o100_644;
@@ -12,6 +13,9 @@ pub(crate) const PROGRAM: u32 = 0o100_755;
 pub(crate) const LINK: u32 = 0o120_000;
 /// The commit of a submodule.
 pub(crate) const SUBMODULE: u32 = 0o160_000;
+
+/// Files in all listings that are kept: some 20 MB.
+const MOST_KEPT: usize = 200_000;
 
 /// What a git tree says about one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +34,23 @@ pub(crate) fn listing(repo: &Repository, tree: &Tree<'_>) -> Result<Listing, Fau
     let mut all = Listing::new();
     list_into(repo, tree, &mut Vec::new(), &mut all).map_err(git("reading a tree"))?;
     Ok(all)
+}
+
+/// The same, kept for those who ask again: a run's files are compared with its last checkpoint after every command. What
+/// has an id never changes.
+pub(crate) fn kept_listing(repo: &Repository, tree: &Tree<'_>) -> Result<Arc<Listing>, Fault> {
+    static KEPT: Mutex<VecDeque<(Oid, Arc<Listing>)>> = Mutex::new(VecDeque::new());
+    let kept = || KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, listing)) = kept().iter().find(|(id, _)| *id == tree.id()) {
+        return Ok(Arc::clone(listing));
+    }
+    let listing = Arc::new(listing(repo, tree)?);
+    let mut kept = kept();
+    kept.push_back((tree.id(), Arc::clone(&listing)));
+    while kept.iter().map(|(_, listing)| listing.len()).sum::<usize>() > MOST_KEPT {
+        kept.pop_front();
+    }
+    Ok(listing)
 }
 
 /// libgit2's own walk hands out folder names as UTF-8 only; names need not be.

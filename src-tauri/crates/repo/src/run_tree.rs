@@ -243,12 +243,14 @@ impl UserRepo {
         write(BASE, format!("{base}\n").as_bytes())?;
         write(BRANCH, format!("{tip}\n").as_bytes())?;
         // Above that size objects are packed whole: looking for deltas takes longer than all the rest of a checkpoint, and
-        // what is handed over is packed anew by whoever collects the user's repository.
+        // what is handed over is packed anew by whoever collects the user's repository. libgit2 1.9 takes that size from the
+        // wrong key, `pack.deltaCacheSize`.
         write(
             "config",
             format!(
                 "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\
-                 \tlogAllRefUpdates = false\n\tautocrlf = false\n\tbigFileThreshold = 1\n\texcludesFile =\n\tattributesFile =\n[atelier]\n\trun = {}\n",
+                 \tlogAllRefUpdates = false\n\tautocrlf = false\n\tbigFileThreshold = 1\n\texcludesFile =\n\tattributesFile =\n\
+                 [pack]\n\tdeltaCacheSize = 1\n[atelier]\n\trun = {}\n",
                 spec.run
             )
             .as_bytes(),

@@ -14,6 +14,7 @@ use git2::{FileMode, Oid, Repository, Tree};
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 
 /// Files up to this size are read in one piece and held in memory with the rest of a checkpoint.
 const ONE_PIECE: u64 = 16 << 20;
@@ -137,11 +138,33 @@ pub(crate) fn stat_entry(path: &[u8], mode: u32, stat: &Metadata, id: Oid) -> Op
     }
 }
 
-/// What stands at the paths that count: not ignored, or tracked.
+/// What stands at the paths that count: not ignored, or tracked. Folders are read on one thread, and on another the file
+/// system is asked about what is in them.
 fn places(tree: &RunTree, tracked: &Listing) -> Result<BTreeMap<Vec<u8>, Metadata>, TreeError> {
     let rules = tree.repo()?;
     rules.set_workdir(tree.root(), false).map_err(git("reading the ignore rules"))?;
-    let mut found = BTreeMap::new();
+    let mut found = std::thread::scope(|scope| {
+        let (paths, asked) = mpsc::channel();
+        let stats = scope.spawn(move || stats(tree.root(), asked));
+        walk(tree, tracked, &rules, &paths)?;
+        drop(paths);
+        stats.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
+    // Those in folders that a rule names, or behind what took a folder's place.
+    for path in tracked.iter().filter(|(_, entry)| entry.mode != SUBMODULE).map(|(path, _)| path) {
+        if found.contains_key(path) {
+            continue;
+        }
+        let Some(relative) = paths::to_os(path) else { continue };
+        if let Some(stat) = paths::look(tree.root(), &relative).map_err(io("reading", &tree.root().join(&relative)))? {
+            found.insert(path.clone(), stat);
+        }
+    }
+    Ok(found)
+}
+
+/// Sends the paths that count, as they stand in the folders.
+fn walk(tree: &RunTree, tracked: &Listing, rules: &Repository, files: &mpsc::Sender<Vec<u8>>) -> Result<(), TreeError> {
     let mut folders = vec![Vec::new()];
     while let Some(folder) = folders.pop() {
         let Some(relative) = paths::to_os(&folder) else { continue };
@@ -172,23 +195,24 @@ fn places(tree: &RunTree, tracked: &Listing) -> Result<BTreeMap<Vec<u8>, Metadat
             }
             if kind.is_dir() {
                 folders.push(path);
-                continue;
-            }
-            match entry.metadata() {
-                Ok(stat) => drop(found.insert(path, stat)),
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {} // removed in this moment
-                Err(e) => return Err(unreadable(&path, io("reading", &place.join(&name))(e))),
+            } else {
+                let _ = files.send(path); // nobody listens any more where one could not be read
             }
         }
     }
-    // Those in folders that a rule names, or behind what took a folder's place.
-    for path in tracked.iter().filter(|(_, entry)| entry.mode != SUBMODULE).map(|(path, _)| path) {
-        if found.contains_key(path) {
-            continue;
-        }
-        let Some(relative) = paths::to_os(path) else { continue };
-        if let Some(stat) = paths::look(tree.root(), &relative).map_err(io("reading", &tree.root().join(&relative)))? {
-            found.insert(path.clone(), stat);
+    Ok(())
+}
+
+/// What the file system says of these files.
+fn stats(root: &Path, files: mpsc::Receiver<Vec<u8>>) -> Result<BTreeMap<Vec<u8>, Metadata>, TreeError> {
+    let mut found = BTreeMap::new();
+    for path in files {
+        let Some(relative) = paths::to_os(&path) else { continue };
+        let place = root.join(relative);
+        match fs::symlink_metadata(&place) {
+            Ok(stat) => drop(found.insert(path, stat)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {} // removed in this moment
+            Err(e) => return Err(unreadable(&path, io("reading", &place)(e))),
         }
     }
     Ok(found)

@@ -5,18 +5,22 @@
 //! could have left them as they are (git's "racy" entries). Only systems whose change time a program cannot set are
 //! trusted; elsewhere every file is read every time.
 
-use git2::{ObjectType, Oid};
+use atelier_protocol::Hash;
+use git2::Oid;
 use std::collections::HashMap;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The coarsest clock of a file system (FAT) ticks every two seconds.
-const TICK_SECONDS: i64 = 2;
+/// The coarsest clock of a file system (FAT) ticks every two seconds: whatever is written later than now bears a time less
+/// than that before now.
+const TICK: i64 = 2_000_000_000;
 /// The first bytes of the memory, with the version of its shape.
-const MARK: &[u8] = b"atelier seen 2\n";
+const MARK: &[u8] = b"atelier seen 3\n";
 /// Bytes of an id.
 const ID: usize = 20;
+/// Bytes of the checksum at the end.
+const SUM: usize = 32;
 /// Bytes of an entry before its path.
 const HEAD: usize = Stat::SIZE + ID + 4;
 
@@ -28,28 +32,29 @@ pub(crate) struct Seen {
     /// Where the entry of each path begins in it.
     before: HashMap<Box<[u8]>, usize>,
     after: Vec<u8>,
-    /// Files changed at or after this second are read again next time.
+    /// Files changed at or after this nanosecond are read again next time.
     fresh: i64,
 }
 
-/// What says that a file is as it was: `[mode, mtime, ctime, dev, ino, size]`, the times in nanoseconds since 1970 UTC.
+/// What says that a file is as it was: `[mode, mtime, ctime, dev, ino, size]`, the times in nanoseconds since 1970 UTC,
+/// which end in the year 2262.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stat([i128; 6]);
+struct Stat([i64; 6]);
 
 impl Stat {
-    const SIZE: usize = 6 * 16;
+    const SIZE: usize = 6 * 8;
 
     #[cfg(unix)]
     fn of(mode: u32, stat: &Metadata) -> Option<Stat> {
         use std::os::unix::fs::MetadataExt;
-        let time = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+        let time = |seconds: i64, nanos: i64| seconds.checked_mul(1_000_000_000)?.checked_add(nanos);
         Some(Stat([
-            i128::from(mode),
-            time(stat.mtime(), stat.mtime_nsec()),
-            time(stat.ctime(), stat.ctime_nsec()),
-            i128::from(stat.dev()),
-            i128::from(stat.ino()),
-            i128::from(stat.size()),
+            i64::from(mode),
+            time(stat.mtime(), stat.mtime_nsec())?,
+            time(stat.ctime(), stat.ctime_nsec())?,
+            stat.dev().cast_signed(),
+            stat.ino().cast_signed(),
+            stat.size().cast_signed(),
         ]))
     }
 
@@ -58,8 +63,8 @@ impl Stat {
         None
     }
 
-    fn latest_second(&self) -> i64 {
-        i64::try_from(self.0[1].max(self.0[2]) / 1_000_000_000).unwrap_or(i64::MAX)
+    fn latest(&self) -> i64 {
+        self.0[1].max(self.0[2])
     }
 
     fn write(&self, into: &mut Vec<u8>) {
@@ -72,8 +77,8 @@ impl Seen {
     pub(crate) fn open(file: &Path) -> Seen {
         let bytes = std::fs::read(file).unwrap_or_default();
         let before = places(&bytes).unwrap_or_default();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        let fresh = i64::try_from(now).unwrap_or(i64::MAX) - TICK_SECONDS;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        let fresh = i64::try_from(now).unwrap_or(0).saturating_sub(TICK);
         Seen { file: file.to_owned(), bytes, before, after: MARK.to_vec(), fresh }
     }
 
@@ -87,7 +92,7 @@ impl Seen {
 
     /// Remembers the content of a file, unless it could still change without a sign.
     pub(crate) fn note(&mut self, path: &[u8], mode: u32, stat: &Metadata, id: Oid) {
-        let Some(stat) = Stat::of(mode, stat).filter(|stat| stat.latest_second() < self.fresh) else { return };
+        let Some(stat) = Stat::of(mode, stat).filter(|stat| stat.latest() < self.fresh) else { return };
         let Ok(length) = u32::try_from(path.len()) else { return };
         stat.write(&mut self.after);
         self.after.extend_from_slice(id.as_bytes());
@@ -97,11 +102,12 @@ impl Seen {
 
     /// Writes the memory down, where it is another one now. Failing to is no failure of the scan.
     pub(crate) fn keep(mut self) {
-        let Ok(sum) = Oid::hash_object(ObjectType::Blob, &self.after) else { return };
-        self.after.extend_from_slice(sum.as_bytes());
-        if self.after == self.bytes {
+        let kept = self.bytes.len().checked_sub(SUM).and_then(|end| self.bytes.get(..end));
+        if kept == Some(self.after.as_slice()) && !self.before.is_empty() {
             return;
         }
+        let sum = sum(&self.after);
+        self.after.extend_from_slice(&sum);
         let new = self.file.with_extension("new");
         if let Err(error) = std::fs::write(&new, &self.after).and_then(|()| std::fs::rename(&new, &self.file)) {
             tracing::debug!(%error, "the file memory of a tree was not written");
@@ -117,14 +123,18 @@ impl Seen {
     }
 }
 
+fn sum(body: &[u8]) -> [u8; SUM] {
+    Hash::of(body).bytes().unwrap_or_default()
+}
+
 /// Where each path's entry begins; `None` where the memory is not whole.
 fn places(bytes: &[u8]) -> Option<HashMap<Box<[u8]>, usize>> {
-    let end = bytes.len().checked_sub(ID)?;
+    let end = bytes.len().checked_sub(SUM)?;
     let (body, sum) = bytes.split_at_checked(end)?;
-    if !body.starts_with(MARK) || Oid::hash_object(ObjectType::Blob, body).ok()?.as_bytes() != sum {
+    if !body.starts_with(MARK) || self::sum(body) != sum {
         return None;
     }
-    let mut found = HashMap::with_capacity(body.len() / 160);
+    let mut found = HashMap::with_capacity(body.len() / 110);
     let mut at = MARK.len();
     while at < body.len() {
         let length: [u8; 4] = body.get(at + HEAD - 4..at + HEAD)?.try_into().ok()?;
@@ -139,6 +149,7 @@ fn places(bytes: &[u8]) -> Option<HashMap<Box<[u8]>, usize>> {
 #[cfg(unix)]
 mod tests {
     use super::*;
+    use git2::ObjectType;
 
     fn id(text: &str) -> Oid {
         Oid::hash_object(ObjectType::Blob, text.as_bytes()).unwrap()
