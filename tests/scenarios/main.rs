@@ -48,6 +48,7 @@ mod secrets;
 #[cfg(target_os = "linux")]
 mod seeds;
 mod serving;
+mod sharing;
 mod stacking;
 mod store;
 mod unconfined;

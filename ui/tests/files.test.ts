@@ -103,3 +103,71 @@ it('runs and documents are found beside files, each with what it is and where', 
   await user.click(at('files.hit.1').querySelector('button') as HTMLButtonElement);
   expect(document.querySelector('[data-test="files.run"]')).toBeNull();
 });
+
+it('other projects are asked where they are shared, and each hit says whose it is and under which licence', async () => {
+  const port = new HandPort(tape);
+  const pump = { id: 'other', name: 'pump', path: '/home/me/pump', licence: { name: 'MPL-2.0', from: 'LICENSE' } };
+  const diary = { id: 'third', name: 'diary', path: '/home/me/diary', licence: null };
+  const hits = found('src/a.ts', 'src/b.ts').hits;
+  const known = (shared: boolean) => ({ reply: 'projects' as const, value: [{ id: tape.project.id, path: '/x', name: 'x', shared }] });
+  port.answers.list_projects = known(false);
+  port.answers.share_project = known(true);
+  port.answers.search_elsewhere = {
+    reply: 'elsewhere',
+    value: {
+      hits: hits.map((hit, n) => ({ ...hit, project: n === 0 ? pump : diary })),
+      searched: [pump, diary],
+      left_out: [['gone', { code: 'no_folder', message: 'Its folder /home/me/gone is not there.', hint: 'Open the project where it is now.' }]],
+      private: 2,
+      missing: false,
+      unpacked: 2048,
+    },
+  };
+  await bench(finished, port);
+  await user.click(at('tab.files'));
+  await user.click(at('files.scope.elsewhere'));
+  await user.type(at('files.query'), 'wrap');
+  await expect.poll(() => document.querySelector('[data-test="files.hits"]')).not.toBeNull();
+  const asked = port.asked.findLast(({ op }) => op.op === 'search_elsewhere');
+  expect(asked).toMatchObject({ project: null, op: { query: 'wrap', except: tape.project.id } });
+  expect(text('files.hit.0')).toContain('pump, MPL-2.0 by LICENSE');
+  expect(text('files.hit.1')).toContain('diary, licence unknown');
+  expect(text('files.elsewhere.asked')).toContain('2 private projects not opened');
+  expect(text('files.elsewhere.left')).toContain('gone was left out');
+  expect(text('files.freshness')).toContain('were unpacked');
+  const share = at('files.elsewhere.share') as HTMLInputElement;
+  expect(share.checked).toBe(false);
+  await user.click(share);
+  expect(port.asked.some(({ op }) => op.op === 'share_project' && op.shared && op.project === tape.project.id)).toBe(true);
+  await expect.poll(() => share.checked).toBe(true);
+});
+
+it('a note is kept in the library, listed, found and removed', async () => {
+  const port = new HandPort(tape);
+  const note = { id: 'n1', title: 'Retry', text: 'wait twice as long', at_ms: 1 };
+  port.answers.list_library = { reply: 'library', value: [] };
+  port.answers.keep_note = { reply: 'library', value: [note] };
+  port.answers.drop_note = { reply: 'library', value: [] };
+  await bench(finished, port);
+  await user.click(at('tab.files'));
+  await user.click(at('files.scope.note'));
+  await expect.poll(() => text('library.notes')).toContain('No notes yet');
+  expect((at('library.keep') as HTMLButtonElement).disabled).toBe(true);
+  await user.type(at('library.title'), 'Retry');
+  await user.type(at('library.text'), 'wait twice as long');
+  await user.click(at('library.keep'));
+  await expect.poll(() => text('library.notes')).toContain('Retry');
+  expect((at('library.title') as HTMLInputElement).value).toBe('');
+  port.answers.search_all = {
+    reply: 'found',
+    value: [{ hits: [{ kind: 'note', path: 'library/n1', lines: [1, 1], score: 1, snippet: note.text, hash, symbol: null, title: 'Retry', origin: { from: 'library', id: 'n1' } }], scanned: 0, missing: [], by: [] }],
+  };
+  await user.type(at('files.query'), 'twice');
+  await expect.poll(() => document.querySelector('[data-test="files.hits"]')).not.toBeNull();
+  const asked = port.asked.map(({ op }) => op).findLast((op): op is Extract<Op, { op: 'search_all' }> => op.op === 'search_all');
+  expect(asked?.kinds).toEqual(['note']);
+  expect(text('files.hit.0')).toContain('Retry');
+  await user.clear(at('files.query'));
+  await user.click(at('library.remove.n1'));
+  await expect.poll(() => text('library.notes')).toContain('No notes yet');
+});

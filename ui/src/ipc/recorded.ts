@@ -130,7 +130,7 @@ export function play(recording: Recording, options: PlayOptions): Port {
 
   return {
     startInfo: async () => ({ version: 'recorded', project: options.open ? project.path : null, tour: false }),
-    knownProjects: async () => [{ id: project.id, path: project.path, name: project.name }],
+    knownProjects: async () => [{ id: project.id, path: project.path, name: project.name, shared: false }],
     openProject: async (path, init) => {
       if (path === project.path || init) return project;
       if (path.includes('plain')) {

@@ -1,10 +1,10 @@
 /** The hits of a search as they are shown: what they are, where they are, and the words of the question in them. Pure. */
 
-import type { Anchor, Hit, HitKind, RunId } from '../ipc/bindings';
+import type { Anchor, Hit, HitKind, Licence, RunId } from '../ipc/bindings';
 import { parts } from './diff';
 
-/** What is searched: one kind, the files, or all there is. */
-export type Scope = HitKind | 'all' | 'files';
+/** What is searched: one kind, the files, all there is, or the files of other projects. */
+export type Scope = HitKind | 'all' | 'files' | 'elsewhere';
 
 export const KIND_NAMES: Readonly<Record<HitKind, string>> = {
   code: 'code',
@@ -14,15 +14,17 @@ export const KIND_NAMES: Readonly<Record<HitKind, string>> = {
   spec: 'spec',
   decision: 'decision',
   document: 'document',
+  note: 'note',
 };
 
 /** The kinds of a scope as the owner is asked for them; none means files. */
 export function kindsOf(scope: Scope): HitKind[] {
   switch (scope) {
     case 'files':
+    case 'elsewhere':
       return [];
     case 'all':
-      return ['code', 'doc', 'commit', 'chat', 'spec', 'decision', 'document'];
+      return ['code', 'doc', 'commit', 'chat', 'spec', 'decision', 'document', 'note'];
     default:
       return [scope];
   }
@@ -51,7 +53,14 @@ export function labelOf(hit: Hit): HitLabel {
       return { run: hit.origin.run, folder: '', name: title ?? hit.path, where: '', called: null };
     case 'part':
       return { run: null, ...parts(hit.path), where: `, ${anchorWord(hit.origin.anchor)}`, called: title };
+    case 'library':
+      return { run: null, folder: '', name: title ?? hit.origin.id, where: '', called: null };
   }
+}
+
+/** Under which licence something is, as far as it can be told. */
+export function licenceOf(licence: Licence | null): string {
+  return licence === null ? 'licence unknown' : `${licence.name} by ${licence.from}`;
 }
 
 function anchorWord(anchor: Anchor): string {

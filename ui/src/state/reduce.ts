@@ -161,6 +161,9 @@ export function apply(before: RunView, envelope: Envelope): RunView {
     case 'egress_ended':
     case 'cloud_permitted':
     case 'cloud_revoked':
+    case 'project_shared':
+    case 'note_kept':
+    case 'note_dropped':
     case 'run_started':
     case 'route_decided':
     case 'card_measured':

@@ -97,6 +97,12 @@ pub enum Verb {
     },
     /// Search the project: its files, earlier commits, what was said and decided in runs, documents.
     Search(SearchArgs),
+    /// Notes and snippets that are kept for all your projects.
+    #[command(subcommand)]
+    Library(crate::library::LibraryVerb),
+    /// Your projects: which of them are searched from others, and which are packed.
+    #[command(subcommand)]
+    Projects(crate::projects::ProjectsVerb),
     /// Read files of other formats as Markdown with anchors: PDF, office files, e-mail, tables and more.
     #[command(subcommand)]
     Documents(DocumentsVerb),
@@ -231,6 +237,9 @@ pub struct SearchArgs {
     /// What hits may be cut from; may be given more than once. Without it: files.
     #[arg(long = "kind", value_name = "KIND")]
     pub kinds: Vec<Cut>,
+    /// Search your other projects instead, those that you share; each hit says whose it is and under which licence.
+    #[arg(long, conflicts_with = "batch")]
+    pub elsewhere: bool,
     /// Answer many questions: reads lines `{"id":ANY,"query":TEXT}` and prints for each a line
     /// `{"id","hits":[{"path","lines","score","hash"}]}`, in the same order.
     #[arg(long)]
@@ -254,6 +263,8 @@ pub enum Cut {
     Decision,
     /// Parts of files of other formats: PDF, office files, e-mail and more.
     Document,
+    /// Notes and snippets of your library.
+    Note,
 }
 
 impl From<Cut> for HitKind {
@@ -266,6 +277,7 @@ impl From<Cut> for HitKind {
             Cut::Spec => HitKind::Spec,
             Cut::Decision => HitKind::Decision,
             Cut::Document => HitKind::Document,
+            Cut::Note => HitKind::Note,
         }
     }
 }

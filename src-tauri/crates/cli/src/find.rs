@@ -6,12 +6,13 @@
 use crate::args::{Args, SearchArgs};
 use crate::out::{End, Finished, Out, unexpected};
 use crate::session;
-use atelier_engine::Project;
+use atelier_engine::{Project, Workshop};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::op::{Op, Reply};
-use atelier_protocol::view::{Found, Hit, HitKind, IndexPart, IndexView, Origin, WatchView};
+use atelier_protocol::view::{Found, Hit, HitKind, IndexPart, IndexView, Origin, OtherProject, WatchView};
 use serde_json::{Value, json};
 use std::io::BufRead;
+use std::path::Path;
 use std::time::Duration;
 
 /// Questions that are asked at once.
@@ -57,6 +58,7 @@ pub async fn index(args: &Args, status: bool, meaning: Option<&str>, out: &Out) 
         }
     }
     say_missing(&index.missing, out);
+    say_unpacked(index.unpacked, out);
     Ok(Finished::done(json!({"index": index})))
 }
 
@@ -152,6 +154,12 @@ async fn made(project: &Project, out: &Out) -> Result<IndexView, Problem> {
 
 pub async fn search(args: &Args, search: &SearchArgs, out: &Out) -> End {
     let kinds: Vec<HitKind> = search.kinds.iter().map(|kind| (*kind).into()).collect();
+    if let Some(query) = search.query.as_ref().filter(|_| search.elsewhere) {
+        let workshop = session::workshop(args).await?;
+        let ended = elsewhere(&workshop, &args.project, query, search.limit, kinds, out).await;
+        workshop.close().await;
+        return ended;
+    }
     let (workshop, project) = session::project(args).await?;
     let ended = match &search.query {
         Some(query) => one(&project, query, search.limit, kinds, out).await,
@@ -161,23 +169,76 @@ pub async fn search(args: &Args, search: &SearchArgs, out: &Out) -> End {
     ended
 }
 
+/// What the projects that the user shares have to say, but for the one in `here`.
+async fn elsewhere(workshop: &Workshop, here: &Path, query: &str, limit: u32, kinds: Vec<HitKind>, out: &Out) -> End {
+    // A folder that is no project yet is none of the others either.
+    let except = workshop.known(here).await.ok().map(|known| known.id);
+    let op = Op::SearchElsewhere { query: query.to_owned(), limit, kinds, except };
+    let Reply::Elsewhere(found) = workshop.submit(op).await? else { return Err(unexpected()) };
+    if found.searched.is_empty() && found.left_out.is_empty() {
+        out.say("no other project is shared; `atelier projects share DIR` shares one");
+    } else if found.hits.is_empty() {
+        out.say("nothing found; try other words");
+    }
+    for hit in &found.hits {
+        if let Some(project) = &hit.project {
+            out.say(format!("{} ({}), {}", project.name, licence(project), project.path));
+        }
+        say_hit(hit, out);
+    }
+    for (name, problem) in &found.left_out {
+        out.say(format!("left out {name}: {} {}", problem.message, problem.hint));
+    }
+    if found.private > 0 {
+        out.say(format!("not asked, because private: {}", counted(found.private, "project")));
+    }
+    if found.missing {
+        out.say("some of them do not have all of their index yet; ask again for more");
+    }
+    say_unpacked(found.unpacked, out);
+    Ok(Finished::done(json!(found)))
+}
+
+fn licence(project: &OtherProject) -> String {
+    match &project.licence {
+        Some(licence) => format!("{} by {}", licence.name, licence.from),
+        None => "licence unknown".to_owned(),
+    }
+}
+
+fn counted(n: u32, of: &str) -> String {
+    format!("{n} {of}{}", if n == 1 { "" } else { "s" })
+}
+
+/// The one line in which a packed project differs from another.
+fn say_unpacked(bytes: Option<u64>, out: &Out) {
+    if let Some(bytes) = bytes {
+        out.say(format!("it was packed, because nobody worked on it; {} KiB were unpacked", bytes.div_ceil(1024)));
+    }
+}
+
 async fn one(project: &Project, query: &str, limit: u32, kinds: Vec<HitKind>, out: &Out) -> End {
     let found = ask(project, vec![query.to_owned()], limit, kinds).await?.remove(0);
     if found.hits.is_empty() {
         out.say("nothing found; try other words");
     }
     for hit in &found.hits {
-        let called = hit.title.as_ref().or(hit.symbol.as_ref()).map(|name| format!("  {name}")).unwrap_or_default();
-        out.say(format!("{}  {:.2}{called}", place(hit), hit.score));
-        for line in hit.snippet.lines().filter(|line| !line.trim().is_empty()).take(SHOWN) {
-            out.say(format!("    {line}"));
-        }
+        say_hit(hit, out);
     }
     if let Some(problem) = &found.without_meaning {
         out.say(format!("by words alone: {problem}"));
     }
     say_missing(&found.missing, out);
+    say_unpacked(found.unpacked, out);
     Ok(Finished::done(json!(found)))
+}
+
+fn say_hit(hit: &Hit, out: &Out) {
+    let called = hit.title.as_ref().or(hit.symbol.as_ref()).map(|name| format!("  {name}")).unwrap_or_default();
+    out.say(format!("{}  {:.2}{called}", place(hit), hit.score));
+    for line in hit.snippet.lines().filter(|line| !line.trim().is_empty()).take(SHOWN) {
+        out.say(format!("    {line}"));
+    }
 }
 
 /// Where a hit can be looked up.
@@ -190,6 +251,7 @@ fn place(hit: &Hit) -> String {
             format!("run {run}{step} event {seq}")
         }
         Some(Origin::Part { anchor }) => format!("{} {anchor}", hit.path),
+        Some(Origin::Library { id }) => format!("library {id}"),
     }
 }
 

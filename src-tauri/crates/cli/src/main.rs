@@ -16,11 +16,13 @@ mod find;
 mod follow;
 mod jobs;
 mod keys;
+mod library;
 mod model_work;
 mod models;
 mod objects;
 mod ops;
 mod out;
+mod projects;
 mod push;
 mod record;
 mod review;
@@ -95,6 +97,8 @@ async fn perform(args: &Args, out: &out::Out) -> out::End {
         Verb::Objects(verb) => objects::objects(args, verb, out).await,
         Verb::Models { verb: None } => doctor::models(args, out).await,
         Verb::Models { verb: Some(verb) } => models::models(args, verb, out).await,
+        Verb::Library(verb) => library::library(args, verb, out).await,
+        Verb::Projects(verb) => projects::projects(args, verb, out).await,
         Verb::Keys(verb) => keys::keys(args, verb, out).await,
         Verb::Serve(serve) => serve::serve(args, serve, out).await,
         Verb::Egress(verb) => egress::egress(args, verb, out).await,

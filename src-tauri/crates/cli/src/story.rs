@@ -142,6 +142,9 @@ pub fn line(event: &Event) -> Option<String> {
         | Event::EgressEnded { .. }
         | Event::CloudPermitted { .. }
         | Event::CloudRevoked { .. }
+        | Event::ProjectShared { .. }
+        | Event::NoteKept { .. }
+        | Event::NoteDropped { .. }
         | Event::StepFinished { .. }
         | Event::CallStarted { .. }
         | Event::CallFinished { .. }

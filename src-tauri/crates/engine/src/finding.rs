@@ -124,9 +124,20 @@ impl Desk {
         let (records, files): (Vec<HitKind>, Vec<HitKind>) =
             kinds.iter().copied().partition(|kind| shelf::holds(*kind));
         if records.is_empty() {
-            return self.find_in(self.root.clone(), queries, limit, files, Vec::new()).await;
+            let mut found = self.find_in(self.root.clone(), queries, limit, files, Vec::new()).await?;
+            found.iter_mut().take(1).for_each(|found| found.unpacked = self.told_unpacked());
+            return Ok(found);
         }
-        let (beside, missing) = self.find_records(&queries, limit, &records).await?;
+        let (notes, records): (Vec<HitKind>, Vec<HitKind>) =
+            records.into_iter().partition(|kind| *kind == HitKind::Note);
+        let (mut beside, missing) = match records.is_empty() {
+            true => (vec![Vec::new(); queries.len()], Vec::new()),
+            false => self.find_records(&queries, limit, &records).await?,
+        };
+        if !notes.is_empty() {
+            let found = self.find_notes(&queries, limit).await?;
+            beside.iter_mut().zip(found).for_each(|(beside, notes)| beside.extend(notes));
+        }
         let mut found = match files.is_empty() {
             true => vec![Found::default(); queries.len()],
             false => self.find_in(self.root.clone(), queries, limit, files, Vec::new()).await?,
@@ -137,6 +148,7 @@ impl Desk {
             found.hits.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
             found.missing.extend(&missing);
         }
+        found.iter_mut().take(1).for_each(|found| found.unpacked = self.told_unpacked());
         Ok(found)
     }
 
@@ -175,7 +187,9 @@ impl Desk {
         if let Some(index) = &*slot {
             return Ok(index.clone());
         }
-        let index = Arc::new(Index::open(&self.places.index(&self.project))?);
+        let dir = self.places.index(&self.project);
+        self.unpack_for_search(&dir);
+        let index = Arc::new(Index::open(&dir)?);
         *slot = Some(index.clone());
         Ok(index)
     }

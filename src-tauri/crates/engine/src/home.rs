@@ -1,10 +1,11 @@
 //! The home store: settings, known projects, what left this machine and what may.
 
+use crate::library;
 use crate::outgoing::{self, Permissions};
 use crate::sources::Sources;
 use atelier_journal::{Journal, OpHandler};
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{EgressNote, Event, ModelCard, NewEvent};
+use atelier_protocol::event::{EgressNote, Event, LibraryNote, ModelCard, NewEvent};
 use atelier_protocol::ids::{ProjectId, Seq};
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::settings::{ModelChoice, Settings};
@@ -29,6 +30,9 @@ const KINDS: &[&str] = &[
     "card_measured",
     "pull_started",
     "pull_ended",
+    "project_shared",
+    "note_kept",
+    "note_dropped",
 ];
 
 /// What the home store's events say.
@@ -43,6 +47,8 @@ struct Known {
     /// Pulls that began and did not end.
     pulls: Vec<ModelChoice>,
     permissions: Permissions,
+    /// Newest first.
+    notes: Vec<LibraryNote>,
 }
 
 struct Enrolled {
@@ -108,7 +114,7 @@ impl HomeOwner {
                 }
                 Ok(Reply::Done)
             }
-            Op::ListProjects => Ok(Reply::Projects(known.projects.iter().map(|p| p.view.clone()).collect())),
+            Op::ListProjects => Ok(known.listed()),
             Op::EnrolProject { path, name, common_dir, root_commit } => {
                 if let Some(id) = known.unchanged(&path, &common_dir, root_commit.as_ref()) {
                     return Ok(Reply::Enrolled(id));
@@ -123,6 +129,37 @@ impl HomeOwner {
                 let opened = Event::ProjectOpened { project: project.clone(), path, name, common_dir, root_commit };
                 self.append(&mut known, opened).await?;
                 Ok(Reply::Enrolled(project))
+            }
+            Op::ShareProject { project, shared } => {
+                let now = known.projects.iter().find(|known| known.view.id == project).map(|known| known.view.shared);
+                let Some(now) = now else {
+                    let hint = "Open it once.";
+                    return Err(Problem::new(Code::BadArgument, format!("There is no project {project}."), hint));
+                };
+                if now != shared {
+                    self.append(&mut known, Event::ProjectShared { project, shared }).await?;
+                }
+                Ok(known.listed())
+            }
+            Op::ListLibrary => Ok(Reply::Library(known.notes.clone())),
+            Op::KeepNote { title, text } => {
+                let note = library::note(&title, &text, self.sources.clock.now_ms())?;
+                if known.notes.len() >= library::MOST {
+                    let message = format!("The library holds {} notes already.", library::MOST);
+                    return Err(Problem::new(Code::BadArgument, message, "Remove some that are not needed any more."));
+                }
+                if !known.notes.iter().any(|kept| kept.id == note.id) {
+                    self.append(&mut known, Event::NoteKept { note }).await?;
+                }
+                Ok(Reply::Library(known.notes.clone()))
+            }
+            Op::DropNote { id } => {
+                if !known.notes.iter().any(|note| note.id == id) {
+                    let message = format!("There is no note `{id}` in the library.");
+                    return Err(Problem::new(Code::BadArgument, message, "List them with `atelier library list`."));
+                }
+                self.append(&mut known, Event::NoteDropped { id }).await?;
+                Ok(Reply::Library(known.notes.clone()))
             }
             Op::ListCards => Ok(Reply::Cards(known.cards.values().cloned().collect())),
             Op::RecordCard { card } => {
@@ -168,17 +205,29 @@ impl Known {
             Event::CardMeasured { card } => {
                 self.cards.insert(card.digest.clone(), *card);
             }
+            Event::ProjectShared { project, shared } => {
+                if let Some(known) = self.projects.iter_mut().find(|known| known.view.id == project) {
+                    known.view.shared = shared;
+                }
+            }
+            Event::NoteKept { note } => self.notes.insert(0, note),
+            Event::NoteDropped { id } => self.notes.retain(|note| note.id != id),
             Event::PullStarted { provider, model } => self.pulls.push(ModelChoice { provider, model }),
             Event::PullEnded { provider, model, .. } => {
                 self.pulls.retain(|pull| pull.provider != provider || pull.model != model);
             }
             Event::ProjectOpened { project, path, name, common_dir, root_commit } => {
+                let shared = self.projects.iter().any(|p| p.view.id == project && p.view.shared);
                 self.projects.retain(|p| p.view.id != project && p.common_dir != common_dir);
-                let view = KnownProject { id: project, path, name };
+                let view = KnownProject { id: project, path, name, shared };
                 self.projects.insert(0, Enrolled { view, common_dir, root_commit });
             }
             _ => {}
         }
+    }
+
+    fn listed(&self) -> Reply {
+        Reply::Projects(self.projects.iter().map(|project| project.view.clone()).collect())
     }
 
     /// The id of a folder that is where it was; one that is the latest needs no new record.

@@ -55,7 +55,9 @@ impl Desk {
             return Ok(Some((choice, meaning.clone())));
         }
         let name = format!("{}/{}", choice.provider, choice.model);
-        let meaning = Arc::new(Meaning::open(&self.places.vectors(&self.project), &name)?);
+        let dir = self.places.vectors(&self.project);
+        self.unpack_for_search(&dir);
+        let meaning = Arc::new(Meaning::open(&dir, &name)?);
         *slot = Some((choice.clone(), meaning.clone()));
         Ok(Some((choice, meaning)))
     }

@@ -64,6 +64,7 @@ impl ProjectOwner {
         recovery: Recovery,
         attends: bool,
     ) -> Result<Self, Problem> {
+        desk.unpack_trees().await?;
         let bus = Bus::take_over(&desk, attends).await?;
         let supervisor = Supervisor::new(desk.clone(), scheduler);
         let owner = Self { desk, supervisor, attends, bus };
@@ -198,6 +199,11 @@ impl ProjectOwner {
             | Op::ShowEgress { .. }
             | Op::PermitCloud { .. }
             | Op::RevokeCloud { .. }
+            | Op::ShareProject { .. }
+            | Op::SearchElsewhere { .. }
+            | Op::ListLibrary
+            | Op::KeepNote { .. }
+            | Op::DropNote { .. }
             | Op::ListPermissions => Err(Problem::new(
                 Code::BadArgument,
                 "That is asked of the workshop, not of a project.",
@@ -291,7 +297,8 @@ impl ProjectOwner {
         let view = self.refresh().await?;
         self.desk.read_documents().await?;
         self.desk.learn_meaning().await;
-        self.desk.with_documents(view).await
+        let view = self.desk.with_documents(view).await?;
+        Ok(IndexView { unpacked: self.desk.told_unpacked(), ..view })
     }
 
     async fn context(&self, goal: String, budget: u32) -> Result<Reply, Problem> {

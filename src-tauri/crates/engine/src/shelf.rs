@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -47,11 +48,13 @@ pub(crate) struct Beside {
     following: tokio::sync::Mutex<()>,
     /// Held while documents are read.
     reading: tokio::sync::Mutex<()>,
+    /// Bytes that came out of archives and were not told yet.
+    pub(crate) unpacked: AtomicU64,
 }
 
-/// Whether hits of a kind come from the shelf.
+/// Whether hits of a kind come from elsewhere than the index of files.
 pub(crate) fn holds(kind: HitKind) -> bool {
-    matches!(kind, HitKind::Chat | HitKind::Spec | HitKind::Decision | HitKind::Document)
+    matches!(kind, HitKind::Chat | HitKind::Spec | HitKind::Decision | HitKind::Document | HitKind::Note)
 }
 
 impl Desk {
@@ -194,7 +197,9 @@ impl Desk {
         if let Some(shelf) = &*slot {
             return Ok(shelf.clone());
         }
-        let shelf = Arc::new(Shelf::open(&self.places.shelf(&self.project), self.project.as_str())?);
+        let dir = self.places.shelf(&self.project);
+        self.unpack_for_search(&dir);
+        let shelf = Arc::new(Shelf::open(&dir, self.project.as_str())?);
         *slot = Some(shelf.clone());
         Ok(shelf)
     }

@@ -6,6 +6,7 @@ use crate::bus;
 use crate::choices::Choices;
 use crate::desk::{Desk, Witness};
 use crate::digest::Runs;
+use crate::dormant;
 use crate::home::HomeOwner;
 use crate::keys::KeyRing;
 use crate::ledger::HomeLedger;
@@ -155,6 +156,9 @@ impl Workshop {
         }
         tokio::spawn(follow_home(home.clone(), Arc::downgrade(&shared)));
         tokio::spawn(loaded::let_go(Arc::downgrade(&shared), let_go));
+        if shared.options.attends {
+            tokio::spawn(dormant::pack_by_itself(home.clone(), shared.options.places.clone()));
+        }
         Ok(Workshop { shared, home, open: Mutex::default(), tabs: Mutex::default(), answers: Mutex::default() })
     }
 
@@ -190,6 +194,10 @@ impl Workshop {
             Op::StopModelWork { id } => {
                 self.bench().stop(id).await?;
                 Ok(Reply::ModelWork(self.shared.works.all()))
+            }
+            Op::SearchElsewhere { query, limit, kinds, except } => {
+                let answer = self.search_elsewhere(&query, limit, &kinds, except.as_ref()).await?;
+                Ok(Reply::Elsewhere(Box::new(answer)))
             }
             Op::ShowSettings => Ok(Reply::Settings(self.settings())),
             Op::ChangeSettings { settings } => {
@@ -266,16 +274,16 @@ impl Workshop {
                 "Please report this.",
             ));
         };
-        if let Some(open) = self.opened(&id) {
-            return Ok(open);
-        }
-        let project = self.sit_down(id.clone(), root).await?;
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(open.entry(id).or_insert(project).clone())
+        self.at(&id, root).await
     }
 
     /// Holds the store of the project in a folder while nobody owns it.
     pub async fn idle_store(&self, path: &Path) -> Result<Idle, Problem> {
+        Idle::hold(&self.shared.options.places, StoreId::from(&self.known(path).await?.id))
+    }
+
+    /// The project in a folder that was opened before. It is not opened for this.
+    pub async fn known(&self, path: &Path) -> Result<KnownProject, Problem> {
         let asked = path.to_owned();
         let common = crate::desk::blocking(move || {
             let repo = UserRepo::open(&asked).map_err(|e| e.problem())?;
@@ -283,14 +291,13 @@ impl Workshop {
         });
         let root = common.await?;
         let known = self.known_projects().await?.into_iter().find(|project| project.path == root);
-        let Some(project) = known else {
-            return Err(Problem::new(
+        known.ok_or_else(|| {
+            Problem::new(
                 Code::BadArgument,
-                format!("{root} was never opened here, so it has no store."),
-                "Open it once, then restore its store.",
-            ));
-        };
-        Idle::hold(&self.shared.options.places, StoreId::from(&project.id))
+                format!("{root} was never opened here, so nothing is kept of it."),
+                "Open it once, with `atelier index` for example, then try again.",
+            )
+        })
     }
 
     /// A project that this process has opened.
@@ -319,6 +326,23 @@ impl Workshop {
         }
         self.shared.egress.settled().await;
         self.home.leave().await;
+    }
+
+    /// The project that is known to be in a folder, opened by this process or not.
+    pub(crate) async fn at(&self, id: &ProjectId, root: PathBuf) -> Result<Project, Problem> {
+        if let Some(open) = self.opened(id) {
+            return Ok(open);
+        }
+        if !root.is_dir() {
+            return Err(Problem::new(
+                Code::NoFolder,
+                format!("Its folder {} is not there.", root.display()),
+                "Open the project where it is now.",
+            ));
+        }
+        let project = self.sit_down(id.clone(), root).await?;
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(open.entry(id.clone()).or_insert(project).clone())
     }
 
     async fn sit_down(&self, id: ProjectId, root: PathBuf) -> Result<Project, Problem> {

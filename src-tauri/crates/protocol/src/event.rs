@@ -132,6 +132,23 @@ pub enum Event {
         /// The permission.
         permission: CloudPermission,
     },
+    /// A project is found by searches from the user's other projects from now on, or is not any more. Home store.
+    ProjectShared {
+        /// The project.
+        project: ProjectId,
+        /// Whether it is found.
+        shared: bool,
+    },
+    /// A note was put into the library. Home store.
+    NoteKept {
+        /// The note.
+        note: LibraryNote,
+    },
+    /// A note was taken out of the library. Home store.
+    NoteDropped {
+        /// Its id.
+        id: String,
+    },
     /// The user took a permission back. Home store.
     CloudRevoked {
         /// The project.
@@ -644,6 +661,9 @@ impl Event {
             | Event::SettingsChanged { .. }
             | Event::CloudPermitted { .. }
             | Event::CloudRevoked { .. }
+            | Event::ProjectShared { .. }
+            | Event::NoteKept { .. }
+            | Event::NoteDropped { .. }
             | Event::RunStarted { .. }
             | Event::RunFinished { .. }
             | Event::ApprovalRequested { .. }

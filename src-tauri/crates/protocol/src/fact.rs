@@ -544,3 +544,17 @@ pub enum AcceptMode {
     /// Make a commit that takes the others back: an accept is undone on which the user has built.
     Revert,
 }
+
+/// A note or snippet of the user's library.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct LibraryNote {
+    /// Its id.
+    pub id: String,
+    /// What it is called.
+    pub title: String,
+    /// Its text.
+    pub text: String,
+    /// When it was kept, milliseconds since 1970 UTC.
+    #[ts(type = "number")]
+    pub at_ms: u64,
+}

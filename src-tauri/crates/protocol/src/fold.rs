@@ -257,6 +257,9 @@ impl RunView {
             | Event::EgressEnded { .. }
             | Event::CloudPermitted { .. }
             | Event::CloudRevoked { .. }
+            | Event::ProjectShared { .. }
+            | Event::NoteKept { .. }
+            | Event::NoteDropped { .. }
             | Event::RunStarted { .. }
             | Event::RouteDecided { .. }
             | Event::CardMeasured { .. }

@@ -5,7 +5,7 @@
 use crate::document::Anchor;
 use crate::error::Problem;
 use crate::hash::Hash;
-use crate::ids::{RunId, Seq, StepId};
+use crate::ids::{ProjectId, RunId, Seq, StepId};
 use crate::settings::ModelChoice;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -28,6 +28,8 @@ pub enum HitKind {
     Decision,
     /// A part of a file of another format.
     Document,
+    /// A note or snippet of the library.
+    Note,
 }
 
 /// A search hit.
@@ -56,6 +58,10 @@ pub struct Hit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub origin: Option<Origin>,
+    /// The project that it is of, where that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub project: Option<OtherProject>,
 }
 
 /// Where a hit that is no line of a file can be looked up.
@@ -80,6 +86,33 @@ pub enum Origin {
         /// Which.
         anchor: Anchor,
     },
+    /// An entry of the library.
+    Library {
+        /// Its id.
+        id: String,
+    },
+}
+
+/// A project that a hit comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct OtherProject {
+    /// The project.
+    pub id: ProjectId,
+    /// Its name.
+    pub name: String,
+    /// Its folder.
+    pub path: String,
+    /// Its licence, as far as its files tell; `None` where they do not.
+    pub licence: Option<Licence>,
+}
+
+/// A licence, and what says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Licence {
+    /// An SPDX expression (<https://spdx.org/licenses>), or the words of the manifest.
+    pub name: String,
+    /// The file that says so.
+    pub from: String,
 }
 
 /// A part of the index that may still be missing.
@@ -114,6 +147,10 @@ pub struct Found {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub without_meaning: Option<Problem>,
+    /// Bytes of the project that were packed and were unpacked for this answer, where there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "number")]
+    pub unpacked: Option<u64>,
 }
 
 /// A half of a search over files.
@@ -139,6 +176,25 @@ pub struct MeaningView {
     pub beyond: u32,
     /// Why the model could not be asked the last time.
     pub problem: Option<Problem>,
+}
+
+/// What the user's other projects answered.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, TS)]
+pub struct FoundElsewhere {
+    /// The first of each project, then the second of each, and so on; each with its project.
+    pub hits: Vec<Hit>,
+    /// The projects that were asked.
+    pub searched: Vec<OtherProject>,
+    /// Shared projects that could not be asked, and why.
+    pub left_out: Vec<(String, Problem)>,
+    /// How many projects are private and were not asked.
+    pub private: u32,
+    /// Whether some of them do not have all parts of their index yet.
+    pub missing: bool,
+    /// Bytes that were packed and were unpacked for this answer, where there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "number")]
+    pub unpacked: Option<u64>,
 }
 
 /// How changes of the folder come to the index.
@@ -198,4 +254,8 @@ pub struct IndexView {
     /// How it learns of changes.
     #[serde(default)]
     pub watch: WatchView,
+    /// Bytes that were packed and were unpacked for this, where there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "number")]
+    pub unpacked: Option<u64>,
 }

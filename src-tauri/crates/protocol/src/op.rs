@@ -6,15 +6,16 @@ use crate::context::ContextView;
 use crate::error::Problem;
 use crate::event::{
     AcceptMode, Acceptance, Allowance, Amount, Answer, AskKind, BudgetLimits, BudgetNode, BudgetView, CloudPermission,
-    Comment, ConflictView, EgressNote, EgressView, Envelope, Job, LeavingCall, Message, ModelCard, ModelWork,
-    OperationView, Priority, PushView, Resolution, RouteDecision, RouteEntry, ServedCall,
+    Comment, ConflictView, EgressNote, EgressView, Envelope, Job, LeavingCall, LibraryNote, Message, ModelCard,
+    ModelWork, OperationView, Priority, PushView, Resolution, RouteDecision, RouteEntry, ServedCall,
 };
 use crate::hash::Hash;
 use crate::ids::{ApprovalId, ProjectId, RoleId, RunId, Seq};
 use crate::settings::{ModelChoice, Settings};
 use crate::view::{
-    ApprovalView, DeadView, DiffView, Found, Hit, HitKind, IndexView, JobView, KnownProject, MessageView, ObjectView,
-    ProjectView, ProviderView, ReplayView, RunState, RunSummary, RunView, StateFile, StateView, StoreCheck, TopicView,
+    ApprovalView, DeadView, DiffView, Found, FoundElsewhere, Hit, HitKind, IndexView, JobView, KnownProject,
+    MessageView, ObjectView, ProjectView, ProviderView, ReplayView, RunState, RunSummary, RunView, StateFile,
+    StateView, StoreCheck, TopicView,
 };
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -367,6 +368,40 @@ pub enum Op {
         /// The first commit of the history.
         root_commit: Option<String>,
     },
+    /// Home store: let searches from the user's other projects find what is in a project, or make it private again.
+    ShareProject {
+        /// The project.
+        project: ProjectId,
+        /// Whether it is found.
+        shared: bool,
+    },
+    /// Search the projects that are shared. Answered by [`Reply::Elsewhere`].
+    SearchElsewhere {
+        /// The words.
+        query: String,
+        /// At most so many hits.
+        limit: u32,
+        /// What hits may be cut from; empty means files.
+        #[serde(default)]
+        kinds: Vec<HitKind>,
+        /// The project that is not asked: where the user is.
+        #[serde(default)]
+        except: Option<ProjectId>,
+    },
+    /// Home store: the library's notes, newest first. Answered by [`Reply::Library`].
+    ListLibrary,
+    /// Home store: keep a note. Answered by [`Reply::Library`].
+    KeepNote {
+        /// What it is called.
+        title: String,
+        /// Its text.
+        text: String,
+    },
+    /// Home store: remove a note. Answered by [`Reply::Library`].
+    DropNote {
+        /// Its id.
+        id: String,
+    },
     /// Home store: the folders opened before, latest first.
     ListProjects,
     /// The read models with their hashes. Answered by [`Reply::State`].
@@ -550,6 +585,11 @@ impl Op {
             | Op::ListObjects
             | Op::ShowEgress { .. }
             | Op::ListPermissions
+            | Op::SearchElsewhere { .. }
+            | Op::ListLibrary
+            | Op::ShareProject { .. }
+            | Op::KeepNote { .. }
+            | Op::DropNote { .. }
             // These are the same when they are done twice.
             | Op::NotePull { .. }
             | Op::PermitCloud { .. }
@@ -693,6 +733,10 @@ pub enum Reply {
     Enrolled(crate::ids::ProjectId),
     /// Folders opened before.
     Projects(Vec<KnownProject>),
+    /// What other projects answered.
+    Elsewhere(Box<FoundElsewhere>),
+    /// The library's notes.
+    Library(Vec<LibraryNote>),
     /// The egress ledger.
     Egress(EgressView),
     /// What may leave.

@@ -8,7 +8,10 @@ use crate::event::{
     Fork, Guarantee, Hold, Job, Lifecycle, Mechanism, Message, ModelCard, Outcome, Output, Parent, PriceList, Priority,
     Review, Route, Spec, Stacked, StepPhase, StepResult, ToolCall, Usage, Verdict,
 };
-pub use crate::found::{Found, FoundBy, Hit, HitKind, IndexPart, IndexView, MeaningView, Origin, WatchView};
+pub use crate::found::{
+    Found, FoundBy, FoundElsewhere, Hit, HitKind, IndexPart, IndexView, Licence, MeaningView, Origin, OtherProject,
+    WatchView,
+};
 use crate::hash::Hash;
 use crate::ids::{ApprovalId, CallId, ProjectId, RoleId, RunId, Seq, StepId};
 use crate::settings::ProviderKind;
@@ -642,4 +645,7 @@ pub struct KnownProject {
     pub path: String,
     /// Its name.
     pub name: String,
+    /// Whether searches from other projects find what is in it. The user says so; a project is private until then.
+    #[serde(default)]
+    pub shared: bool,
 }

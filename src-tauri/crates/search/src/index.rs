@@ -335,5 +335,6 @@ fn view(writing: &Writing, changes: Changes, ms: u64) -> IndexView {
         meaning: None,
         missing: Vec::new(),
         watch: WatchView::Off,
+        unpacked: None,
     }
 }

@@ -35,6 +35,7 @@ pub(crate) fn word(kind: HitKind) -> &'static str {
         HitKind::Spec => "spec",
         HitKind::Decision => "decision",
         HitKind::Document => "document",
+        HitKind::Note => "note",
     }
 }
 

@@ -32,5 +32,5 @@ pub use index::Index;
 pub use meaning::{Learned, MOST_PASSAGES, Meaning, Near, Unlearned};
 pub use past::{MOST_COMMITS, MOST_PATHS, PastCommit};
 pub use search::Ask;
-pub use shelf::{Delivery, Record, Shelf};
+pub use shelf::{Delivery, Record, Shelf, among};
 pub use symbols::outline;

@@ -173,6 +173,7 @@ impl Shared {
                     symbol: None,
                     title: None,
                     origin: None,
+                    project: None,
                 };
                 if at == 0 { firsts.push((best, hit)) } else { further.push(hit) }
             }
@@ -240,6 +241,7 @@ fn messages(past: &Past, words: &Words, limit: usize) -> Vec<Hit> {
             symbol: None,
             title: None,
             origin: None,
+            project: None,
         })
     };
     alike.into_iter().filter_map(hit).take(limit).collect()

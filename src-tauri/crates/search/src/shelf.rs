@@ -13,7 +13,7 @@ use crate::terms::Terms;
 use atelier_protocol::Hash;
 use atelier_protocol::view::{Hit, HitKind, Origin};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError, RwLock};
@@ -302,6 +302,46 @@ impl Shelf {
     }
 }
 
+/// The best of a few records, which are ranked as they are, by BM25 with the usual weights.
+#[expect(clippy::cast_precision_loss, reason = "counts of words and records, far below 2^24")]
+pub fn among(query: &str, records: &[Record], limit: usize) -> Result<Vec<Hit>, IndexError> {
+    const K1: f32 = 1.2;
+    const B: f32 = 0.75;
+    let words = Words::of(query)?;
+    let counted: Vec<(HashMap<usize, f32>, f32)> = records.iter().map(|record| counts(record, &words)).collect();
+    let usual = counted.iter().map(|(_, length)| length).sum::<f32>() / counted.len().max(1) as f32;
+    let with = |term: usize| counted.iter().filter(|(counts, _)| counts.contains_key(&term)).count() as f32;
+    let all = counted.len() as f32;
+    let weights: Vec<f32> = words
+        .weighted()
+        .enumerate()
+        .map(|(term, (_, weight))| weight * (1.0 + (all - with(term) + 0.5) / (with(term) + 0.5)).ln())
+        .collect();
+    let score = |(counts, length): &(HashMap<usize, f32>, f32)| -> f32 {
+        let damping = K1 * (1.0 - B + B * length / usual.max(1.0));
+        counts.iter().map(|(term, count)| weights[*term] * count * (K1 + 1.0) / (count + damping)).sum()
+    };
+    let scored = counted.iter().map(score).zip(records).filter(|(score, _)| *score > 0.0);
+    let mut found: Vec<(f32, Record)> = scored.map(|(score, record)| (score, record.clone())).collect();
+    found.sort_by(|a, b| b.0.total_cmp(&a.0));
+    Ok(hits(found, &words, limit))
+}
+
+/// How often a record has each of the words, and how many it has in all. Those of its title count more.
+fn counts(record: &Record, words: &Words) -> (HashMap<usize, f32>, f32) {
+    let (mut counts, mut length, mut term) = (HashMap::new(), 0.0, String::new());
+    for (text, weight) in [(&record.title, TITLE), (&record.text, 1.0)] {
+        let mut terms = Terms::of(text);
+        while terms.next_into(&mut term).is_some() {
+            length += 1.0;
+            if let Some(at) = words.terms.iter().position(|known| *known == term) {
+                *counts.entry(at).or_default() += weight;
+            }
+        }
+    }
+    (counts, length)
+}
+
 /// The best passage of each record. Of two that fit alike, the one with more of the words goes first.
 fn hits(found: Vec<(f32, Record)>, words: &Words, limit: usize) -> Vec<Hit> {
     let best = found.first().map_or(1.0, |(score, _)| score.max(f32::MIN_POSITIVE));
@@ -325,6 +365,7 @@ fn hits(found: Vec<(f32, Record)>, words: &Words, limit: usize) -> Vec<Hit> {
                 symbol: None,
                 title: Some(record.title),
                 origin: Some(record.origin),
+                project: None,
             })
         })
         .collect();

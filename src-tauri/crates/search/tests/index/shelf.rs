@@ -5,7 +5,7 @@
 
 use atelier_protocol::document::Anchor;
 use atelier_protocol::view::{HitKind, Origin};
-use atelier_search::{Delivery, Record, Shelf};
+use atelier_search::{Delivery, Record, Shelf, among};
 use std::path::Path;
 
 fn record(key: &str, kind: HitKind, title: &str, text: &str) -> Record {
@@ -99,4 +99,20 @@ fn what_was_handed_in_is_there_after_a_reopening_and_another_source_starts_empty
         }
     }
     assert_eq!(reopened(home.path()), (0, 0, 0));
+}
+
+#[test]
+fn a_few_records_are_ranked_without_a_shelf() {
+    let notes = [
+        record("n 1", HitKind::Note, "Retry with backoff", "wait twice as long each time"),
+        record("n 2", HitKind::Note, "Valve", "retry once, then close the valve"),
+        record("n 3", HitKind::Note, "Paint", "two coats"),
+    ];
+    let found = |query: &str| -> Vec<String> {
+        among(query, &notes, 10).unwrap().into_iter().filter_map(|hit| hit.title).collect()
+    };
+    assert_eq!(found("retry backoff"), ["Retry with backoff", "Valve"]);
+    assert_eq!(found("\"the valve\""), ["Valve"]);
+    assert_eq!(found("nothing"), [""; 0]);
+    assert!(among("->", &notes, 10).is_err() && among("paint", &[], 10).unwrap().is_empty());
 }
