@@ -32,6 +32,8 @@ const K1: f32 = 1.2;
 const B: f32 = 0.75;
 /// Commits whose messages are alike and that are followed to their files.
 const ALIKE: usize = 100;
+/// Changes for which two files are doubted to belong together.
+const DOUBT: f32 = 2.0;
 /// Commits after which a change counts a third.
 const FADES: f32 = 300.0;
 
@@ -199,6 +201,17 @@ impl Past {
         file.map_or((0.0, 0.0), |file| (file.commits.len() as f32, file.recent))
     }
 
+    /// The files that were changed together with `path` in two commits at least, each with how much they belong together:
+    /// between nought and one.
+    pub(crate) fn together(&self, path: &str) -> Vec<(&str, f32)> {
+        let own = self.changes(path).0;
+        let named = self.neighbours(path).into_iter().filter_map(|(other, share)| {
+            let both = share * own;
+            (both > 1.5).then(|| (other, together(both, own, self.changes(other).0)))
+        });
+        named.collect()
+    }
+
     /// The files that were changed together with `path`, each with the share of the path's changes that were with it.
     pub(crate) fn neighbours(&self, path: &str) -> Vec<(&str, f32)> {
         let Some(number) = self.numbers.get(path) else { return Vec::new() };
@@ -214,6 +227,11 @@ impl Past {
             counts.into_iter().filter_map(|(other, count)| Some((self.files.get(other as usize)?, count / all)));
         named.map(|(file, share)| (file.path.as_str(), share)).collect()
     }
+}
+
+/// How much two files belong together: the cosine of their changes, less where few changes speak for it.
+fn together(both: f32, one: f32, other: f32) -> f32 {
+    both / ((one * other).sqrt() + DOUBT)
 }
 
 fn rarity(all: f32, with: f32) -> f32 {

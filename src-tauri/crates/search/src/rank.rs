@@ -2,7 +2,7 @@
 //!
 //! The words of content, path and definitions are of one kind and are added as they are; that sum and what earlier
 //! commits say are each divided by their best value among the files of the answer, and the weights say what the best of
-//! each counts. They were chosen on the later commits of eight repositories and held against eight others
+//! each counts. At last, what is often changed together with the best of them is lifted. They were chosen on the later commits of eight repositories and held against eight others
 //! (`cargo xtask bench localise`).
 
 use crate::index::Shared;
@@ -34,6 +34,10 @@ const NAME_OR_TWO: usize = 4;
 const SAID: f32 = 0.2;
 /// What being touched by the commits that fit best counts against its words.
 const ALIKE: f32 = 0.33;
+/// What being always changed together with the file that fits best counts against its words.
+const TOGETHER: f32 = 0.15;
+/// Files whose neighbours are lifted.
+const LEADERS: usize = 5;
 /// What the logarithm of the number of changes counts.
 const CHANGES: f32 = 0.015;
 /// What the logarithm of the number of late changes counts.
@@ -162,7 +166,10 @@ impl Shared {
                 Candidate { path, score, certain, beyond }
             })
             .collect();
-        ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.path.cmp(&b.path)));
+        sort(&mut ranked);
+        // Where words must follow each other, only a text that has them can fit.
+        let joins = |path: &str| words.phrases.is_empty() && !scanned.hides(path) && fits(path);
+        lift_neighbours(past, &mut ranked, joins);
         Ok(ranked)
     }
 
@@ -208,8 +215,41 @@ pub(crate) fn fused(ranked: Vec<Candidate>, near: &[Near], kinds: &[HitKind]) ->
             None => all.push(Candidate { path: near.path.clone(), score: share(at), certain: false, beyond: false }),
         }
     }
-    all.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.path.cmp(&b.path)));
+    sort(&mut all);
     all
+}
+
+fn sort(ranked: &mut [Candidate]) {
+    ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.path.cmp(&b.path)));
+}
+
+/// Lifts the files that were often changed together with those that fit best, the better they fit. A file that fits by
+/// nothing else joins where it may.
+fn lift_neighbours(past: &Past, ranked: &mut Vec<Candidate>, joins: impl Fn(&str) -> bool) {
+    let best = ranked.first().map_or(0.0, |first| first.score);
+    if best <= 0.0 {
+        return;
+    }
+    let mut lifts: HashMap<&str, f32> = HashMap::new();
+    for leader in ranked.iter().take(LEADERS) {
+        for (path, share) in past.together(&leader.path) {
+            let lift = lifts.entry(path).or_default();
+            *lift = lift.max(share * leader.score / best);
+        }
+    }
+    for candidate in ranked.iter_mut() {
+        if let Some(lift) = lifts.remove(&*candidate.path) {
+            candidate.score += TOGETHER * lift;
+        }
+    }
+    let joining = lifts.into_iter().filter(|(path, _)| joins(path)).map(|(path, lift)| Candidate {
+        path: path.into(),
+        score: TOGETHER * lift + standing(past, path),
+        certain: false,
+        beyond: true,
+    });
+    ranked.extend(joining);
+    sort(ranked);
 }
 
 /// What counts for a file whatever is asked.

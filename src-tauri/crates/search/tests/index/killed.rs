@@ -1,11 +1,18 @@
-//! The index of a process that is killed while it writes: guards that what is opened afterwards is whole or made anew.
+//! The index and the shelf of a process that is killed while it writes: guards that what is opened afterwards is whole or
+//! made anew, and that how far the shelf says it reaches is how far it does.
+//!
+//! Mutants that turn it red: `Shelf::write` that commits how far it reaches a delivery early; `opening::whole` that does
+//! not look at the sums of the files.
 //!
 //! The process is this test program, started again for the one test that does nothing by itself. It is killed at other
 //! moments each time; whatever state that leaves must answer as if nothing had happened.
 
 use crate::bench::Bench;
-use atelier_search::{Index, IndexError};
-use std::path::PathBuf;
+use atelier_protocol::Hash;
+use atelier_protocol::document::Anchor;
+use atelier_protocol::view::{HitKind, Origin};
+use atelier_search::{Delivery, Index, IndexError, Record, Shelf};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -32,18 +39,82 @@ fn victim() {
     }
 }
 
+/// The process that is killed while it puts records on a shelf.
+#[test]
+fn victim_of_a_shelf() {
+    let (None, Some(dir)) = (std::env::var_os(ROOT), std::env::var_os(DIR)) else { return };
+    let dir = PathBuf::from(dir);
+    let shelf = Shelf::open(&dir, "house").unwrap();
+    std::fs::write(dir.join(BEGUN), "").unwrap();
+    loop {
+        shelf.put(delivery(shelf.upto() + 1)).unwrap();
+    }
+}
+
+/// The n-th delivery: an event of its own, an answer that takes the place of the one before, a document read again.
+fn delivery(n: u64) -> Delivery {
+    let record = |key: String, group: &str, kind: HitKind, text: String| Record {
+        hash: Hash::of(text.as_bytes()),
+        title: key.clone(),
+        group: group.to_owned(),
+        path: group.to_owned(),
+        origin: Origin::Part { anchor: Anchor::Whole },
+        key,
+        kind,
+        text,
+    };
+    Delivery {
+        gone: vec!["manual.pdf".to_owned()],
+        records: vec![
+            record(format!("event {n}"), "run", HitKind::Chat, format!("said {n}: the valve")),
+            record("question".to_owned(), "run", HitKind::Decision, format!("answered {n} times")),
+            record(format!("page {n}"), "manual.pdf", HitKind::Document, format!("read {n} times")),
+        ],
+        marks: vec![("manual.pdf".to_owned(), n.to_string())],
+        upto: Some(n),
+    }
+}
+
+#[test]
+fn a_shelf_reaches_as_far_as_it_says_whenever_its_process_was_killed() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("shelf");
+    let mut reached = Vec::new();
+    for round in 0..10u64 {
+        let mut victim = Command::new(std::env::current_exe().unwrap());
+        victim.args(["--exact", "killed::victim_of_a_shelf"]).env(DIR, &dir);
+        killed(victim, &dir, Duration::from_millis(round * round * 5));
+        let shelf = Shelf::open(&dir, "house").unwrap();
+        let upto = shelf.upto();
+        assert!(reached.last().is_none_or(|before| *before <= upto), "round {round}: {reached:?}, then {upto}");
+        for n in 1..=upto + 1 {
+            let there = shelf.get(&format!("event {n}")).unwrap().is_some();
+            assert_eq!(there, n <= upto, "round {round}: event {n}, and it reaches to {upto}");
+        }
+        let texts = |kind: HitKind| -> Vec<String> {
+            shelf.search("times", &[kind], 10).unwrap().into_iter().map(|hit| hit.snippet).collect()
+        };
+        let last = |what: &str| if upto == 0 { Vec::new() } else { vec![format!("{what} {upto} times")] };
+        assert_eq!(texts(HitKind::Decision), last("answered"), "round {round}");
+        assert_eq!(texts(HitKind::Document), last("read"), "round {round}");
+        assert_eq!(shelf.marks().get("manual.pdf").cloned(), (upto > 0).then(|| upto.to_string()), "round {round}");
+        reached.push(upto);
+    }
+    assert!(reached.last() > Some(&3), "it came on: {reached:?}");
+}
+
 fn killed_after(bench: &Bench, moment: Duration) {
-    let _ = std::fs::remove_file(bench.dir().join(BEGUN));
-    let mut victim = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "killed::victim"])
-        .env(ROOT, bench.root())
-        .env(DIR, bench.dir())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut victim = Command::new(std::env::current_exe().unwrap());
+    victim.args(["--exact", "killed::victim"]).env(ROOT, bench.root()).env(DIR, bench.dir());
+    killed(victim, &bench.dir(), moment);
+}
+
+/// Starts a victim and kills it so long after it has begun.
+fn killed(mut victim: Command, dir: &Path, moment: Duration) {
+    let _ = std::fs::remove_file(dir.join(BEGUN));
+    let mut victim = victim.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
-    while !bench.dir().join(BEGUN).exists() && Instant::now() < deadline {
+    while !dir.join(BEGUN).exists() && Instant::now() < deadline {
         std::thread::yield_now();
     }
     let begun = Instant::now();

@@ -1,4 +1,6 @@
 //! What earlier commits say: guards that it orders and finds files, is kept with the index, and lies about none.
+//!
+//! Mutants that turn it red: `lift_neighbours` that lifts nothing; a `together` that counts one common commit.
 
 use crate::bench::Bench;
 use atelier_protocol::Hash;
@@ -28,6 +30,24 @@ fn what_earlier_commits_say_of_a_file_counts() {
     assert_eq!((&*hits[1].snippet, hits[1].lines), ("nothing of it", [1, 1]), "its beginning is shown");
     bench.index().remember("h", []).unwrap();
     assert_eq!(bench.paths("cache eviction"), ["a.rs", "b.rs"]);
+}
+
+#[test]
+fn what_is_often_changed_together_with_the_best_is_lifted() {
+    let text = "// the cache of pages\n";
+    let files = [("a.rs", text), ("b.rs", text), ("m.rs", text), ("n.rs", "nothing of it\n"), ("o.rs", "nor of it\n")];
+    let bench = Bench::indexed(&files);
+    assert_eq!(bench.paths("cache eviction"), ["a.rs", "b.rs", "m.rs"]);
+    let of = |n: usize, paths: &[&str]| commit(&format!("{n}"), "Tidy", paths);
+    let together: Vec<PastCommit> = (0..6).map(|n| of(n, &["a.rs", "n.rs", "m.rs"])).collect();
+    let mut commits = vec![commit("e", "Evict in order: eviction", &["a.rs"])];
+    commits.extend(together);
+    commits.push(of(9, &["a.rs", "o.rs"]));
+    // b.rs is changed as often, alone.
+    commits.extend((10..16).map(|n| of(n, &["b.rs"])));
+    bench.index().remember("h", commits).unwrap();
+    assert_eq!(bench.paths("cache eviction"), ["a.rs", "m.rs", "b.rs", "n.rs"], "once together, as o.rs, is chance");
+    assert_eq!(bench.paths("\"cache of\"").len(), 3, "where words must follow each other, no neighbour joins");
 }
 
 #[test]
