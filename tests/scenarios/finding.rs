@@ -1,8 +1,11 @@
 //! One search over everything a project has: files, runs, specs, decisions, documents; by words and by meaning.
 //!
-//! Guards: every hit says where it can be looked up and what it was cut from, and what an answer lacks is named.
+//! Guards: every hit says where it can be looked up and what it was cut from, and what an answer lacks is named; a search
+//! that is killed while it takes things in leaves no wrong answer. Mutants that turn it red: hits of documents whose file
+//! is another now (`shelf::is_as_read`); a shelf that says it reaches further than it does (`Shelf::write`).
 
 use atelier_stage::Script;
+use atelier_tests::toll::child::{self, Preload};
 use atelier_tests::{Cli, World};
 use serde_json::Value;
 use std::fs;
@@ -112,4 +115,41 @@ async fn meaning_is_learned_beside_and_done_without_when_its_server_is_gone() {
     assert!(!said.last()["result"]["hits"].as_array().unwrap().is_empty(), "words find it all the same");
     let off = cli.run(&["index", "--meaning", "off"]);
     assert_eq!(off.last()["result"]["index"]["meaning"], Value::Null, "{}", off.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_that_is_killed_while_it_takes_things_in_leaves_no_wrong_answer() {
+    let (world, cli) = world().await;
+    fs::copy(fixture("report.pdf"), world.project().join("report.pdf")).unwrap();
+    assert_eq!(cli.run(&["run", "Greet politely"]).exit, 3);
+    let asked = ["politely pump", "--kind", "chat", "--kind", "decision", "--kind", "document", "--kind", "code"];
+    let cache = world.home().join("cache");
+    let (counts, anew) = (world.folder.path().join("counts"), || drop(fs::remove_dir_all(&cache)));
+    let strike = |fault: Option<String>| {
+        anew();
+        let preload = Preload { fault, count: Some(counts.clone()), ..Preload::fast(&cache) };
+        let mut command = cli.command(&[&["search"], &asked[..]].concat());
+        preload.of(&mut command);
+        tokio::task::block_in_place(|| child::run(&mut command, None))
+    };
+    assert_eq!(strike(None).exit, Some(0));
+    let calls = child::count(&fs::read_to_string(&counts).unwrap(), "any");
+    let whole = hits(&cli, &asked);
+    let kinds: std::collections::BTreeSet<&str> = whole.iter().filter_map(|hit| hit["kind"].as_str()).collect();
+    assert!(kinds.contains("chat") && kinds.contains("document") && kinds.contains("code"), "{whole:?}");
+    let step = (calls / 16).max(1);
+    let mut killed = 0;
+    for n in (1..=calls).step_by(usize::try_from(step).unwrap()) {
+        killed += u32::from(strike(Some(format!("any:{n}:KILL:once"))).killed());
+        // The first answer may lack what is not taken in yet; then it says so. The second has it all.
+        let first = cli.run(&[&["search"], &asked[..]].concat());
+        assert_eq!(first.exit, 0, "killed at call {n} of {calls}: {}", first.text);
+        let of_whole =
+            first.last()["result"]["hits"].as_array().unwrap().iter().all(|hit| {
+                whole.iter().any(|known| known["snippet"] == hit["snippet"] && known["hash"] == hit["hash"])
+            });
+        assert!(of_whole, "killed at call {n} of {calls}: {}", first.text);
+        assert_eq!(hits(&cli, &asked), whole, "killed at call {n} of {calls}");
+    }
+    assert!(killed > 8, "only {killed} were killed in {calls} calls");
 }

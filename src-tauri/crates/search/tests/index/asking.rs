@@ -1,4 +1,6 @@
-//! What a query finds, and how hits are cut.
+//! What a query finds, and how hits are cut: guards that a hit has what was asked for, in the lines it names.
+//!
+//! A mutant that turns it red: phrases that are not looked for in the text (`passage::passages`).
 
 use crate::bench::{Bench, problem};
 use atelier_protocol::{Code, Hash};

@@ -1,5 +1,7 @@
 //! The freshness contract: guards that what was saved is found at once, that an answer says which files were read for it
 //! and which parts it had to do without, and that a hit carries the hash of the text it was cut from.
+//!
+//! A mutant that turns it red: a search that does not read the files it was told of (`pending` in `Shared::search`).
 
 use crate::bench::Bench;
 use atelier_protocol::Hash;

@@ -1,4 +1,6 @@
 //! How the index keeps up with its folder: guards that it never says what is not so.
+//!
+//! A mutant that turns it red: `Shared::reconcile` that takes nothing out.
 
 use crate::bench::{Bench, problem};
 use atelier_protocol::{Code, Hash};
@@ -80,6 +82,7 @@ fn files_that_are_no_text_are_left_out_and_named() {
         meaning: None,
         missing: [],
         watch: Off,
+        unpacked: None,
     }
     "#);
     assert_eq!(bench.paths("word"), ["a.rs"]);
