@@ -11,6 +11,7 @@
 )]
 
 mod families;
+mod finding;
 #[path = "../scenarios/git.rs"]
 #[allow(dead_code, reason = "shared with the scenarios, which use all of it")]
 mod git;

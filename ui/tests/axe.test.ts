@@ -20,7 +20,7 @@ async function broken(part: Element | Document = document): Promise<string[]> {
 
 it('the first screen', async () => {
   const port = new HandPort(tape);
-  port.known = [{ id: 'p1', path: '/home/mara/code/textkit', name: 'textkit' }];
+  port.known = [{ id: 'p1', path: '/home/mara/code/textkit', name: 'textkit', shared: false }];
   port.open = () => problem('not_a_repository');
   await welcome(port);
   await user.type(at('welcome.path'), '/tmp/plain{Enter}');

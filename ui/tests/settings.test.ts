@@ -83,7 +83,7 @@ describe('what leaves this machine', () => {
 
   it('is listed with its end, and a permission can be taken back', async () => {
     const port = new HandPort(tape);
-    port.answers.list_projects = { reply: 'projects', value: [{ id: 'p', name: 'greet', path: '/greet' }] };
+    port.answers.list_projects = { reply: 'projects', value: [{ id: 'p', name: 'greet', path: '/greet', shared: false }] };
     port.answers.list_permissions = { reply: 'permissions', value: [{ project: 'p', provider: 'far', host, approval: null }] };
     port.answers.show_egress = {
       reply: 'egress',

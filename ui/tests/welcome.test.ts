@@ -64,7 +64,7 @@ describe('opening a folder', () => {
 describe('recent projects', () => {
   it('are opened with one press', async () => {
     const port = new HandPort(tape);
-    port.known = [{ id: 'p1', path: '/home/mara/code/textkit', name: 'textkit' }];
+    port.known = [{ id: 'p1', path: '/home/mara/code/textkit', name: 'textkit', shared: false }];
     await welcome(port);
     await user.click(at('welcome.known.p1'));
     expect(port.opened).toEqual([{ path: '/home/mara/code/textkit', init: false }]);
