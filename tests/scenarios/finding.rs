@@ -122,7 +122,7 @@ async fn a_search_that_is_killed_while_it_takes_things_in_leaves_no_wrong_answer
     let (world, cli) = world().await;
     fs::copy(fixture("report.pdf"), world.project().join("report.pdf")).unwrap();
     assert_eq!(cli.run(&["run", "Greet politely"]).exit, 3);
-    let asked = ["politely pump", "--kind", "chat", "--kind", "decision", "--kind", "document", "--kind", "code"];
+    let asked = ["greet pump", "--kind", "chat", "--kind", "decision", "--kind", "document", "--kind", "code"];
     let cache = world.home().join("cache");
     let (counts, anew) = (world.folder.path().join("counts"), || drop(fs::remove_dir_all(&cache)));
     let strike = |fault: Option<String>| {

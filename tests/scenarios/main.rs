@@ -42,6 +42,7 @@ mod program;
 #[cfg(target_os = "linux")]
 mod reaching;
 mod recording;
+mod remembering;
 mod repository;
 mod scheduling;
 mod secrets;

@@ -194,6 +194,7 @@ fn story(view: &atelier_protocol::view::RunView) -> String {
                 Item::Resumed { .. } => text.push_str("\n  resumed"),
                 Item::Held { hold, .. } => text.push_str(&format!("\n  held {hold:?}")),
                 Item::Compacted { compaction } => text.push_str(&format!("\n  left out {}", compaction.left_out.len())),
+                Item::Summarised { summary } => text.push_str(&format!("\n  summed up {}", summary.parts.len())),
                 Item::Mismatched { mismatch, .. } => text.push_str(&format!("\n  mismatch {:?}", mismatch.kind)),
             }
         }

@@ -62,6 +62,10 @@ routing: Routing,
  */
 search: SearchSettings, 
 /**
+ * What roles remember of their conversations.
+ */
+memory: MemorySettings, 
+/**
  * How the window looks.
  */
 theme: Theme, 
@@ -434,6 +438,62 @@ after: number,
  * The whole of what was left out, as a blob.
  */
 blob: Hash, };
+
+export type Summary = { 
+/**
+ * The call that was to make it; `None` where no model was asked.
+ */
+call: CallId | null, 
+/**
+ * Who made it.
+ */
+by: SummaryBy, 
+/**
+ * The text, without the sentence before it by which a prompt says what it is.
+ */
+text: string, 
+/**
+ * The messages that it stands for, the first after the brief, each with its size and hash.
+ */
+parts: Array<PromptPart>, 
+/**
+ * Tokens that the conversation may have, by our own count.
+ */
+quota: number, 
+/**
+ * Tokens that it had before, the brief aside.
+ */
+before: number, 
+/**
+ * Tokens that it has now.
+ */
+after: number, 
+/**
+ * The messages to the letter, as a blob: a JSON array.
+ */
+blob: Hash, 
+/**
+ * What the server said about the call; `None` where it did not come to an end.
+ */
+usage: Usage | null, 
+/**
+ * What the call used.
+ */
+used: Amount, };
+
+export type SummaryBy = { "who": "model", 
+/**
+ * Its provider.
+ */
+provider: string, 
+/**
+ * Its name.
+ */
+model: string, } | { "who": "digest", 
+/**
+ * Why no model's was taken.
+ */
+problem: Problem, };
 
 export type LeftOut = { 
 /**
@@ -819,7 +879,23 @@ end: EgressEnd, } } | { "kind": "cloud_permitted", "payload": {
 /**
  * The permission.
  */
-permission: CloudPermission, } } | { "kind": "cloud_revoked", "payload": { 
+permission: CloudPermission, } } | { "kind": "project_shared", "payload": { 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * Whether it is found.
+ */
+shared: boolean, } } | { "kind": "note_kept", "payload": { 
+/**
+ * The note.
+ */
+note: LibraryNote, } } | { "kind": "note_dropped", "payload": { 
+/**
+ * Its id.
+ */
+id: string, } } | { "kind": "cloud_revoked", "payload": { 
 /**
  * The project.
  */
@@ -971,7 +1047,31 @@ until_ms: number, } } | { "kind": "prompt_compacted", "payload": {
 /**
  * What.
  */
-compaction: Compaction, } } | { "kind": "call_started", "payload": { 
+compaction: Compaction, } } | { "kind": "summary_asked", "payload": { 
+/**
+ * The call.
+ */
+call: CallId, 
+/**
+ * The role.
+ */
+role: RoleId, 
+/**
+ * The model.
+ */
+route: Route, 
+/**
+ * What was sent.
+ */
+prompt: PromptRecord, 
+/**
+ * What it may use at most, set aside until the summary is recorded.
+ */
+reserved: Amount, } } | { "kind": "memory_summarised", "payload": { 
+/**
+ * How, and what it stands for.
+ */
+summary: Summary, } } | { "kind": "call_started", "payload": { 
 /**
  * The call.
  */
@@ -1445,7 +1545,23 @@ end: EgressEnd, } } | { "kind": "cloud_permitted", "payload": {
 /**
  * The permission.
  */
-permission: CloudPermission, } } | { "kind": "cloud_revoked", "payload": { 
+permission: CloudPermission, } } | { "kind": "project_shared", "payload": { 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * Whether it is found.
+ */
+shared: boolean, } } | { "kind": "note_kept", "payload": { 
+/**
+ * The note.
+ */
+note: LibraryNote, } } | { "kind": "note_dropped", "payload": { 
+/**
+ * Its id.
+ */
+id: string, } } | { "kind": "cloud_revoked", "payload": { 
 /**
  * The project.
  */
@@ -1597,7 +1713,31 @@ until_ms: number, } } | { "kind": "prompt_compacted", "payload": {
 /**
  * What.
  */
-compaction: Compaction, } } | { "kind": "call_started", "payload": { 
+compaction: Compaction, } } | { "kind": "summary_asked", "payload": { 
+/**
+ * The call.
+ */
+call: CallId, 
+/**
+ * The role.
+ */
+role: RoleId, 
+/**
+ * The model.
+ */
+route: Route, 
+/**
+ * What was sent.
+ */
+prompt: PromptRecord, 
+/**
+ * What it may use at most, set aside until the summary is recorded.
+ */
+reserved: Amount, } } | { "kind": "memory_summarised", "payload": { 
+/**
+ * How, and what it stands for.
+ */
+summary: Summary, } } | { "kind": "call_started", "payload": { 
 /**
  * The call.
  */
@@ -3549,7 +3689,11 @@ until_ms: number, } | { "item": "compacted",
 /**
  * What.
  */
-compaction: Compaction, } | { "item": "mismatched", 
+compaction: Compaction, } | { "item": "summarised", 
+/**
+ * How, and what it stands for.
+ */
+summary: Summary, } | { "item": "mismatched", 
 /**
  * The call.
  */
@@ -3771,9 +3915,13 @@ title?: string,
 /**
  * Where it can be looked up, where that is no line of a file.
  */
-origin?: Origin, };
+origin?: Origin, 
+/**
+ * The project that it is of, where that is another.
+ */
+project?: OtherProject, };
 
-export type HitKind = "code" | "doc" | "commit" | "chat" | "spec" | "decision" | "document";
+export type HitKind = "code" | "doc" | "commit" | "chat" | "spec" | "decision" | "document" | "note";
 
 export type Origin = { "from": "event", 
 /**
@@ -3795,7 +3943,39 @@ at_ms: number, } | { "from": "part",
 /**
  * Which.
  */
-anchor: Anchor, };
+anchor: Anchor, } | { "from": "library", 
+/**
+ * Its id.
+ */
+id: string, };
+
+export type OtherProject = { 
+/**
+ * The project.
+ */
+id: ProjectId, 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * Its folder.
+ */
+path: string, 
+/**
+ * Its licence, as far as its files tell; `None` where they do not.
+ */
+licence: Licence | null, };
+
+export type Licence = { 
+/**
+ * An SPDX expression (<https://spdx.org/licenses>), or the words of the manifest.
+ */
+name: string, 
+/**
+ * The file that says so.
+ */
+from: string, };
 
 export type Found = { 
 /**
@@ -3817,7 +3997,11 @@ by: Array<FoundBy>,
 /**
  * Why meaning was left out, where the settings name a model for it.
  */
-without_meaning?: Problem, };
+without_meaning?: Problem, 
+/**
+ * Bytes of the project that were packed and were unpacked for this answer, where there were any.
+ */
+unpacked?: number, };
 
 export type Anchor = { "at": "whole" } | { "at": "page", 
 /**
@@ -3851,6 +4035,50 @@ lines: [number, number], };
 
 export type FoundBy = "words" | "meaning";
 
+export type FoundElsewhere = { 
+/**
+ * The first of each project, then the second of each, and so on; each with its project.
+ */
+hits: Array<Hit>, 
+/**
+ * The projects that were asked.
+ */
+searched: Array<OtherProject>, 
+/**
+ * Shared projects that could not be asked, and why.
+ */
+left_out: Array<[string, Problem]>, 
+/**
+ * How many projects are private and were not asked.
+ */
+private: number, 
+/**
+ * Whether some of them do not have all parts of their index yet.
+ */
+missing: boolean, 
+/**
+ * Bytes that were packed and were unpacked for this answer, where there were any.
+ */
+unpacked?: number, };
+
+export type LibraryNote = { 
+/**
+ * Its id.
+ */
+id: string, 
+/**
+ * What it is called.
+ */
+title: string, 
+/**
+ * Its text.
+ */
+text: string, 
+/**
+ * When it was kept, milliseconds since 1970 UTC.
+ */
+at_ms: number, };
+
 export type MeaningView = { 
 /**
  * The model that makes them.
@@ -3878,6 +4106,13 @@ export type SearchSettings = {
  * The model that makes vectors of passages, so that what means the same is found too; `None` goes by words alone.
  */
 meaning: ModelChoice | null, };
+
+export type MemorySettings = { 
+/**
+ * Tokens that a role's conversation may have before its older part is told in short; `None` is three quarters of the
+ * context.
+ */
+tokens: number | null, };
 
 export type IndexPart = "symbols" | "history" | "records" | "documents" | "meaning";
 
@@ -3929,7 +4164,11 @@ missing: Array<IndexPart>,
 /**
  * How it learns of changes.
  */
-watch: WatchView, };
+watch: WatchView, 
+/**
+ * Bytes that were packed and were unpacked for this, where there were any.
+ */
+unpacked?: number, };
 
 export type ProjectView = { 
 /**
@@ -4117,7 +4356,11 @@ path: string,
 /**
  * Its name.
  */
-name: string, };
+name: string, 
+/**
+ * Whether searches from other projects find what is in it. The user says so; a project is private until then.
+ */
+shared: boolean, };
 
 export type ChildView = { 
 /**
@@ -4821,7 +5064,43 @@ common_dir: string,
 /**
  * The first commit of the history.
  */
-root_commit: string | null, } | { "op": "list_projects" } | { "op": "hash_state", 
+root_commit: string | null, } | { "op": "share_project", 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * Whether it is found.
+ */
+shared: boolean, } | { "op": "search_elsewhere", 
+/**
+ * The words.
+ */
+query: string, 
+/**
+ * At most so many hits.
+ */
+limit: number, 
+/**
+ * What hits may be cut from; empty means files.
+ */
+kinds: Array<HitKind>, 
+/**
+ * The project that is not asked: where the user is.
+ */
+except: ProjectId | null, } | { "op": "list_library" } | { "op": "keep_note", 
+/**
+ * What it is called.
+ */
+title: string, 
+/**
+ * Its text.
+ */
+text: string, } | { "op": "drop_note", 
+/**
+ * Its id.
+ */
+id: string, } | { "op": "list_projects" } | { "op": "hash_state", 
 /**
  * Make them anew from the first event on first.
  */
@@ -4971,7 +5250,7 @@ nodes: Array<BudgetView>,
 /**
  * Why other machines are not asked at the moment.
  */
-paused: string | null, } } | { "reply": "allowed", "value": Allowance } | { "reply": "cards", "value": Array<ModelCard> } | { "reply": "model_work", "value": Array<ModelWork> } | { "reply": "pulls", "value": Array<ModelChoice> } | { "reply": "project", "value": ProjectView } | { "reply": "settings", "value": Settings } | { "reply": "state", "value": StateView } | { "reply": "store_checked", "value": StoreCheck } | { "reply": "state_file", "value": StateFile } | { "reply": "posted", "value": Seq } | { "reply": "messages", "value": Array<MessageView> } | { "reply": "topics", "value": Array<TopicView> } | { "reply": "dead", "value": Array<DeadView> } | { "reply": "replayed", "value": Array<ReplayView> } | { "reply": "jobs", "value": Array<JobView> } | { "reply": "object", "value": ObjectView } | { "reply": "objects", "value": Array<ObjectView> } | { "reply": "enrolled", "value": ProjectId } | { "reply": "projects", "value": Array<KnownProject> } | { "reply": "egress", "value": EgressView } | { "reply": "permissions", "value": Array<CloudPermission> };
+paused: string | null, } } | { "reply": "allowed", "value": Allowance } | { "reply": "cards", "value": Array<ModelCard> } | { "reply": "model_work", "value": Array<ModelWork> } | { "reply": "pulls", "value": Array<ModelChoice> } | { "reply": "project", "value": ProjectView } | { "reply": "settings", "value": Settings } | { "reply": "state", "value": StateView } | { "reply": "store_checked", "value": StoreCheck } | { "reply": "state_file", "value": StateFile } | { "reply": "posted", "value": Seq } | { "reply": "messages", "value": Array<MessageView> } | { "reply": "topics", "value": Array<TopicView> } | { "reply": "dead", "value": Array<DeadView> } | { "reply": "replayed", "value": Array<ReplayView> } | { "reply": "jobs", "value": Array<JobView> } | { "reply": "object", "value": ObjectView } | { "reply": "objects", "value": Array<ObjectView> } | { "reply": "enrolled", "value": ProjectId } | { "reply": "projects", "value": Array<KnownProject> } | { "reply": "elsewhere", "value": FoundElsewhere } | { "reply": "library", "value": Array<LibraryNote> } | { "reply": "egress", "value": EgressView } | { "reply": "permissions", "value": Array<CloudPermission> };
 
 export type ExportFormat = "zip" | "tar_gz" | "folder" | "bundle";
 

@@ -54,6 +54,7 @@ function keyOf(item: Item, index: number): string {
     case 'resumed':
     case 'held':
     case 'compacted':
+    case 'summarised':
       return `${item.item}.${index}`;
   }
 }

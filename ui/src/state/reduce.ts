@@ -3,7 +3,7 @@
 // Rule: pure, and equal to the other fold for every event; a new kind of event does not compile until it is
 // decided here. Transitions come from the generated table. Drafts and prompts are kept elsewhere (`project.ts`).
 
-import { STATES, type CallId, type Envelope, type Event, type Item, type Rebase, type RunState, type RunSummary, type RunView, type StepView, type Undo, type Usage } from '../ipc/bindings';
+import { STATES, type CallId, type Envelope, type Event, type Item, type Rebase, type RunState, type RunSummary, type RunView, type StepView, type Summary, type Undo, type Usage } from '../ipc/bindings';
 
 type Payload<K extends Event['kind']> = Extract<Event, { kind: K }>['payload'];
 type Turn = Extract<Item, { item: 'turn' }>;
@@ -117,6 +117,10 @@ export function apply(before: RunView, envelope: Envelope): RunView {
       return push(view, envelope, { item: 'held', ...envelope.payload });
     case 'prompt_compacted':
       return push(view, envelope, { item: 'compacted', ...envelope.payload });
+    case 'summary_asked':
+      return { ...view, cost: { ...view.cost, calls: view.cost.calls + 1 } };
+    case 'memory_summarised':
+      return summarised(view, envelope, envelope.payload.summary);
     case 'context_mismatched':
       return push(view, envelope, { item: 'mismatched', ...envelope.payload });
     case 'approval_requested':
@@ -355,6 +359,23 @@ function paid(cost: RunView['cost'], usage: Usage, price: number | null, local: 
     output_tokens: sum(cost.output_tokens, usage.output_tokens),
     local_ms: local ? cost.local_ms + usage.total_ms : cost.local_ms,
     micros: cost.micros === null || price === null ? null : cost.micros + price,
+  };
+}
+
+function summarised(view: RunView, envelope: Envelope, summary: Summary): RunView {
+  const next = push(view, envelope, { item: 'summarised', summary });
+  if (summary.call === null) return next;
+  const { cost } = next;
+  const { micros, local_ms } = summary.used;
+  return {
+    ...next,
+    cost: {
+      ...cost,
+      prompt_tokens: sum(cost.prompt_tokens, summary.usage?.prompt_tokens ?? null),
+      output_tokens: sum(cost.output_tokens, summary.usage?.output_tokens ?? null),
+      local_ms: cost.local_ms + local_ms,
+      micros: cost.micros === null || micros === null ? null : cost.micros + micros,
+    },
   };
 }
 

@@ -320,6 +320,14 @@ pub enum RunsVerb {
         #[arg(long)]
         diff: bool,
     },
+    /// What was told in short of a run's conversations, by whom, and the messages to the letter.
+    Memory {
+        /// The run's id, or `last`.
+        run: String,
+        /// The messages themselves too.
+        #[arg(long)]
+        whole: bool,
+    },
     /// The recorded events of a run.
     Events {
         /// The run's id, or `last`.

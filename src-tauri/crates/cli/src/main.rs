@@ -17,6 +17,7 @@ mod follow;
 mod jobs;
 mod keys;
 mod library;
+mod memory;
 mod model_work;
 mod models;
 mod objects;

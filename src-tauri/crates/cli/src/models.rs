@@ -73,6 +73,11 @@ pub enum ModelsVerb {
         #[arg(long, conflicts_with = "name")]
         stop: bool,
     },
+    /// What a role remembers of its conversation before the older part is summed up. Without an argument: what is in force.
+    Memory {
+        /// Tokens, at least 1024; `default` is three quarters of the model's context.
+        tokens: Option<String>,
+    },
     /// Fetch a model with an Ollama server. Broken off, the same command goes on where it was.
     Pull {
         /// The model, such as `qwen3:8b`.
@@ -210,6 +215,7 @@ pub async fn models(args: &Args, verb: &ModelsVerb, out: &Out) -> End {
             Ok(Finished::done(json!({"experiment": null})))
         }
         ModelsVerb::Experiment { .. } => readout(args, out).await,
+        ModelsVerb::Memory { tokens } => crate::memory::quota(tokens.as_deref(), out).await,
         ModelsVerb::Pull { model, on } => model_work::pull(args, model, on.as_deref(), out).await,
         ModelsVerb::Probe { model, on, context } => model_work::probe(args, model, on.as_deref(), *context, out).await,
         ModelsVerb::Cache(asked) => cache::cache(args, asked, out).await,
@@ -460,7 +466,7 @@ async fn presets(add: Option<&str>, out: &Out) -> End {
 }
 
 /// The settings after a change; nothing is written where nothing changed.
-async fn changed(change: impl FnOnce(&mut Settings) -> Result<(), Problem>) -> Result<Settings, Problem> {
+pub async fn changed(change: impl FnOnce(&mut Settings) -> Result<(), Problem>) -> Result<Settings, Problem> {
     let workshop = session::workshop_with(None).await?;
     let done = async {
         let before = workshop.settings();

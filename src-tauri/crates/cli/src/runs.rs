@@ -31,6 +31,9 @@ async fn perform(project: &Project, verb: &RunsVerb, out: &Out) -> End {
         RunsVerb::Show { run, at, diff } => {
             show(project, &session::run_id(project, run).await?, at.map(Seq), *diff, out).await
         }
+        RunsVerb::Memory { run, whole } => {
+            crate::memory::show(project, &session::run_id(project, run).await?, *whole, out).await
+        }
         RunsVerb::Fork { run, at, detach } => {
             fork(project, session::run_id(project, run).await?, at.map(Seq), *detach, out).await
         }

@@ -2,9 +2,9 @@
 
 use atelier_protocol::event::{
     Answer, Ask, ChecksVerdict, Cost, Event, FileChange, FileStatus, Mechanism, Outcome, Reviewer, Sensitive,
-    StepResult,
+    StepResult, Summary, SummaryBy,
 };
-use atelier_protocol::view::{Disposition, RunState, RunView};
+use atelier_protocol::view::{Disposition, Item, RunState, RunView};
 
 /// What is said about an event; `None` where it is of no interest to a person.
 pub fn line(event: &Event) -> Option<String> {
@@ -34,6 +34,7 @@ pub fn line(event: &Event) -> Option<String> {
             compaction.after,
             compaction.left_out.len()
         ),
+        Event::MemorySummarised { summary } => format!("  ✂ {}", memory(summary)),
         Event::ContextMismatched { mismatch, .. } => {
             format!("  ! CONTEXT MISMATCH: {}", crate::words::mismatch(mismatch))
         }
@@ -146,6 +147,7 @@ pub fn line(event: &Event) -> Option<String> {
         | Event::NoteKept { .. }
         | Event::NoteDropped { .. }
         | Event::StepFinished { .. }
+        | Event::SummaryAsked { .. }
         | Event::CallStarted { .. }
         | Event::CallFinished { .. }
         | Event::ToolDecided { .. }
@@ -310,6 +312,11 @@ pub fn summary(view: &RunView) -> String {
         };
         let undone = step.undone.as_ref().map(|how| format!(", undone: {how}")).unwrap_or_default();
         text.push_str(&format!("step {}: {} — {how}{undone}\n", step.id, step.title));
+        for item in &step.items {
+            if let Item::Summarised { summary } = item {
+                text.push_str(&format!("  {}\n", memory(summary)));
+            }
+        }
     }
     for child in &view.children {
         let how = match &child.outcome {
@@ -345,6 +352,21 @@ pub fn summary(view: &RunView) -> String {
     }
     text.push_str(&cost(&view.cost));
     text
+}
+
+/// What became of the older part of a conversation, in one line.
+fn memory(summary: &Summary) -> String {
+    let by = match &summary.by {
+        SummaryBy::Model { model, .. } => format!("summed up by {model}"),
+        SummaryBy::Digest { problem } => format!("in a digest by rule, because no summary came: {}", problem.message),
+    };
+    format!(
+        "{} earlier messages {by}: {} tokens before, {} after, {} allowed; `atelier runs memory` shows all of them",
+        summary.parts.len(),
+        summary.before,
+        summary.after,
+        summary.quota
+    )
 }
 
 /// A changed file in one line.

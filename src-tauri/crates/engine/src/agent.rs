@@ -15,14 +15,13 @@ use atelier_models::retry::{self, Next};
 use atelier_models::{CallError, Caller, ChatRequest, Chosen, Message, ModelEvent, ToolSpec, Turn, price};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{
-    Amount, Compaction, Event, FailureClass, LeftOut, MismatchKind, PromptPart, PromptRecord, Requirement, Review,
-    Reviewer, Spec, StepResult, Stop, ToolCall, Usage,
+    Amount, Event, FailureClass, MismatchKind, PromptRecord, Requirement, Review, Reviewer, Spec, StepResult, Stop,
+    ToolCall, Usage,
 };
-use atelier_protocol::hash::Hash;
 use atelier_protocol::ids::CallId;
 use atelier_protocol::op::{Draft, Phase};
 use atelier_protocol::settings::ProviderKind;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::Duration;
 
 /// Turns in a row that may be unusable.
@@ -54,6 +53,10 @@ impl Run {
                 (chosen, Some(decision))
             }
         };
+        // A model that was chosen just now is asked first; its choice is recorded with that.
+        if decision.is_none() && self.keep_to_quota(&role, &chosen).await? {
+            return Ok(());
+        }
         let system = rules(chosen.route.edits.as_deref());
         let least = context::least_tokens(&system) + context::least_tokens(&brief);
         let offered = offered(&role, &chosen);
@@ -137,58 +140,6 @@ impl Run {
             () = self.desk.sources.clock.sleep(Duration::from_millis(wait)) => Ok(()),
             () = self.stop.cancelled() => Err(Halt::Stopped),
         }
-    }
-
-    /// The prompt does not fit the session's context: older answers of tools are only named from now on. Where that is
-    /// not enough, a longer context is chosen; where there is none, the run says so.
-    async fn make_room(&mut self, role: &Role, record: &PromptRecord, context: u32) -> Done {
-        if let Some(compacted) = self.compacted(record, context).await? {
-            return self.record(vec![compacted]).await;
-        }
-        let (chosen, decision) = self.choose(role, bytes(record)).await?;
-        if chosen.route.context.is_some_and(|longer| longer <= context) {
-            return Err(Halt::Park(too_long(&chosen, context)));
-        }
-        self.record(vec![Event::RouteDecided { decision: Box::new(decision) }]).await
-    }
-
-    /// What is left out of the conversation so that it fits; `None` where nothing helps.
-    async fn compacted(&self, record: &PromptRecord, context: u32) -> Result<Option<Event>, Halt> {
-        let (current, _) = self.current()?;
-        let messages = &current.talk.messages;
-        let fixed: usize = bytes(record).saturating_sub(messages.iter().map(context::bytes_of).sum());
-        let room = (context.saturating_sub(ANSWER_TOKENS) as usize * 3).saturating_sub(fixed);
-        let Some(left_out) = context::compact(messages, room).filter(|left_out| !left_out.is_empty()) else {
-            return Ok(None);
-        };
-        let whole: Vec<_> = left_out.iter().map(|gap| json!({"at": gap.at, "text": gap.whole})).collect();
-        let blob = self.desk.journal.put_blob(json!(whole).to_string().into_bytes()).await.map_err(Problem::from)?;
-        let before = bytes(record);
-        let mut after = before;
-        let mut gaps = Vec::new();
-        for gap in &left_out {
-            let message = &messages[gap.at];
-            after -= context::bytes_of(message).saturating_sub(context::bytes_of(&context::named(message)));
-            let name = match message {
-                Message::Tool { name, .. } => format!("result of {name}"),
-                _ => "message".to_owned(),
-            };
-            gaps.push(LeftOut {
-                at: u32::try_from(gap.at).unwrap_or(u32::MAX),
-                part: PromptPart {
-                    name,
-                    bytes: u32::try_from(gap.whole.len()).unwrap_or(u32::MAX),
-                    hash: Hash::of(gap.whole.as_bytes()),
-                },
-            });
-        }
-        let compaction = Compaction {
-            left_out: gaps,
-            before: context::most_tokens(before),
-            after: context::most_tokens(after),
-            blob,
-        };
-        Ok(Some(Event::PromptCompacted { compaction }))
     }
 
     /// Asks and shows the pieces as they come.
@@ -292,7 +243,7 @@ impl Run {
     }
 
     /// What the call cost; `None` where that is not known.
-    fn paid(&self, chosen: &Chosen, usage: &Usage) -> Result<Option<u64>, Halt> {
+    pub(crate) fn paid(&self, chosen: &Chosen, usage: &Usage) -> Result<Option<u64>, Halt> {
         if chosen.route.local {
             return Ok(Some(0));
         }
@@ -460,12 +411,12 @@ fn record_of(system: &str, brief: &str, messages: &[Message], offered: &[ToolSpe
     prompt::record(system, brief, messages, &serde_json::to_string(offered).unwrap_or_default())
 }
 
-fn bytes(record: &PromptRecord) -> usize {
+pub(crate) fn bytes(record: &PromptRecord) -> usize {
     record.parts.iter().map(|part| part.bytes as usize).sum()
 }
 
 /// What a turn used.
-fn used(chosen: &Chosen, usage: &Usage, cost: Option<u64>) -> Amount {
+pub(crate) fn used(chosen: &Chosen, usage: &Usage, cost: Option<u64>) -> Amount {
     let tokens = u64::from(usage.prompt_tokens.unwrap_or(0)) + u64::from(usage.output_tokens.unwrap_or(0));
     Amount { micros: cost, tokens, local_ms: if chosen.route.local { usage.total_ms } else { 0 } }
 }
@@ -477,7 +428,7 @@ fn wasted(chosen: &Chosen, failed: &atelier_models::Failed) -> Amount {
     Amount { micros, tokens: u64::from(context::most_tokens(came)), local_ms: 0 }
 }
 
-fn too_long(chosen: &Chosen, context: u32) -> Problem {
+pub(crate) fn too_long(chosen: &Chosen, context: u32) -> Problem {
     Problem::new(
         Code::ContextOverflow,
         format!("The prompt does not fit the context of `{}`, which is {context} tokens.", chosen.model),
@@ -583,6 +534,7 @@ fn looping(role: &Role, pair: &str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_spec_is_read_from_arguments_objects_and_plain_text() {

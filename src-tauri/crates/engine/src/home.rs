@@ -35,6 +35,9 @@ const KINDS: &[&str] = &[
     "note_dropped",
 ];
 
+/// Tokens that a conversation must be allowed: less would sum up what was just said.
+const LEAST_MEMORY: u32 = 1024;
+
 /// What the home store's events say.
 #[derive(Default)]
 struct Known {
@@ -257,6 +260,9 @@ fn check(settings: &Settings) -> Result<(), Problem> {
     let bad = |message: String| Err(Problem::new(Code::BadArgument, message, "Correct the setting and save again."));
     if settings.active_runs == 0 {
         return bad("At least one run must be allowed to be at work.".to_owned());
+    }
+    if settings.memory.tokens.is_some_and(|tokens| tokens < LEAST_MEMORY) {
+        return bad(format!("A conversation must be allowed at least {LEAST_MEMORY} tokens."));
     }
     for (n, provider) in settings.providers.iter().enumerate() {
         if provider.id.trim().is_empty() {

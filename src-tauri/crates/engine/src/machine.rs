@@ -356,6 +356,18 @@ impl Machine {
                 self.talk(|talk| talk.compacted(&compaction.left_out));
                 self.forget_items();
             }
+            Event::SummaryAsked { call, role, route, .. } => {
+                self.route = Some(route.clone());
+                self.routes.insert(role.clone(), route.clone());
+                self.talk(|talk| {
+                    talk.held_ms = None;
+                    talk.summing = Some(call.clone());
+                });
+            }
+            Event::MemorySummarised { summary } => {
+                self.talk(|talk| talk.summarised(summary));
+                self.forget_items();
+            }
             Event::ContextMismatched { mismatch, .. } => {
                 self.mismatched(mismatch);
                 self.forget_items();
@@ -684,6 +696,7 @@ impl Budget {
                 self.spent = self.spent.saturating_add(self.tokens(usage, text.len() + thinking.len()));
             }
             Event::CallFailed { used, .. } => self.spent = self.spent.saturating_add(used.tokens),
+            Event::MemorySummarised { summary } => self.spent = self.spent.saturating_add(summary.used.tokens),
             _ => {}
         }
     }

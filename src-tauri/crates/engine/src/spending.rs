@@ -100,7 +100,8 @@ impl Row {
         match &event.event {
             Event::RunStarted { .. } if of_goal => self.members.extend(run.cloned()),
             Event::RunStarted { .. } => self.root = works_for(event).or(run).cloned(),
-            Event::CallStarted { call, route, prompt, reserved, .. } => {
+            Event::CallStarted { call, route, prompt, reserved, .. }
+            | Event::SummaryAsked { call, route, prompt, reserved, .. } => {
                 let Some(run) = run else { return };
                 let prompt_bytes = prompt.parts.iter().map(|part| u64::from(part.bytes)).sum();
                 let (run, reserved, local) = (Some(run.clone()), reserved.clone(), route.local);
@@ -119,6 +120,10 @@ impl Row {
             Event::CallFailed { call, used, .. } => {
                 let Some(open) = self.open.remove(call) else { return };
                 self.settle(event.at_ms, open.local, used);
+            }
+            Event::MemorySummarised { summary } => {
+                let Some(open) = summary.call.as_ref().and_then(|call| self.open.remove(call)) else { return };
+                self.settle(event.at_ms, open.local, &summary.used);
             }
             Event::CallAdmitted { call, reserved } => {
                 self.settle_forgotten(event.at_ms);
@@ -221,7 +226,14 @@ impl Projection for Spending {
                 let goal = works_for(event).map(|above| key(&BudgetNode::Goal { run: above.clone() }));
                 [run(id)].into_iter().chain(goal).collect()
             }
-            (Event::CallStarted { .. } | Event::CallFinished { .. } | Event::CallFailed { .. }, Some(id)) => {
+            (
+                Event::CallStarted { .. }
+                | Event::CallFinished { .. }
+                | Event::CallFailed { .. }
+                | Event::SummaryAsked { .. }
+                | Event::MemorySummarised { .. },
+                Some(id),
+            ) => {
                 let step = event.step.as_ref().map(|step| BudgetNode::Step { run: id.clone(), step: step.to_string() });
                 [PROJECT.to_owned(), run(id)].into_iter().chain(step.iter().map(key)).collect()
             }

@@ -2,9 +2,11 @@
 //!
 //! Pure, a part of the machine's fold: messages, calls that are not answered yet, and what speaks for a loop.
 
+use crate::summary;
 use atelier_models::{Message, context};
 use atelier_protocol::error::Problem;
-use atelier_protocol::event::{FailureClass, LeftOut, Route, ToolCall, Verdict};
+use atelier_protocol::event::{FailureClass, LeftOut, Route, Summary, ToolCall, Verdict};
+use atelier_protocol::ids::CallId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -27,6 +29,9 @@ pub struct Talk {
     pub tries: u32,
     /// Models that failed at the present question, as `provider/model`.
     pub failed: Vec<String>,
+    /// The call that is to sum up the older part, until the summary is recorded.
+    #[serde(default)]
+    pub summing: Option<CallId>,
     /// What the last of them failed with.
     pub problem: Option<Problem>,
     /// Until when the next call waits, milliseconds since 1970 UTC.
@@ -84,6 +89,14 @@ impl Talk {
                 *message = context::named(message);
             }
         }
+        self.read = None;
+    }
+
+    /// The first messages are told in short from now on.
+    pub(crate) fn summarised(&mut self, summary: &Summary) {
+        let end = summary.parts.len().min(self.messages.len());
+        self.messages.splice(..end, [summary::told(&summary.by, end, &summary.text)]);
+        self.summing = None;
         self.read = None;
     }
 

@@ -10,6 +10,7 @@ use crate::error::Problem;
 pub use crate::fact::*;
 use crate::hash::Hash;
 use crate::ids::{ApprovalId, CallId, ProjectId, RoleId, RunId, Seq, StepId, StoreId};
+pub use crate::memory::*;
 pub use crate::model_work::*;
 pub use crate::push::*;
 pub use crate::results::*;
@@ -282,6 +283,24 @@ pub enum Event {
     PromptCompacted {
         /// What.
         compaction: Compaction,
+    },
+    /// A role's model was asked to sum up the older part of its conversation.
+    SummaryAsked {
+        /// The call.
+        call: CallId,
+        /// The role.
+        role: RoleId,
+        /// The model.
+        route: Route,
+        /// What was sent.
+        prompt: PromptRecord,
+        /// What it may use at most, set aside until the summary is recorded.
+        reserved: Amount,
+    },
+    /// The older part of a conversation is told in short from now on.
+    MemorySummarised {
+        /// How, and what it stands for.
+        summary: Box<Summary>,
     },
     /// A model was asked.
     CallStarted {
@@ -701,6 +720,8 @@ impl Event {
             | Event::RouteDecided { .. }
             | Event::CallHeld { .. }
             | Event::PromptCompacted { .. }
+            | Event::SummaryAsked { .. }
+            | Event::MemorySummarised { .. }
             | Event::ContextMismatched { .. }
             | Event::CallStarted { .. }
             | Event::CallFinished { .. }

@@ -187,6 +187,19 @@ impl RunView {
             Event::PromptCompacted { compaction } => {
                 self.push(envelope, Item::Compacted { compaction: compaction.clone() });
             }
+            Event::SummaryAsked { .. } => self.cost.calls += 1,
+            Event::MemorySummarised { summary } => {
+                if summary.call.is_some() {
+                    let usage = summary.usage.as_ref();
+                    let sum = |sum: Option<u32>, more: Option<u32>| sum.zip(more).map(|(a, b)| a.saturating_add(b));
+                    self.cost.prompt_tokens = sum(self.cost.prompt_tokens, usage.and_then(|usage| usage.prompt_tokens));
+                    self.cost.output_tokens = sum(self.cost.output_tokens, usage.and_then(|usage| usage.output_tokens));
+                    self.cost.local_ms = self.cost.local_ms.saturating_add(summary.used.local_ms);
+                    let micros = self.cost.micros.zip(summary.used.micros);
+                    self.cost.micros = micros.map(|(a, b)| a.saturating_add(b));
+                }
+                self.push(envelope, Item::Summarised { summary: summary.clone() });
+            }
             Event::ContextMismatched { call, mismatch } => {
                 self.push(envelope, Item::Mismatched { call: call.clone(), mismatch: mismatch.clone() });
             }

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-const WALKS: u64 = 36;
+const WALKS: u64 = 48;
 const STEPS: usize = 36;
 
 fn fixtures() -> PathBuf {
@@ -327,7 +327,7 @@ fn anything(dice: &mut Dice, number: usize) -> Event {
 }
 
 fn rare(dice: &mut Dice) -> Event {
-    match dice.roll(12) {
+    match dice.roll(14) {
         10 => Event::RunRebased {
             rebase: Box::new(Rebase {
                 from: dice.text(),
@@ -364,6 +364,27 @@ fn rare(dice: &mut Dice) -> Event {
         },
         8 => Event::PromptCompacted {
             compaction: Compaction { left_out: Vec::new(), before: 9, after: 3, blob: Hash::of(b"left out") },
+        },
+        12 => Event::MemorySummarised {
+            summary: Box::new(Summary {
+                call: Some(dice.call()),
+                by: SummaryBy::Model { provider: "p".into(), model: "m".into() },
+                text: dice.text(),
+                parts: Vec::new(),
+                quota: 9,
+                before: 12,
+                after: 3,
+                blob: Hash::of(b"left out"),
+                usage: None,
+                used: Amount::default(),
+            }),
+        },
+        13 => Event::SummaryAsked {
+            call: dice.call(),
+            role: RoleId::from("developer"),
+            route: Route { provider: "p".into(), model: "m".into(), ..Route::default() },
+            prompt: PromptRecord { hash: Hash::of(b"prompt"), parts: Vec::new() },
+            reserved: Amount::default(),
         },
         _ => Event::EffectSettled { key: "k".into(), outcome: EffectOutcome::Landed },
     }

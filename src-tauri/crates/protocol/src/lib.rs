@@ -17,8 +17,10 @@ mod fold;
 #[cfg(test)]
 mod fold_tests;
 mod found;
+mod frame;
 pub mod hash;
 pub mod ids;
+mod memory;
 mod model_work;
 pub mod mutant;
 pub mod op;

@@ -19,6 +19,8 @@ pub struct Settings {
     pub routing: Routing,
     /// What a search goes by besides words.
     pub search: SearchSettings,
+    /// What roles remember of their conversations.
+    pub memory: MemorySettings,
     /// How the window looks.
     pub theme: Theme,
     /// How many runs of all projects may be at work at the same time; others wait for their turn.
@@ -40,6 +42,7 @@ impl Default for Settings {
             model: None,
             routing: Routing::default(),
             search: SearchSettings::default(),
+            memory: MemorySettings::default(),
             theme: Theme::System,
             active_runs: 8,
             approval_timeout_ms: 24 * 60 * 60 * 1000,
@@ -175,6 +178,15 @@ pub enum RateScope {
 pub struct SearchSettings {
     /// The model that makes vectors of passages, so that what means the same is found too; `None` goes by words alone.
     pub meaning: Option<ModelChoice>,
+}
+
+/// What roles remember of their conversations.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(default, deny_unknown_fields)]
+pub struct MemorySettings {
+    /// Tokens that a role's conversation may have before its older part is told in short; `None` is three quarters of the
+    /// context.
+    pub tokens: Option<u32>,
 }
 
 /// Light, dark, or as the system says.

@@ -6,7 +6,7 @@ use crate::error::Problem;
 use crate::event::{
     Answer, Ask, Base, Check, Checkpoint, CommentView, Commit, Compaction, ContextMismatch, Cost, FileChange, FlowRef,
     Fork, Guarantee, Hold, Job, Lifecycle, Mechanism, Message, ModelCard, Outcome, Output, Parent, PriceList, Priority,
-    Review, Route, Spec, Stacked, StepPhase, StepResult, ToolCall, Usage, Verdict,
+    Review, Route, Spec, Stacked, StepPhase, StepResult, Summary, ToolCall, Usage, Verdict,
 };
 pub use crate::found::{
     Found, FoundBy, FoundElsewhere, Hit, HitKind, IndexPart, IndexView, Licence, MeaningView, Origin, OtherProject,
@@ -190,6 +190,11 @@ pub enum Item {
     Compacted {
         /// What.
         compaction: Compaction,
+    },
+    /// The older part of the conversation is told in short from here on.
+    Summarised {
+        /// How, and what it stands for.
+        summary: Box<Summary>,
     },
     /// The server's context is not what this side believes.
     Mismatched {
