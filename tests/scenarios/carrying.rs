@@ -75,6 +75,7 @@ async fn a_state_is_exported_and_imported_elsewhere_with_the_same_hash_and_goes_
     let options = options(&home, world.server(), steady::sources(2), None);
     let workshop = atelier_engine::Workshop::open(options).await.unwrap();
     let project = workshop.open_project(&again).await.unwrap();
+    project.submit(Op::ResumeRun { run: handed.clone() }).await.unwrap();
     settle(&project, &view, Answer::Approve).await.unwrap();
     let (done, _): (RunView, _) = follow(&project, &handed, |v| v.state.is_final()).await;
     assert_eq!(done.state, RunState::Done, "{:?}", done.problem);
