@@ -54,7 +54,7 @@ pub struct Plan {
 }
 
 pub async fn measure(folder: &Path, plan: &Plan) -> Value {
-    let place = Place::new(folder, "schema: 1\nid: load\ntitle: None\nsteps: []\n", None);
+    let place = Place::new(folder, None, None);
     prepare(&place.folder, &plan.program);
     let mut figures = json!({});
     for kind in ["openai", "ollama"] {

@@ -41,7 +41,7 @@ const DOORS: usize = 64;
 
 /// `count` live runs.
 pub async fn measure(folder: &Path, count: usize) -> Value {
-    let place = Place::new(folder, FLOW, Some(SCRIPT));
+    let place = Place::new(folder, Some(FLOW), Some(SCRIPT));
     let (workshop, project) = place.open(Some(count), None).await;
     let empty = resident_mib().0;
     let seen = watch(&project, Seq::ZERO);

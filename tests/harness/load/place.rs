@@ -52,15 +52,17 @@ pub fn serving(folder: &Path, script: &str, transcript: Option<&Path>) -> Servin
 }
 
 impl Place {
-    /// A new folder whose project has the flow `text`; a server plays `script`, where one is given.
-    pub fn new(folder: &Path, flow: &str, script: Option<&str>) -> Place {
+    /// A new folder whose project has the flow `flow`; a server plays `script`. Neither where none is given.
+    pub fn new(folder: &Path, flow: Option<&str>, script: Option<&str>) -> Place {
         let _ = std::fs::remove_dir_all(folder);
         std::fs::create_dir_all(folder).unwrap();
         let folder = folder.canonicalize().unwrap();
         tour::write_sample(&project_of(&folder)).unwrap();
-        let flows = project_of(&folder).join(".atelier/flows");
-        std::fs::create_dir_all(&flows).unwrap();
-        std::fs::write(flows.join("load.yaml"), flow).unwrap();
+        if let Some(flow) = flow {
+            let flows = project_of(&folder).join(".atelier/flows");
+            std::fs::create_dir_all(&flows).unwrap();
+            std::fs::write(flows.join("load.yaml"), flow).unwrap();
+        }
         let server = script.map(|script| serving(&folder, script, None));
         Place { folder, server }
     }

@@ -102,7 +102,7 @@ fn flow(count: usize) -> String {
 
 /// One run of so many steps.
 pub async fn measure(folder: &Path, count: usize) -> Value {
-    let place = Place::new(folder, &flow(count), None);
+    let place = Place::new(folder, Some(&flow(count)), None);
     let clockwork = Arc::new(Mutex::new(Clockwork::default()));
     let seen_by = clockwork.clone();
     let witness: Witness = Arc::new(move |moment| seen_by.lock().unwrap().see(&moment));

@@ -94,7 +94,7 @@ pub async fn until(what: &str, count: &AtomicU64, wanted: u64, seen: &Seen) {
 
 /// `count` runs that are open at the same time.
 pub async fn measure(folder: &Path, count: usize) -> Value {
-    let place = Place::new(folder, FLOW, Some(SCRIPT));
+    let place = Place::new(folder, Some(FLOW), Some(SCRIPT));
     let (workshop, project) = place.open(None, None).await;
     let empty = resident_mib().0;
     let seen = watch(&project, Seq::ZERO);
