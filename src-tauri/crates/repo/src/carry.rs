@@ -5,16 +5,17 @@
 //! of a tree that no checkpoint recorded come along; ignored ones, such as build caches, do not. Nothing of the user's own is
 //! ever moved: a branch of a run that is elsewhere refuses the whole, before the first write.
 
+use crate::checkpoint::record_beside;
 use crate::export::{ExportError, bundle};
 use crate::fault::{Fault, git, io};
+use crate::fork::copy_behind;
 use crate::hand_over::branch_ref;
-use crate::listing::new_objects;
-use crate::open::{FALLBACK, OpenError, UserRepo};
+use crate::open::{OpenError, UserRepo};
 use crate::run_tree::{BRANCH, RunTree, TreeError, TreeSpec, open_private, ref_target};
-use crate::{discard, durable, pack, paths};
+use crate::{discard, durable, paths};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::ids::RunId;
-use git2::{Indexer, Oid, Repository, Signature};
+use git2::{Indexer, Oid, Repository};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
@@ -183,7 +184,7 @@ impl UserRepo {
         let bases = runs.values().filter_map(|(_, own)| own.get("atelier/base"));
         let tips: BTreeSet<Oid> = shared.values().chain(bases).copied().collect();
         let known = known(&user, &bare)?;
-        copy(&bare, &tips, &known, &self.common_dir().join("objects"))?;
+        copy_behind(&bare, tips, known, &self.common_dir().join("objects"))?;
         let user = self.repo()?; // the handle from before does not know the pack
         for (name, at) in &shared {
             if ref_target(&user, name)?.is_none() {
@@ -218,7 +219,7 @@ impl UserRepo {
         durable::make_dir(&spec.dir)?;
         let place = part.join("repo");
         self.lay_out(user, spec, base, tip, &place)?;
-        copy(bare, &own.values().copied().collect(), &BTreeSet::from([base]), &place.join("objects"))?;
+        copy_behind(bare, own.values().copied(), [base], &place.join("objects"))?;
         let private = open_private(&place)?;
         for (name, at) in own.iter().filter(|(name, _)| *name != PRESENT) {
             private
@@ -270,12 +271,7 @@ fn unrecorded(tree: &RunTree, objects: &Path) -> Result<Option<Oid>, CarryError>
     if head.tree_id() == present {
         return Ok(None);
     }
-    let who = Signature::new(FALLBACK.0, FALLBACK.1, &head.time()).map_err(doing())?;
-    let files = repo.find_tree(present).map_err(doing())?;
-    let commit = repo.commit(None, &who, &who, "not recorded yet", &files, &[&head]).map_err(doing())?;
-    let new = new_objects(&repo, head.tree().ok().as_ref(), &files)?;
-    pack::write(&repo, new.into_iter().chain([commit]), objects)?;
-    Ok(Some(commit))
+    Ok(Some(record_beside(&repo, &head, present, "not recorded yet", objects)?))
 }
 
 /// Reads a bundle (git, `gitformat-bundle`, version 2 without prerequisites) into a new bare repository: the references.
@@ -318,26 +314,6 @@ fn known(user: &Repository, bare: &Repository) -> Result<BTreeSet<Oid>, Fault> {
         all.extend(at.ok().filter(|at| bare.find_commit(*at).is_ok()));
     }
     Ok(all)
-}
-
-/// Copies what is behind `tips` and not behind `known` as one pack.
-fn copy(from: &Repository, tips: &BTreeSet<Oid>, known: &BTreeSet<Oid>, objects: &Path) -> Result<(), CarryError> {
-    let doing = || git("copying the runs");
-    let mut walk = from.revwalk().map_err(doing())?;
-    for tip in tips {
-        walk.push(*tip).map_err(doing())?;
-    }
-    for at in known {
-        walk.hide(*at).map_err(doing())?;
-    }
-    let mut ids = Vec::new();
-    for id in walk {
-        let commit = from.find_commit(id.map_err(doing())?).map_err(doing())?;
-        let before = commit.parent(0).and_then(|parent| parent.tree()).ok();
-        ids.extend(new_objects(from, before.as_ref(), &commit.tree().map_err(doing())?)?);
-        ids.push(commit.id());
-    }
-    Ok(pack::write(from, ids, objects)?)
 }
 
 fn taken(dir: &Path) -> Result<bool, Fault> {

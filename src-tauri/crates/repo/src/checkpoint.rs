@@ -11,6 +11,7 @@ use crate::settled::Settled;
 use crate::{diff, pack, put, scan};
 use atelier_protocol::event::Checkpoint;
 use git2::{Commit, Oid, Repository, Signature, Time};
+use std::path::Path;
 
 impl RunTree {
     /// Commits the files that are there and not ignored, and syncs the git directory. Where nothing changed since the
@@ -106,11 +107,7 @@ impl RunTree {
         if id == head.tree_id() || id == wanted {
             return Ok(());
         }
-        let who = Signature::new(FALLBACK.0, FALLBACK.1, &head.time()).map_err(doing())?;
-        let files = repo.find_tree(id).map_err(doing())?;
-        let commit = repo.commit(None, &who, &who, "before a reset", &files, &[&head]).map_err(doing())?;
-        let new = new_objects(repo, head.tree().ok().as_ref(), &files)?;
-        pack::write(repo, new.into_iter().chain([commit]), &self.objects())?;
+        let commit = record_beside(repo, &head, id, "before a reset", &self.objects())?;
         repo.reference(&format!("refs/atelier/before/{commit}"), commit, true, "before a reset").map_err(doing())?;
         Ok(())
     }
@@ -132,4 +129,21 @@ impl RunTree {
         pack::hold_in_memory(repo)?;
         self.record(repo, &self.head(repo)?)
     }
+}
+
+/// Commits files after the last checkpoint, at its time, in the object folder `objects`: no branch moves.
+pub(crate) fn record_beside(
+    repo: &Repository,
+    head: &Commit<'_>,
+    files: Oid,
+    label: &str,
+    objects: &Path,
+) -> Result<Oid, TreeError> {
+    let doing = || git("recording files beside the checkpoints");
+    let who = Signature::new(FALLBACK.0, FALLBACK.1, &head.time()).map_err(doing())?;
+    let files = repo.find_tree(files).map_err(doing())?;
+    let commit = repo.commit(None, &who, &who, label, &files, &[head]).map_err(doing())?;
+    let new = new_objects(repo, head.tree().ok().as_ref(), &files)?;
+    pack::write(repo, new.into_iter().chain([commit]), objects)?;
+    Ok(commit)
 }

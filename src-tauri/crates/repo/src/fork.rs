@@ -53,9 +53,20 @@ impl Origin {
 
 /// Copies the commits from `base` to `tip`, with what is new in each, to the object folder `objects`.
 pub(crate) fn copy_since(repo: &Repository, tip: Oid, base: Oid, objects: &Path) -> Result<(), TreeError> {
+    copy_behind(repo, [tip], [base], objects)
+}
+
+/// Copies the commits behind `tips` that are not behind `known`, with what is new in each, as one pack.
+pub(crate) fn copy_behind(
+    repo: &Repository,
+    tips: impl IntoIterator<Item = Oid>,
+    known: impl IntoIterator<Item = Oid>,
+    objects: &Path,
+) -> Result<(), TreeError> {
     let doing = || git("copying checkpoints");
     let mut walk = repo.revwalk().map_err(doing())?;
-    walk.push(tip).and_then(|()| walk.hide(base)).map_err(doing())?;
+    tips.into_iter().try_for_each(|tip| walk.push(tip)).map_err(doing())?;
+    known.into_iter().try_for_each(|at| walk.hide(at)).map_err(doing())?;
     let mut ids = Vec::new();
     for id in walk {
         let commit = repo.find_commit(id.map_err(doing())?).map_err(doing())?;
