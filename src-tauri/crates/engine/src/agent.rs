@@ -4,15 +4,14 @@
 
 use crate::answer_edits;
 use crate::cloud::Leave;
-use crate::loaded::WHILE_AT_WORK;
 use crate::prompt;
 use crate::role::{Deliverable, Role, Tool};
 use crate::routing::ANSWER_TOKENS;
 use crate::run::{Done, Halt, Run};
-use crate::tools;
+use crate::{tools, wish};
 use atelier_models::context::{self, Sent};
 use atelier_models::retry::{self, Next};
-use atelier_models::{CallError, Caller, ChatRequest, Chosen, Message, ModelEvent, ToolSpec, Turn, price};
+use atelier_models::{CallError, ChatRequest, Chosen, Message, ModelEvent, ToolSpec, Turn, price};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{
     Amount, Event, FailureClass, MismatchKind, PromptRecord, Requirement, Review, Reviewer, Spec, StepResult, Stop,
@@ -65,29 +64,16 @@ impl Run {
         if let Some(context) = chosen.route.context.filter(|context| *context < need) {
             return self.make_room(&role, &record, context).await;
         }
-        let reserved = Amount {
-            micros: if chosen.route.local { Some(0) } else { chosen.route.cost },
-            tokens: u64::from(need),
-            local_ms: 0,
-        };
-        let caller = Caller {
-            provider: chosen.provider.id.clone(),
-            model: chosen.model.clone(),
-            role: role.id.to_string(),
-            run: self.id.to_string(),
-        };
+        let reserved = wish::reserved(&chosen, need);
+        let caller = wish::caller(&chosen, &role.id, &self.id);
         let rates = (self.desk.settings)().routing.rates;
         if let Some((hold, until_ms)) = self.desk.traffic.hold(&rates, &caller, reserved.tokens) {
             return self.record(vec![Event::CallHeld { hold, until_ms }]).await;
         }
         let call = self.desk.sources.call_id();
-        let mut request = ChatRequest::new(&chosen.model, conversation(system, brief, talk.messages.clone()));
+        let mut request = wish::request(&chosen, &call, conversation(system, brief, talk.messages.clone()));
         request.tools = offered;
         request.constrained = chosen.route.constrained;
-        request.context = chosen.route.context;
-        request.keep_alive = Some(WHILE_AT_WORK.to_owned());
-        request.id_prefix = call.to_string();
-        request.passed_on = !chosen.route.local;
         match self.leave_to_send(&request, &chosen).await? {
             Leave::Given => {}
             Leave::Asked => return Ok(()),

@@ -98,6 +98,7 @@ mod tools;
 mod undo;
 mod verify;
 mod whole;
+mod wish;
 mod workshop;
 
 pub use atelier_egress::{COMMANDS, host_of};

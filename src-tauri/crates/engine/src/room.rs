@@ -6,14 +6,13 @@
 
 use crate::agent::{bytes, too_long, used};
 use crate::cloud::Leave;
-use crate::loaded::WHILE_AT_WORK;
 use crate::prompt;
 use crate::role::Role;
 use crate::routing::ANSWER_TOKENS;
 use crate::run::{Done, Halt, Run};
-use crate::summary;
+use crate::{summary, wish};
 use atelier_models::context;
-use atelier_models::{Caller, ChatRequest, Chosen, Message, Turn};
+use atelier_models::{Chosen, Message, Turn};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{
     Amount, Compaction, Event, LeftOut, PromptPart, PromptRecord, Summary, SummaryBy, Usage,
@@ -168,29 +167,16 @@ impl Run {
         };
         let record = prompt::record(&rules, &transcript, &[], "");
         let need = context::most_tokens(bytes(&record)).saturating_add(summary::most(quota));
-        let reserved = Amount {
-            micros: if chosen.route.local { Some(0) } else { chosen.route.cost },
-            tokens: u64::from(need),
-            local_ms: 0,
-        };
-        let caller = Caller {
-            provider: chosen.provider.id.clone(),
-            model: chosen.model.clone(),
-            role: role.id.to_string(),
-            run: self.id.to_string(),
-        };
+        let reserved = wish::reserved(chosen, need);
+        let caller = wish::caller(chosen, &role.id, &self.id);
         let rates = (self.desk.settings)().routing.rates;
         if let Some((hold, until_ms)) = self.desk.traffic.hold(&rates, &caller, reserved.tokens) {
             self.record(vec![Event::CallHeld { hold, until_ms }]).await?;
             return Ok(None);
         }
         let call = self.desk.sources.call_id();
-        let mut request = ChatRequest::new(&chosen.model, vec![Message::system(rules), Message::user(transcript)]);
-        request.context = chosen.route.context;
+        let mut request = wish::request(chosen, &call, vec![Message::system(rules), Message::user(transcript)]);
         request.max_output = Some(summary::most(quota));
-        request.keep_alive = Some(WHILE_AT_WORK.to_owned());
-        request.id_prefix = call.to_string();
-        request.passed_on = !chosen.route.local;
         match self.leave_to_send(&request, chosen).await? {
             Leave::Given => {}
             Leave::Asked => return Ok(None),
