@@ -105,8 +105,13 @@ pub(crate) fn followed<'a>(desk: &'a Desk, run: &'a RunId) -> BoxFuture<'a, ()> 
     })
 }
 
-/// The same where a run has moved itself, by its own work.
-pub(crate) async fn moved(desk: &Desk, run: &RunId) {
+/// The same where a run has moved itself, by its own work. One that stands alone asks nobody: whoever decides on it, such as
+/// for its removal, holds `Desk::deciding` and waits until its work has ended.
+pub(crate) async fn moved(desk: &Desk, view: &RunView) {
+    let run = &view.id;
+    if view.on.is_none() && desk.stacks.on(run).is_empty() {
+        return;
+    }
     let _alone = desk.deciding.lock().await;
     moved_by_user(desk, run).await;
 }
