@@ -3,7 +3,7 @@
 //! The store's lock is held meanwhile, so no owner comes in between. What was there is moved aside, never removed.
 
 use crate::places::Places;
-use atelier_journal::{Chain, Salvaged, open_read_only, salvage};
+use atelier_journal::{Chain, Salvaged, StoreLock, open_read_only, salvage};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::ids::StoreId;
 use std::fs::{self, File};
@@ -13,17 +13,13 @@ use std::path::{Path, PathBuf};
 pub struct Idle {
     dir: PathBuf,
     store: StoreId,
-    _lock: File,
+    _lock: StoreLock,
 }
 
 impl Idle {
     /// Holds a store that nobody owns.
     pub(crate) fn hold(places: &Places, store: StoreId) -> Result<Idle, Problem> {
-        fs::create_dir_all(&places.run).map_err(|error| io(&places.run, &error))?;
-        let path = places.run.join(format!("{store}.lock"));
-        let lock = File::options().create(true).truncate(false).write(true).open(&path);
-        let lock = lock.map_err(|error| io(&path, &error))?;
-        lock.try_lock().map_err(|_| {
+        let lock = StoreLock::hold(&places.run, &store)?.ok_or_else(|| {
             Problem::new(
                 Code::WrongState,
                 "A window or another command works on this project's store.",

@@ -48,6 +48,7 @@ pub use error::{AppendError, BlobError, CopyError, OpenError, ProjectionError, R
 pub use guest::Guest;
 pub use journal::Journal;
 pub use open::{Opened, Owned, StoreConfig, open};
+pub use owner::StoreLock;
 pub use projection::{KeyedRow, Order, Projection, ProjectionState, Rows};
 pub use projections::Projections;
 pub use prune::{Pruned, Usage};

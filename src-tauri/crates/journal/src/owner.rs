@@ -13,17 +13,32 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 /// The lock on a store. Dropping it lets the store go.
-pub(crate) struct StoreLock {
-    _file: File,
+#[derive(Debug)]
+pub struct StoreLock {
+    file: File,
+}
+
+impl Drop for StoreLock {
+    /// Lets go at once: closing the file does not, as long as a process that another thread is just starting still holds
+    /// a copy of it.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
 }
 
 impl StoreLock {
+    /// Takes the lock on a store that this process is not going to own; `None` as for an owner.
+    pub fn hold(run_dir: &Path, store: &StoreId) -> Result<Option<Self>, OpenError> {
+        private_folder(run_dir).map_err(|error| OpenError::io(run_dir, &error))?;
+        Self::take(&lock_file(run_dir, store))
+    }
+
     /// Takes the lock; `None` where another process, or another part of this one, holds it.
-    pub fn take(path: &Path) -> Result<Option<Self>, OpenError> {
+    pub(crate) fn take(path: &Path) -> Result<Option<Self>, OpenError> {
         let io = |error: std::io::Error| OpenError::io(path, &error);
         let file = File::options().create(true).truncate(false).write(true).open(path).map_err(io)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self { _file: file })),
+            Ok(()) => Ok(Some(Self { file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(io(error)),
         }
@@ -46,17 +61,22 @@ impl Places {
         make_folder(dir).map_err(|error| OpenError::io(dir, &error))?;
         let real = dir.canonicalize().map_err(|error| OpenError::io(dir, &error))?;
         let key = Hash::of(real.as_os_str().as_encoded_bytes()).hex().get(..16).unwrap_or_default().to_owned();
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
-        let text = store.as_str();
-        let name = if !text.is_empty() && text.len() <= 64 && text.chars().all(plain) {
-            text.to_owned()
-        } else {
-            Hash::of(text.as_bytes()).hex().to_owned()
-        };
         let socket = socket(run_dir, &key)
             .map_err(|reason| OpenError::Socket { store: store.to_string(), reason: reason.to_string() })?;
-        Ok(Self { store: store.clone(), lock: run_dir.join(format!("{name}.lock")), socket })
+        Ok(Self { store: store.clone(), lock: lock_file(run_dir, store), socket })
     }
+}
+
+/// The lock file of a store, named by it where its name is a plain one.
+fn lock_file(run_dir: &Path, store: &StoreId) -> PathBuf {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+    let text = store.as_str();
+    let name = if !text.is_empty() && text.len() <= 64 && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        Hash::of(text.as_bytes()).hex().to_owned()
+    };
+    run_dir.join(format!("{name}.lock"))
 }
 
 #[cfg(windows)]
@@ -127,10 +147,11 @@ mod tests {
         let lock = StoreLock::take(&path).unwrap();
         assert!(lock.is_some());
         assert!(StoreLock::take(&path).unwrap().is_none());
+        // As a process that is just being started holds one, until it becomes its own program.
+        let copy = lock.as_ref().unwrap().file.try_clone().unwrap();
         drop(lock);
-        // A process that another test is just starting holds a copy of the file until it becomes its own program.
-        let freed = std::iter::repeat_with(|| StoreLock::take(&path).unwrap()).take(1_000_000).flatten().next();
-        assert!(freed.is_some());
+        assert!(StoreLock::take(&path).unwrap().is_some());
+        drop(copy);
     }
 
     #[test]

@@ -52,7 +52,30 @@ pub(crate) struct Shared {
     /// `None` until the first refresh.
     last: Mutex<Option<IndexView>>,
     /// Held as long as the index is open; behind everything else, so that it is given back last.
-    _lock: File,
+    _owned: Owned,
+}
+
+/// The lock on an index's folder.
+struct Owned(File);
+
+impl Owned {
+    fn take(dir: &Path) -> Result<Self, IndexError> {
+        let file = File::options().create(true).write(true).truncate(false).open(dir.join(LOCK_FILE));
+        let file = file.map_err(IndexError::storage("opening the index's lock", dir))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(IndexError::Busy { dir: dir.to_owned() }),
+            Err(TryLockError::Error(error)) => Err(IndexError::storage("locking the index", dir)(error)),
+        }
+    }
+}
+
+impl Drop for Owned {
+    /// Lets go at once: closing the file does not, as long as a process that another thread is just starting still holds
+    /// a copy of it.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 impl std::fmt::Debug for Index {
@@ -75,13 +98,7 @@ impl Index {
     /// version, is deleted and the index starts empty. The folder holds nothing else.
     pub fn open(dir: &Path) -> Result<Self, IndexError> {
         fs::create_dir_all(dir).map_err(IndexError::storage("making the index's folder", dir))?;
-        let owned = File::options().create(true).write(true).truncate(false).open(dir.join(LOCK_FILE));
-        let owned = owned.map_err(IndexError::storage("opening the index's lock", dir))?;
-        match owned.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(IndexError::Busy { dir: dir.to_owned() }),
-            Err(TryLockError::Error(error)) => return Err(IndexError::storage("locking the index", dir)(error)),
-        }
+        let owned = Owned::take(dir)?;
         let backlog = Arc::new(Backlog::default());
         let Opened { inner, reader, writing, past, committed } = opening::open(dir, &backlog)?;
         let last = committed.then(|| view(&writing, Changes::default(), 0));
@@ -100,7 +117,7 @@ impl Index {
             head: Mutex::default(),
             pending: Pending::default(),
             last: Mutex::new(last),
-            _lock: owned,
+            _owned: owned,
         };
         Ok(Self { shared: Arc::new(shared), keeper: Mutex::default() })
     }
@@ -336,5 +353,22 @@ fn view(writing: &Writing, changes: Changes, ms: u64) -> IndexView {
         missing: Vec::new(),
         watch: WatchView::Off,
         unpacked: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_let_go_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let owned = Owned::take(folder.path()).unwrap();
+        assert!(matches!(Owned::take(folder.path()), Err(IndexError::Busy { .. })));
+        // As a process that is just being started holds one, until it becomes its own program.
+        let copy = owned.0.try_clone().unwrap();
+        drop(owned);
+        Owned::take(folder.path()).unwrap();
+        drop(copy);
     }
 }
