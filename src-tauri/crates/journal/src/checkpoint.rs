@@ -1,8 +1,9 @@
 //! Moving the log's pages into the database, off the append path.
 //!
-//! A thread with a connection of its own moves what is there while the writer goes on, and again what came meanwhile,
-//! until that is little; the writer then moves the rest, so that the log can begin anew. Every append waits for what
-//! the writer moves. Moving is what SQLite does safely at any time: a crash in the middle leaves a log that is moved again.
+//! A thread with a connection of its own moves a few pages at a time while the writer goes on: many at once would keep
+//! the disk busy for so long that appends wait for it. When the log is long, it goes on until little is left; the writer
+//! then moves the rest, so that the log can begin anew. Every append waits for what the writer moves. Moving is what
+//! SQLite does safely at any time: a crash in the middle leaves a log that is moved again.
 
 use rusqlite::Connection;
 use std::path::Path;
@@ -11,8 +12,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::thread::JoinHandle;
 
-/// Pages in the log above which they are moved.
+/// Pages in the log above which it is to begin anew.
 const PAGES: u32 = 16_000;
+
+/// Pages that are moved at a time: some milliseconds of the disk, two syncs among them.
+const SOME: u32 = 512;
 
 /// Pages that the writer may move: a fraction of a millisecond, and a sync of the database.
 const FEW: u32 = 64;
@@ -20,50 +24,61 @@ const FEW: u32 = 64;
 /// The thread that moves pages.
 pub(crate) struct Checkpointer {
     begin: Option<SyncSender<()>>,
-    moved: Arc<AtomicBool>,
-    pages: Arc<AtomicU32>,
+    log: Arc<Log>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What is known of the log.
+#[derive(Default)]
+struct Log {
+    /// The pages in it.
+    pages: AtomicU32,
+    /// How many of them are in the database.
+    moved: AtomicU32,
+    /// Set once that is nearly all of a long log.
+    nearly: AtomicBool,
 }
 
 impl Checkpointer {
     /// Takes over from SQLite's own rule, which would move pages within a commit of `writer`.
     pub fn start(path: &Path, writer: &mut Connection) -> rusqlite::Result<Self> {
-        let pages = Arc::new(AtomicU32::new(0));
-        let counted = Arc::clone(&pages);
+        let log = Arc::new(Log::default());
+        let counted = Arc::clone(&log);
         writer.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, count: i32| {
-            counted.store(count.unsigned_abs(), Ordering::Relaxed);
+            counted.pages.store(count.unsigned_abs(), Ordering::Relaxed);
             Ok(())
         }))?;
         let connection = crate::store::writable(path)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         // Without a place to wait: what is asked for while it is at work would be done when nobody needs it any more.
         let (begin, asked) = mpsc::sync_channel(0);
-        let moved = Arc::new(AtomicBool::new(false));
-        let (done, written) = (Arc::clone(&moved), Arc::clone(&pages));
+        let known = Arc::clone(&log);
         let thread = std::thread::Builder::new().name("journal-checkpoint".into()).spawn(move || {
             while asked.recv().is_ok() {
-                match catch_up(&connection, &written) {
-                    Ok(()) => done.store(true, Ordering::Release),
+                if let Err(error) = known.catch_up(&connection) {
                     // The log only grows meanwhile; the next commit asks again.
-                    Err(error) => tracing::warn!(%error, "the journal's log could not be moved into its database"),
+                    tracing::warn!(%error, "the journal's log could not be moved into its database");
                 }
             }
         });
-        Ok(Self { begin: Some(begin), moved, pages, thread: thread.ok() })
+        Ok(Self { begin: Some(begin), log, thread: thread.ok() })
     }
 
     /// After a commit of `writer`: sees to it that the log does not grow for ever.
     pub fn after_commit(&self, writer: &Connection) {
-        if self.pages.load(Ordering::Relaxed) < PAGES {
+        let log = &self.log;
+        let (pages, moved) = (log.pages.load(Ordering::Relaxed), log.moved.load(Ordering::Acquire));
+        if pages < moved {
             // The log has begun anew by itself; what was moved says nothing of the pages that come now.
-            self.moved.store(false, Ordering::Relaxed);
-            return;
-        }
-        if self.moved.swap(false, Ordering::Acquire) {
+            log.moved.store(0, Ordering::Relaxed);
+            log.nearly.store(false, Ordering::Relaxed);
+        } else if pages >= PAGES && log.nearly.swap(false, Ordering::Acquire) {
             if let Err(error) = checkpoint(writer) {
                 tracing::warn!(%error, "the journal's log could not begin anew");
             }
-        } else if let Some(begin) = &self.begin {
+        } else if pages - moved >= SOME
+            && let Some(begin) = &self.begin
+        {
             // Refused while it is at work.
             let _ = begin.try_send(());
         }
@@ -79,16 +94,24 @@ impl Drop for Checkpointer {
     }
 }
 
-/// Moves pages until few of those `written` are left, or no fewer than before: then readers hold them.
-fn catch_up(connection: &Connection, written: &AtomicU32) -> rusqlite::Result<()> {
-    let mut before = u32::MAX;
-    loop {
-        let moved = checkpoint(connection)?;
-        let left = written.load(Ordering::Relaxed).saturating_sub(moved);
-        if left <= FEW || left >= before {
-            return Ok(());
+impl Log {
+    /// Moves what is there; of a long log until few pages are left, or no fewer than before: then readers hold them.
+    fn catch_up(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut before = u32::MAX;
+        loop {
+            let moved = checkpoint(connection)?;
+            self.moved.store(moved, Ordering::Release);
+            let pages = self.pages.load(Ordering::Relaxed);
+            let left = pages.saturating_sub(moved);
+            if pages < PAGES {
+                return Ok(());
+            }
+            if left <= FEW || left >= before {
+                self.nearly.store(true, Ordering::Release);
+                return Ok(());
+            }
+            before = left;
         }
-        before = left;
     }
 }
 
