@@ -25,6 +25,10 @@ use std::time::Duration;
 /// project.
 const ABOUT_THE_SERVER: &str = "models";
 
+/// How long a connection to a server on this machine is kept for the next request. Shorter than any of these servers
+/// does (5 s by llama.cpp's, vLLM's and LM Studio's), so that a request does not meet the end of its connection.
+const KEPT_OPEN: Duration = Duration::from_secs(2);
+
 /// The door. Cheap to clone.
 #[derive(Clone)]
 pub struct Egress {
@@ -147,7 +151,7 @@ impl Shared {
         let client = if here {
             builder
                 .no_proxy()
-                .pool_max_idle_per_host(0)
+                .pool_idle_timeout(KEPT_OPEN)
                 // Never asks a resolver, which may be told to call another machine by this name.
                 .resolve_to_addrs(
                     "localhost",
