@@ -60,6 +60,25 @@ async fn calls_are_charged_to_the_token_and_a_limit_stops_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_price_of_the_projects_own_list_counts() {
+    let script = ANSWERS.replace("context: 32768", "context: 32768, remote: true");
+    let (world, cli) = world(Some(&script)).await;
+    let list = "schema: 1\nas_of: 2026-11-01\ncurrency: USD\nprices: [{provider: server, model: plain*, input: 2, output: 10}]\n";
+    std::fs::create_dir_all(world.project().join(".atelier")).unwrap();
+    std::fs::write(world.project().join(".atelier/prices.yaml"), list).unwrap();
+    for words in [["egress", "local-only", "off"], ["egress", "allow", "server"]] {
+        let said = cli.run(&words);
+        assert_eq!(said.exit, 0, "{said:?}");
+    }
+    let door = open(&world, &cli);
+    assert_eq!(asked(&door, &question("go")).0, 200);
+    door.close();
+    let (read, written) = world.stage.bill().told();
+    let node = of_the_door(&cli);
+    assert_eq!(node["spent"]["micros"], json!(2 * read + 10 * written), "{node}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failure_before_the_first_piece_is_met_and_counted() {
     let (world, cli) = world(Some(ANSWERS)).await;
     let door = open(&world, &cli);

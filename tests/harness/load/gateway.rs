@@ -365,6 +365,9 @@ async fn given_up(folder: &Path, plan: &Plan) -> Value {
     json!({"given_up": GIVEN_UP, "noticed": ends.len(), "until_closed": spread::of(times.collect())})
 }
 
+/// What callers of LiteLLM's proxy must say: it refuses to start without one, and with one that is weak.
+const KEY: &str = "sk-9f2c6a0d4b7e18355cd1aa70e6f34b92";
+
 /// The same of LiteLLM's proxy, before the same server.
 async fn litellm(folder: &Path, program: &Path, url: &str, server: &Target) -> Value {
     let file = folder.join("litellm.yaml");
@@ -375,15 +378,19 @@ async fn litellm(folder: &Path, program: &Path, url: &str, server: &Target) -> V
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
     let mut command = Command::new(program);
     command.arg("--config").arg(&file).args(["--host", "127.0.0.1", "--port", &port.to_string()]);
-    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let log = folder.join("litellm.log");
+    let said = std::fs::File::create(&log).expect("its log");
+    command.env("LITELLM_MASTER_KEY", KEY).stdout(Stdio::null()).stderr(said);
+    let header = format!("Authorization: Bearer {KEY}\r\n");
     let mut door = Door {
         child: command.spawn().expect("LiteLLM"),
-        target: Target { port, path: "/v1/chat/completions", header: String::new() },
+        target: Target { port, path: "/v1/chat/completions", header },
     };
     let began = Instant::now();
     while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
         if began.elapsed() > Duration::from_secs(120) || door.child.try_wait().is_ok_and(|ended| ended.is_some()) {
-            return json!("it did not start");
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            return json!(format!("it did not start: {}", said.lines().last().unwrap_or_default()));
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

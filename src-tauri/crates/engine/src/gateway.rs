@@ -3,17 +3,19 @@
 //! What it is asked with is somebody else's: it opens no tool, reads no file, and leaves this machine only where the
 //! project of the door has the user's leave.
 
-use crate::routing::{ANSWER_TOKENS, Looks, decide, permits, shipped_prices};
+use crate::project::Project;
+use crate::routing::{ANSWER_TOKENS, Looks, decide, permits, prices};
 use crate::servers::Lately;
 use crate::tab::Line;
 use crate::workshop::Workshop;
 use atelier_egress::Errand;
-use atelier_models::{Chosen, EmbedRequest, Embedded, context, keeps_to_its_machine, route};
+use atelier_models::{Chosen, EmbedRequest, Embedded, Prices, context, keeps_to_its_machine, route};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Amount, Route, RouteInputs};
 use atelier_protocol::ids::ProjectId;
 use atelier_protocol::settings::{ModelChoice, ProviderKind, ProviderSettings, Settings};
 use atelier_protocol::view::ProviderView;
+use std::borrow::Cow;
 use std::sync::PoisonError;
 
 mod chat;
@@ -82,9 +84,10 @@ impl Workshop {
             seed: want.seed,
             ..RouteInputs::default()
         };
+        let prices = self.prices(project)?;
         let cards = self.shared.cards.read().unwrap_or_else(PoisonError::into_inner);
         let looks = Looks {
-            prices: shipped_prices()?,
+            prices: &prices,
             cards: &cards,
             traffic: &self.shared.traffic,
             permits: &|view| permits(&self.shared.egress, project, view),
@@ -104,6 +107,11 @@ impl Workshop {
             ProviderKind::OpenAi | ProviderKind::Anthropic => None,
         };
         Ok(chosen)
+    }
+
+    /// The price lists that count for calls for a project.
+    fn prices(&self, project: Option<&ProjectId>) -> Result<Cow<'static, Prices>, Problem> {
+        prices(project.and_then(|project| self.opened(project)).as_ref().map(Project::root))
     }
 
     /// The model that a name means for vectors: `auto` is the first of this machine that is known to make them.

@@ -18,11 +18,16 @@ use atelier_protocol::ids::{ProjectId, RoleId};
 use atelier_protocol::settings::{ProviderKind, Settings};
 use atelier_protocol::view::ProviderView;
 use atelier_protocol::yaml::YamlError;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 /// Tokens kept free for the answer.
 pub const ANSWER_TOKENS: u32 = 4096;
+
+/// A project's own price list.
+const OWN_PRICES: &str = ".atelier/prices.yaml";
 
 impl Run {
     /// The model that the role already uses; `None` where one is to be chosen.
@@ -195,13 +200,9 @@ impl Desk {
         Ok(decide(inputs, views, settings, &known))
     }
 
-    /// The price lists: the project's own before the shipped one.
-    pub(crate) fn prices(&self) -> Result<Prices, Problem> {
-        let own = match std::fs::read_to_string(self.root.join(".atelier/prices.yaml")) {
-            Ok(text) => Prices::read(".atelier/prices.yaml", &text).map_err(|error| wrong_prices(&error))?,
-            Err(_) => Prices::default(),
-        };
-        Ok(own.before(shipped_prices()?))
+    /// The price lists that count in this project.
+    pub(crate) fn prices(&self) -> Result<Cow<'static, Prices>, Problem> {
+        prices(Some(&self.root))
     }
 
     /// How a model would be chosen now for a role, with an empty prompt.
@@ -234,10 +235,17 @@ impl Desk {
     }
 }
 
-/// The price list that ships with Atelier.
-pub(crate) fn shipped_prices() -> Result<&'static Prices, Problem> {
+/// The price lists: that of the project at `root`, where it has one, before the one that ships with Atelier.
+pub(crate) fn prices(root: Option<&Path>) -> Result<Cow<'static, Prices>, Problem> {
     static SHIPPED: LazyLock<Result<Prices, YamlError>> = LazyLock::new(|| Prices::read(PRICES.0, PRICES.1));
-    SHIPPED.as_ref().map_err(wrong_prices)
+    let shipped = SHIPPED.as_ref().map_err(wrong_prices)?;
+    match root.and_then(|root| std::fs::read_to_string(root.join(OWN_PRICES)).ok()) {
+        Some(text) => {
+            let own = Prices::read(OWN_PRICES, &text).map_err(|error| wrong_prices(&error))?;
+            Ok(Cow::Owned(own.before(shipped)))
+        }
+        None => Ok(Cow::Borrowed(shipped)),
+    }
 }
 
 fn wrong_prices(error: &YamlError) -> Problem {

@@ -7,7 +7,7 @@ use super::Want;
 use super::kept::{Keeping, Looking};
 use crate::answers::{Found, events};
 use crate::loaded::{Permit, WaitingCall, has_room};
-use crate::routing::{ANSWER_TOKENS, shipped_prices};
+use crate::routing::ANSWER_TOKENS;
 use crate::servers::Lately;
 use crate::sources::free_memory;
 use crate::tab::{Line, Tab};
@@ -17,7 +17,7 @@ use atelier_models::{
     CallError, Caller, ChatRequest, Chosen, ModelEvent, ModelStream, Provider, UnderWay, context, price,
 };
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{Amount, Stop, Usage};
+use atelier_protocol::event::{Amount, Price, Stop, Usage};
 use atelier_protocol::ids::ProjectId;
 use atelier_protocol::ports::Clock;
 use atelier_protocol::settings::ProviderKind;
@@ -57,6 +57,8 @@ struct Counted {
     /// The model's turn, for as long as the call goes.
     turn: Option<Permit>,
     chosen: Chosen,
+    /// What the model costs; `None` is unknown.
+    price: Option<Price>,
     /// Bytes of the prompt, and of what came.
     sent: usize,
     came: usize,
@@ -180,6 +182,7 @@ impl Workshop {
             under_way: Some(self.shared.traffic.begin(&rates, &caller, tokens)),
             turn,
             chosen: chosen.clone(),
+            price: self.prices(project)?.of(&chosen.provider.id, &chosen.model),
             sent: bytes_of(request),
             came: 0,
             least: context::least_of(&request.messages),
@@ -352,12 +355,7 @@ impl Counted {
         let local = self.chosen.route.local;
         let micros = match (local, usage) {
             (true, _) => Some(0),
-            (false, Some(usage)) => {
-                let prices = shipped_prices().ok();
-                prices.and_then(|prices| {
-                    price::paid(prices.of(&self.chosen.provider.id, &self.chosen.model).as_ref(), usage)
-                })
-            }
+            (false, Some(usage)) => price::paid(self.price.as_ref(), usage),
             // What came was paid for, but not how much.
             (false, None) => None,
         };
