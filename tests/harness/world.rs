@@ -152,9 +152,18 @@ fn mode(_path: &Path) -> String {
     String::new()
 }
 
-/// Starts a run and gives its id.
+/// Starts a run and gives its id. Its user has allowed what the project brings along.
 #[expect(clippy::panic, reason = "a harness fails loudly")]
 pub async fn start(project: &Project, op: Op) -> RunId {
+    if let Err(problem) = project.allow_commands().await {
+        panic!("the project's commands were not allowed: {problem}");
+    }
+    begin(project, op).await
+}
+
+/// Starts a run as it is and gives its id: it asks for what nobody has allowed.
+#[expect(clippy::panic, reason = "a harness fails loudly")]
+pub async fn begin(project: &Project, op: Op) -> RunId {
     match project.submit(op).await {
         Ok(Reply::Run(run)) => run,
         other => panic!("no run was started: {other:?}"),

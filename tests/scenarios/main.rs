@@ -52,5 +52,6 @@ mod serving;
 mod sharing;
 mod stacking;
 mod store;
+mod trusting;
 mod unconfined;
 mod undoing;

@@ -4,7 +4,7 @@ use crate::git;
 use crate::window::{Window, program};
 use atelier_engine::Workshop;
 use atelier_protocol::op::Op;
-use atelier_protocol::settings::Settings;
+use atelier_protocol::settings::{Settings, Theme};
 use atelier_stage::tour;
 use atelier_tests::{Cli, World, steady};
 use fantoccini::key::Key;
@@ -21,13 +21,21 @@ pub async fn prepared(pace_ms: u64) -> World {
     world
 }
 
-/// Makes the world's home know its scripted model, and its project a repository.
+/// Makes the world's home know its scripted model, and its project a repository whose commands its user has allowed.
 pub async fn set_up(world: &World) {
+    knows_its_model(world, Theme::System).await;
+    let workshop = Workshop::open(world.options(steady::sources(1))).await.unwrap();
+    workshop.open_project(&world.project()).await.unwrap().allow_commands().await.unwrap();
+    workshop.close().await;
+}
+
+/// Makes the world's home know its scripted model, and its project a repository.
+pub async fn knows_its_model(world: &World, theme: Theme) {
     let mut options = world.options(steady::sources(1));
     options.providers = None;
     let workshop = Workshop::open(options).await.unwrap();
     workshop.initialise(&world.project()).await.unwrap();
-    let settings = Settings { providers: vec![world.server()], ..Settings::default() };
+    let settings = Settings { providers: vec![world.server()], theme, ..Settings::default() };
     workshop.submit(Op::ChangeSettings { settings }).await.unwrap();
     workshop.close().await;
 }

@@ -24,6 +24,7 @@ async fn world(theme: Theme) -> World {
     let providers = vec![world.server()];
     let settings = Settings { local_only: false, providers, model, theme, ..Settings::default() };
     workshop.submit(Op::ChangeSettings { settings }).await.unwrap();
+    workshop.open_project(&world.project()).await.unwrap().allow_commands().await.unwrap();
     workshop.close().await;
     world
 }

@@ -19,4 +19,5 @@ mod journeys;
 mod leaving;
 mod models;
 mod network;
+mod trusting;
 mod window;

@@ -1,7 +1,7 @@
 // The approval card: it says what follows before it is pressed, and sends exactly the answer that was given.
 
 import { describe, expect, it } from 'vitest';
-import type { Envelope } from '../src/ipc/bindings';
+import type { Ask, Envelope, ProjectCommand } from '../src/ipc/bindings';
 import { at, bench, HandPort, maybe, problem, recording, runIn, settle, text, upTo, user } from './bench';
 
 const tape = recording('wrap-job');
@@ -84,6 +84,23 @@ it('a question about a command shows the command and says that nothing confines 
   expect(at('approval.card').dataset.ask).toBe('command');
   expect(text('approval.card')).toContain("cargo test --offline -- '--include ignored'");
   expect(text('approval.consequence')).toContain('nothing confines it');
+});
+
+it('a question about what the project brings along shows every line, and nothing in one can hide', async () => {
+  const commands: ProjectCommand[] = [
+    { brings: 'copy', path: '.env' },
+    { brings: 'set_up', argv: ['npm', 'ci'], network: ['registry.npmjs.org:443'] },
+    { brings: 'check', name: 'lint', argv: ['sh', '-c', 'true\r\u202E# no'], network: [], source: 'Makefile' },
+  ];
+  const ask: Ask = { ask: 'project_commands', hash: asked.payload_hash, commands };
+  await bench([...asking.slice(0, -1), { ...asked, payload: { ...asked.payload, ask } }], new HandPort(tape));
+  const lines = [...at('approval.commands').children].map((line) => line.textContent.replaceAll(/\s+/g, ' ').trim());
+  expect(lines).toEqual([
+    'lend a copy .env .atelier/project.yaml',
+    'set up npm ci .atelier/project.yaml, asks for registry.npmjs.org:443',
+    "check lint sh -c 'true\\u{d}\\u{202e}# no' Makefile",
+  ]);
+  expect(text('approval.consequence')).toContain('until one of them changes');
 });
 
 it('waiting is said aloud once, and typing elsewhere is not disturbed', async () => {

@@ -109,7 +109,12 @@ pub async fn measure(folder: &Path, count: usize) -> Value {
     let (workshop, project) = place.open(None, Some(witness)).await;
     let before = spread::of(spread::fsync(&place.folder, Duration::ZERO, FSYNC));
     let seen = watch(&project, Seq::ZERO);
-    start(&project, "do nothing, often".to_owned(), vec![AskKind::Question, AskKind::Command]).await;
+    start(
+        &project,
+        "do nothing, often".to_owned(),
+        vec![AskKind::ProjectCommands, AskKind::Question, AskKind::Command],
+    )
+    .await;
     until("came to its end", &seen.done, 1, &seen).await;
     let after = spread::of(spread::fsync(&place.folder, Duration::ZERO, FSYNC));
     workshop.close().await;

@@ -153,7 +153,7 @@ impl Field {
             .env("ATELIER_HOME", &place.home);
         match phase {
             Phase::Run => {
-                command.args(["run", tour::GOAL, "--approve", "hand_over"]);
+                command.args(["run", tour::GOAL, "--approve", "hand_over", "--approve", "project_commands"]);
                 match self.course.flow() {
                     Some(flow) => command.args(["--approve", "command", "--flow", flow]),
                     None => &mut command,

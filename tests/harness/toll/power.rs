@@ -54,9 +54,12 @@ impl Field {
             Preload { log: Some(log.clone()), skip_sync: lies, root: place.folder.clone(), ..Preload::default() };
         let played = match self.mutant {
             Some(_) => vec![self.play(&place, Job::Accept.word(), None, &preload, None)],
-            None => [&["run", tour::GOAL, "--approve", "hand_over"][..], &["runs", "accept", "last"]]
-                .map(|arguments| self.program(&place, arguments, &preload))
-                .into(),
+            None => [
+                &["run", tour::GOAL, "--approve", "hand_over", "--approve", "project_commands"][..],
+                &["runs", "accept", "last"],
+            ]
+            .map(|arguments| self.program(&place, arguments, &preload))
+            .into(),
         };
         if let Some(seen) = played.iter().find(|seen| seen.exit != Some(0)) {
             panic!("{}", seen.text());

@@ -1239,7 +1239,15 @@ spec: Spec, } } | { "kind": "checkpoint_made", "payload": {
 /**
  * The checkpoint.
  */
-checkpoint: Checkpoint, } } | { "kind": "check_recorded", "payload": { 
+checkpoint: Checkpoint, } } | { "kind": "commands_allowed", "payload": { 
+/**
+ * Hash of all of it.
+ */
+hash: Hash, } } | { "kind": "commands_forbidden", "payload": { 
+/**
+ * Hash of all of it.
+ */
+hash: Hash, } } | { "kind": "check_recorded", "payload": { 
 /**
  * The evidence.
  */
@@ -1905,7 +1913,15 @@ spec: Spec, } } | { "kind": "checkpoint_made", "payload": {
 /**
  * The checkpoint.
  */
-checkpoint: Checkpoint, } } | { "kind": "check_recorded", "payload": { 
+checkpoint: Checkpoint, } } | { "kind": "commands_allowed", "payload": { 
+/**
+ * Hash of all of it.
+ */
+hash: Hash, } } | { "kind": "commands_forbidden", "payload": { 
+/**
+ * Hash of all of it.
+ */
+hash: Hash, } } | { "kind": "check_recorded", "payload": { 
 /**
  * The evidence.
  */
@@ -2343,7 +2359,7 @@ bytes: number,
  */
 full: Hash | null, };
 
-export type AskKind = "hand_over" | "command" | "tool" | "question" | "budget" | "cloud";
+export type AskKind = "hand_over" | "project_commands" | "command" | "tool" | "question" | "budget" | "cloud";
 
 export type Ask = { "ask": "hand_over", 
 /**
@@ -2369,7 +2385,15 @@ tree: string,
 /**
  * Where the changes add what looks like a key, as `path:line what`. No grant answers such a question.
  */
-keys?: Array<string>, } | { "ask": "command", 
+keys?: Array<string>, } | { "ask": "project_commands", 
+/**
+ * Hash of all of it; the answer is kept by this.
+ */
+hash: Hash, 
+/**
+ * Each thing.
+ */
+commands: Array<ProjectCommand>, } | { "ask": "command", 
 /**
  * The effect it is about; an answer counts for this one only.
  */
@@ -2454,6 +2478,54 @@ masked: Array<Masked>,
  * Exactly what would leave, masked, as a text.
  */
 text: Hash, };
+
+export type ProjectCommand = { "brings": "copy", 
+/**
+ * Its path in the project.
+ */
+path: string, } | { "brings": "link", 
+/**
+ * Its path in the project.
+ */
+path: string, } | { "brings": "set_up", 
+/**
+ * Program and arguments.
+ */
+argv: Array<string>, 
+/**
+ * Hosts that it asks to reach, which is a question of its own.
+ */
+network: Array<string>, } | { "brings": "check", 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * Program and arguments.
+ */
+argv: Array<string>, 
+/**
+ * Hosts that it asks to reach, which is a question of its own.
+ */
+network: Array<string>, 
+/**
+ * The file that it is read off.
+ */
+source: string, };
+
+export type CommandsView = { 
+/**
+ * Hash of all of it; an answer is kept by this.
+ */
+hash: Hash, 
+/**
+ * Each thing, in the order in which it is needed.
+ */
+commands: Array<ProjectCommand>, 
+/**
+ * Whether the user allowed it. Nothing at all needs no leave.
+ */
+allowed: boolean, };
 
 export type Answer = "approve" | "reject";
 
@@ -5028,7 +5100,15 @@ card: ModelCard, } | { "op": "show_project" } | { "op": "show_settings" } | { "o
 /**
  * All settings.
  */
-settings: Settings, } | { "op": "enrol_project", 
+settings: Settings, } | { "op": "show_commands" } | { "op": "allow_commands", 
+/**
+ * Hash of what was looked at; refused where it is something else by now.
+ */
+hash: Hash, 
+/**
+ * Whether it may run.
+ */
+allowed: boolean, } | { "op": "enrol_project", 
 /**
  * The folder.
  */
@@ -5250,7 +5330,7 @@ nodes: Array<BudgetView>,
 /**
  * Why other machines are not asked at the moment.
  */
-paused: string | null, } } | { "reply": "allowed", "value": Allowance } | { "reply": "cards", "value": Array<ModelCard> } | { "reply": "model_work", "value": Array<ModelWork> } | { "reply": "pulls", "value": Array<ModelChoice> } | { "reply": "project", "value": ProjectView } | { "reply": "settings", "value": Settings } | { "reply": "state", "value": StateView } | { "reply": "store_checked", "value": StoreCheck } | { "reply": "state_file", "value": StateFile } | { "reply": "posted", "value": Seq } | { "reply": "messages", "value": Array<MessageView> } | { "reply": "topics", "value": Array<TopicView> } | { "reply": "dead", "value": Array<DeadView> } | { "reply": "replayed", "value": Array<ReplayView> } | { "reply": "jobs", "value": Array<JobView> } | { "reply": "object", "value": ObjectView } | { "reply": "objects", "value": Array<ObjectView> } | { "reply": "enrolled", "value": ProjectId } | { "reply": "projects", "value": Array<KnownProject> } | { "reply": "elsewhere", "value": FoundElsewhere } | { "reply": "library", "value": Array<LibraryNote> } | { "reply": "egress", "value": EgressView } | { "reply": "permissions", "value": Array<CloudPermission> };
+paused: string | null, } } | { "reply": "allowed", "value": Allowance } | { "reply": "cards", "value": Array<ModelCard> } | { "reply": "model_work", "value": Array<ModelWork> } | { "reply": "pulls", "value": Array<ModelChoice> } | { "reply": "project", "value": ProjectView } | { "reply": "commands", "value": CommandsView } | { "reply": "settings", "value": Settings } | { "reply": "state", "value": StateView } | { "reply": "store_checked", "value": StoreCheck } | { "reply": "state_file", "value": StateFile } | { "reply": "posted", "value": Seq } | { "reply": "messages", "value": Array<MessageView> } | { "reply": "topics", "value": Array<TopicView> } | { "reply": "dead", "value": Array<DeadView> } | { "reply": "replayed", "value": Array<ReplayView> } | { "reply": "jobs", "value": Array<JobView> } | { "reply": "object", "value": ObjectView } | { "reply": "objects", "value": Array<ObjectView> } | { "reply": "enrolled", "value": ProjectId } | { "reply": "projects", "value": Array<KnownProject> } | { "reply": "elsewhere", "value": FoundElsewhere } | { "reply": "library", "value": Array<LibraryNote> } | { "reply": "egress", "value": EgressView } | { "reply": "permissions", "value": Array<CloudPermission> };
 
 export type ExportFormat = "zip" | "tar_gz" | "folder" | "bundle";
 

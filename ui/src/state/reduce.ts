@@ -178,6 +178,8 @@ export function apply(before: RunView, envelope: Envelope): RunView {
     case 'calls_served':
     case 'cloud_paused':
     case 'cloud_resumed':
+    case 'commands_allowed':
+    case 'commands_forbidden':
     case 'effect_intended':
     case 'effect_settled':
     case 'message_posted':
@@ -256,6 +258,7 @@ function openState(view: RunView): RunState {
     case 'budget':
       return 'waits_for_budget';
     case 'hand_over':
+    case 'project_commands':
     case 'command':
     case 'tool':
     case 'cloud':

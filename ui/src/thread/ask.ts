@@ -2,8 +2,8 @@
 //
 // Rule: the consequence is said before the answer is given, and never sounds smaller than it is.
 
-import type { Ask, BudgetUnit, ProjectView, RunView } from '../ipc/bindings';
-import { money, span, tokens } from '../state/format';
+import type { Ask, BudgetUnit, ProjectCommand, ProjectView, RunView } from '../ipc/bindings';
+import { commandLine, money, span, tokens } from '../state/format';
 import { count, roleOf } from '../state/words';
 
 export interface AskWords {
@@ -53,6 +53,15 @@ export function askWords(ask: Ask, run: RunView, project: ProjectView): AskWords
         yes: 'Approve',
         no: remarks === 0 ? 'Reject' : 'Send back',
       };
+    case 'project_commands':
+      return {
+        title: 'Let this project’s own commands run',
+        short: 'the project’s own commands',
+        approve: 'Approve lets them run in the sandbox, on private copies, now and from now on, until one of them changes.',
+        reject: 'Reject ends the run; nothing that the project brings along is run or lent.',
+        yes: 'Let them run',
+        no: 'Do not run them',
+      };
     case 'command':
       return { ...commandWords(ask.name, ask.hosts ?? [], project.mechanism === 'none'), reject: 'Reject leaves it out; what it would have proved stays unproved.', ...YES_OR_NO };
     case 'tool':
@@ -91,6 +100,27 @@ export function askWords(ask: Ask, run: RunView, project: ProjectView): AskWords
         no: 'Stop here',
       };
   }
+}
+
+/** One thing that a project brings along: what it is for, the line itself, and where it is said. */
+export function broughtWords(one: ProjectCommand): { what: string; line: string; from: string } {
+  const declared = '.atelier/project.yaml';
+  const reaching = (hosts: readonly string[]): string => (hosts.length === 0 ? '' : `, asks for ${hosts.join(', ')}`);
+  switch (one.brings) {
+    case 'copy':
+      return { what: 'lend a copy', line: readable(one.path), from: declared };
+    case 'link':
+      return { what: 'lend to read', line: readable(one.path), from: declared };
+    case 'set_up':
+      return { what: 'set up', line: readable(commandLine(one.argv)), from: declared + reaching(one.network) };
+    case 'check':
+      return { what: `check ${readable(one.name)}`, line: readable(commandLine(one.argv)), from: one.source + reaching(one.network) };
+  }
+}
+
+/** Characters that would hide a part of a line, or turn it round, are shown as what they are. */
+function readable(line: string): string {
+  return line.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`);
 }
 
 /** An amount of what a budget counts. */

@@ -1,8 +1,8 @@
 //! The arguments of `atelier`.
 
-use atelier_protocol::event::{AcceptMode, AskKind, Priority};
-use atelier_protocol::op::ExportFormat;
-use atelier_protocol::settings::{ModelChoice, ProviderKind, ProviderSettings};
+use crate::choices::{Format, Kind, ServerKind, Urgency};
+use atelier_protocol::event::AcceptMode;
+use atelier_protocol::settings::{ModelChoice, ProviderSettings};
 use atelier_protocol::view::{HitKind, RunState};
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -103,6 +103,9 @@ pub enum Verb {
     /// Your projects: which of them are searched from others, and which are packed.
     #[command(subcommand)]
     Projects(crate::projects::ProjectsVerb),
+    /// What the project brings along to be run: its checks, its set-up, what it asks to be lent.
+    #[command(subcommand)]
+    Checks(crate::checks::ChecksVerb),
     /// Read files of other formats as Markdown with anchors: PDF, office files, e-mail, tables and more.
     #[command(subcommand)]
     Documents(DocumentsVerb),
@@ -657,85 +660,4 @@ pub struct DemoArgs {
     /// Stop at the question before hand-over instead of answering it.
     #[arg(long)]
     pub ask: bool,
-}
-
-#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ServerKind {
-    Ollama,
-    Openai,
-    Anthropic,
-}
-
-impl From<ServerKind> for ProviderKind {
-    fn from(kind: ServerKind) -> Self {
-        match kind {
-            ServerKind::Ollama => ProviderKind::Ollama,
-            ServerKind::Openai => ProviderKind::OpenAi,
-            ServerKind::Anthropic => ProviderKind::Anthropic,
-        }
-    }
-}
-
-#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-#[value(rename_all = "snake_case")]
-pub enum Kind {
-    HandOver,
-    Command,
-    Tool,
-    Question,
-    Budget,
-    Cloud,
-}
-
-impl From<Kind> for AskKind {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::HandOver => AskKind::HandOver,
-            Kind::Command => AskKind::Command,
-            Kind::Tool => AskKind::Tool,
-            Kind::Question => AskKind::Question,
-            Kind::Budget => AskKind::Budget,
-            Kind::Cloud => AskKind::Cloud,
-        }
-    }
-}
-
-#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// A zip of the files.
-    Zip,
-    /// A compressed tar of the files.
-    TarGz,
-    /// The files in a new folder.
-    Folder,
-    /// A git bundle with the history.
-    Bundle,
-}
-
-impl From<Format> for ExportFormat {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Zip => ExportFormat::Zip,
-            Format::TarGz => ExportFormat::TarGz,
-            Format::Folder => ExportFormat::Folder,
-            Format::Bundle => ExportFormat::Bundle,
-        }
-    }
-}
-
-#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Urgency {
-    Low,
-    Normal,
-    High,
-}
-
-impl From<Urgency> for Priority {
-    fn from(urgency: Urgency) -> Self {
-        match urgency {
-            Urgency::Low => Priority::Low,
-            Urgency::Normal => Priority::Normal,
-            Urgency::High => Priority::High,
-        }
-    }
 }

@@ -51,6 +51,7 @@ pub async fn demo(args: &Args, demo: &DemoArgs, out: &Out) -> End {
 async fn play(workshop: &Workshop, folder: &std::path::Path, demo: &DemoArgs, scripted: bool, out: &Out) -> End {
     workshop.initialise(folder).await?;
     let project = workshop.open_project(folder).await?;
+    project.allow_commands().await?; // the sample is Atelier's own
     out.say(format!("sample project: {}", folder.display()));
     if scripted {
         out.say("model: scripted, on this machine; no network is used");

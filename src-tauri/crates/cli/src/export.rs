@@ -1,6 +1,7 @@
 //! `atelier export`: writes the project, or a run's result, to a file.
 
-use crate::args::{Args, Format};
+use crate::args::Args;
+use crate::choices::Format;
 use crate::out::{End, Finished, Out, unexpected};
 use crate::session;
 use atelier_protocol::error::{Code, Problem};

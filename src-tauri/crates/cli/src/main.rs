@@ -6,6 +6,8 @@ mod approvals;
 mod args;
 mod bus;
 mod cache;
+mod checks;
+mod choices;
 mod demo;
 mod doctor;
 mod documents;
@@ -89,6 +91,7 @@ async fn perform(args: &Args, out: &out::Out) -> out::End {
         Verb::Index { status, meaning, .. } => find::index(args, *status, meaning.as_deref(), out).await,
         Verb::Context { goal, budget } => find::context(args, goal, *budget, out).await,
         Verb::Search(search) => find::search(args, search, out).await,
+        Verb::Checks(verb) => checks::checks(args, verb, out).await,
         Verb::Documents(verb) => documents::documents(verb, out).await,
         Verb::Edit(verb) => edit::edit(verb, out),
         Verb::Stage(stage) => stage::stage(stage, out).await,

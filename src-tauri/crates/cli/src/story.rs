@@ -174,7 +174,9 @@ pub fn line(event: &Event) -> Option<String> {
         | Event::CallAdmitted { .. }
         | Event::CallsServed { .. }
         | Event::CloudPaused { .. }
-        | Event::CloudResumed {} => return None,
+        | Event::CloudResumed {}
+        | Event::CommandsAllowed { .. }
+        | Event::CommandsForbidden { .. } => return None,
     })
 }
 
@@ -199,6 +201,10 @@ pub fn question(ask: &Ask) -> String {
             if *reviewed { "approved by a role" } else { "yours" },
             cost(spent)
         ),
+        Ask::ProjectCommands { commands, .. } => {
+            let told: Vec<String> = commands.iter().map(|one| format!("\n    {}", one.told())).collect();
+            format!("may what this project brings along run, now and later, until it changes?{}", told.concat())
+        }
         Ask::Command { argv, reason, .. } => format!("run `{}`?\n    {reason}", argv.join(" ")),
         Ask::Tool { role, call, rule } => {
             format!("may {role} call `{}`?\n    {rule}\n    {}", call.name, call.arguments)

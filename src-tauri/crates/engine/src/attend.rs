@@ -2,6 +2,7 @@
 //!
 //! Each is recorded first; whoever works on the run sees it in its history. Children follow their parents.
 
+use crate::consent;
 use crate::digest::{Digest, Question};
 use crate::family;
 use crate::fork::{Original, Wanted};
@@ -110,9 +111,11 @@ impl ProjectOwner {
             false => (answer, Actor::User, note),
         };
         let settled = Event::ApprovalSettled { approval: approval.clone(), answer, by, note };
-        let event = NewEvent::of_run(&digest.id, question.step.as_ref(), settled);
+        let mut events = vec![NewEvent::of_run(&digest.id, question.step.as_ref(), settled)];
+        let asked = self.asked(&digest.id, question).await?;
+        events.extend(asked.and_then(|asked| consent::follows(&asked.ask, answer)));
         // Two doors may answer at once: the first is recorded, the second finds nothing open.
-        match self.desk.append_to(&[digest], vec![event]).await {
+        match self.desk.append_to(&[digest], events).await {
             Ok(_) => {}
             Err(Unrecorded::Append(AppendError::Conflict { .. })) if !asks(&self.desk.digest(&digest.id).await?) => {
                 return Err(Problem::new(

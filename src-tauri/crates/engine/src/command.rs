@@ -1,7 +1,7 @@
 //! Commands in a run's tree: the leave to run them, the script step, and how any command is confined.
 //!
 //! A flow that does not ship with Atelier is somebody's text: its commands are shown and asked for, once a run, before
-//! they run. So is every command where nothing confines it. A check that the project declares is the user's own.
+//! they run. So is every command where nothing confines it. What the project itself brings along is `consent`'s part.
 
 use crate::desk::Desk;
 use crate::flow::{self, Kind};
@@ -63,9 +63,13 @@ impl Run {
         self.leave(key, name, argv, reasons).await
     }
 
-    /// The leave to run a command that the user declared: asked for only where nothing confines it, or where it would reach
-    /// hosts that the user has not permitted yet.
+    /// The leave to run a command that the project brings along: all of them are asked about once, and each where nothing
+    /// confines it, or where it would reach hosts that the user has not permitted yet.
     pub(crate) async fn leave_for_check(&mut self, key: &str, order: Order<'_>) -> Result<Leave, Halt> {
+        match self.leave_for_project().await? {
+            Leave::Given => {}
+            other => return Ok(other),
+        }
         let hosts = self.hosts_to_ask_for(key, order).await?;
         if !hosts.is_empty() {
             if let Some((_, Answer::Reject)) = self.machine.commands.get(key) {
@@ -153,7 +157,7 @@ impl Run {
 
     /// Runs a command that is intended. `None` where it could not be started, which is recorded.
     pub(crate) async fn run_intended(&mut self, key: &str, order: Order<'_>) -> Result<Option<Ended>, Halt> {
-        let spec = match self.confined(order.argv, order.timeout_ms) {
+        let spec = match self.confined(order.argv, order.timeout_ms).await {
             Ok(spec) => spec,
             Err(problem) => {
                 self.settled(key, Err(problem), Vec::new()).await?;
@@ -196,14 +200,14 @@ impl Run {
     }
 
     /// What a command of this run may touch: never the user's folder, whatever the run reads from.
-    pub(crate) fn confined(&self, argv: &[String], timeout_ms: u64) -> Result<Spec, Problem> {
-        self.desk.confined(argv, &self.tree_dir().join("tree"), timeout_ms)
+    pub(crate) async fn confined(&self, argv: &[String], timeout_ms: u64) -> Result<Spec, Problem> {
+        self.desk.confined(argv, &self.tree_dir().join("tree"), timeout_ms).await
     }
 }
 
 impl Desk {
     /// A command that works in the folder `tree`: it may write there and in the project's build cache, and nowhere else.
-    pub(crate) fn confined(&self, argv: &[String], tree: &Path, timeout_ms: u64) -> Result<Spec, Problem> {
+    pub(crate) async fn confined(&self, argv: &[String], tree: &Path, timeout_ms: u64) -> Result<Spec, Problem> {
         let cache = self.places.build_cache(&self.project);
         let home = self.places.command_home(&self.project);
         for folder in [&cache, &home] {
@@ -217,7 +221,7 @@ impl Desk {
         }
         let mut spec = Spec::new(argv.to_vec(), tree, home);
         spec.writable = vec![tree.to_owned(), cache.clone()];
-        spec.read_only = self.lent()?;
+        spec.read_only = self.lent().await?;
         spec.timeout = Duration::from_millis(timeout_ms);
         spec.max_output = KEPT;
         // One build cache a project, so that a cold build happens once and not once a run.

@@ -245,7 +245,7 @@ impl Run {
         };
         let effect = Effect::ForkTree { from: tree_of, commit: state.commit.clone() };
         self.record_in(None, vec![Event::EffectIntended { key: TREE.to_owned(), effect }]).await?;
-        let spec = self.tree_spec()?;
+        let spec = self.tree_spec().await?;
         let made = self.desk.with_repo(move |repo| {
             let tree = RunTree::open(&from).map_err(|error| error.problem())?;
             repo.fork_tree(&spec, &tree, &state.commit, &state.files).map(|_| ()).map_err(|error| error.problem())

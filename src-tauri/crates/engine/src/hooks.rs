@@ -41,7 +41,7 @@ async fn ask_all(desk: &Desk, rehearsal: &Rehearsal) -> Result<(), Problem> {
         ));
     }
     for hook in &rehearsal.hooks {
-        let mut spec = desk.confined(&hook.argv, rehearsal.root(), PATIENCE_MS)?;
+        let mut spec = desk.confined(&hook.argv, rehearsal.root(), PATIENCE_MS).await?;
         spec.read_only.extend(rehearsal.reads.iter().cloned());
         spec.env.extend(hook.env.iter().cloned());
         let ran = desk.sandbox.run(spec, std::future::pending(), |_| {}).await.map_err(Problem::from)?;

@@ -19,6 +19,7 @@ mod choices;
 mod cloud;
 mod command;
 mod compare;
+mod consent;
 mod declared;
 mod deliver;
 mod desk;

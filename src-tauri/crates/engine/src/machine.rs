@@ -460,7 +460,8 @@ impl Machine {
             return Action::Settle { key: key.clone() };
         }
         // A question about a command may be part of making the tree.
-        let leave = self.view.pending_approval().is_some_and(|asked| matches!(asked.ask, Ask::Command { .. }));
+        let about_commands = |ask: &Ask| matches!(ask, Ask::Command { .. } | Ask::ProjectCommands { .. });
+        let leave = self.view.approvals.iter().any(|asked| asked.answer.is_none() && about_commands(&asked.ask));
         if !leave && (self.forks_tree() || (self.view.on.is_some() && !self.tree_made)) {
             return Action::MakeTree; // the user's folder is not what it begins with
         }
@@ -622,6 +623,9 @@ impl Machine {
         match &asked.ask {
             Ask::HandOver { .. } if answer == Answer::Approve => self.approved_at_ms = Some(at_ms),
             Ask::HandOver { .. } | Ask::Tool { .. } => {}
+            Ask::ProjectCommands { hash, .. } => {
+                self.commands.insert(crate::consent::key(hash), (approval.clone(), answer));
+            }
             Ask::Command { key, .. } => {
                 self.commands.insert(key.clone(), (approval.clone(), answer));
             }

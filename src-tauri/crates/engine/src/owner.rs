@@ -145,6 +145,8 @@ impl ProjectOwner {
             }
             Op::Export { run, format, to } => accept::export(&self.desk, run.as_ref(), format, &to).await,
             Op::ShowProject => Ok(Reply::Project(self.project().await?)),
+            Op::ShowCommands => Ok(Reply::Commands(self.desk.commands().await?)),
+            Op::AllowCommands { hash, allowed } => self.desk.allow_commands(&hash, allowed).await,
             Op::ShowSettings => Ok(Reply::Settings((self.desk.settings)())),
             Op::ListModels => {
                 let (egress, keys, clock) = (&self.desk.egress, &self.desk.keys, &self.desk.sources.clock);

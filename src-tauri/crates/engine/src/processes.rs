@@ -170,7 +170,7 @@ impl Run {
         let key = format!("start:{name}");
         let effect = Effect::StartProcess { name: name.to_owned(), argv: argv.to_vec() };
         self.record(vec![Event::EffectIntended { key: key.clone(), effect }]).await?;
-        let started = match self.confined(argv, 0) {
+        let started = match self.confined(argv, 0).await {
             Ok(spec) => {
                 let (desk, id) = (self.desk.clone(), self.id.clone());
                 let sandbox = desk.sandbox.clone();

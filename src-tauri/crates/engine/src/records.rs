@@ -6,7 +6,7 @@
 use crate::prompt;
 use atelier_protocol::Envelope;
 use atelier_protocol::document::Anchor;
-use atelier_protocol::event::{AcceptMode, Actor, Answer, Ask, Event, Reviewer};
+use atelier_protocol::event::{AcceptMode, Actor, Answer, Ask, Event, ProjectCommand, Reviewer};
 use atelier_protocol::hash::Hash;
 use atelier_protocol::ids::ApprovalId;
 use atelier_protocol::view::{HitKind, Origin};
@@ -113,6 +113,10 @@ fn question(ask: &Ask) -> (String, String) {
         Ask::HandOver { files, .. } => {
             let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
             ("hand-over".to_owned(), format!("May the result be handed over?\n{}", paths.join("\n")))
+        }
+        Ask::ProjectCommands { commands, .. } => {
+            let told: Vec<String> = commands.iter().map(ProjectCommand::told).collect();
+            ("the project's commands".to_owned(), format!("May these run, until they change?\n{}", told.join("\n")))
         }
         Ask::Command { name, argv, reason, .. } => {
             ("command".to_owned(), format!("May `{}` run for {name}? {reason}", argv.join(" ")))

@@ -12,7 +12,7 @@ use crate::prompt;
 use crate::record::Unrecorded;
 use crate::role::{Deliverable, Role};
 use crate::supervisor::disk_full;
-use crate::{checks, declared, kept, stack, tools};
+use crate::{checks, consent, kept, stack, tools};
 use atelier_journal::AppendError;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{
@@ -354,9 +354,9 @@ impl Run {
         self.desk.places.tree(&self.desk.project, self.tree_run())
     }
 
-    pub(crate) fn tree_spec(&self) -> Result<TreeSpec, Problem> {
+    pub(crate) async fn tree_spec(&self) -> Result<TreeSpec, Problem> {
         let (run, base) = (self.id.clone(), self.machine.view.base.commit.clone());
-        Ok(TreeSpec { run, dir: self.tree_dir(), base, provide: declared::read(&self.desk.root)?.provide })
+        Ok(TreeSpec { run, dir: self.tree_dir(), base, provide: self.desk.provided().await? })
     }
 
     /// A model's turn that was under way when its process ended is over, and says so.
@@ -485,11 +485,14 @@ impl Run {
             (false, false) => None,
         };
         let expires_at_ms = self.desk.sources.clock.now_ms().saturating_add((self.desk.settings)().approval_timeout_ms);
+        let follows = answer.and_then(|(answer, _)| consent::follows(&ask, answer));
         before.push(Event::ApprovalRequested { approval: approval.clone(), ask, expires_at_ms });
         if let Some((answer, note)) = answer {
             before.push(Event::ApprovalSettled { approval, answer, by: Actor::Grant, note: note.to_owned() });
         }
-        self.record(before).await
+        let step = self.machine.current.as_ref().map(|current| current.step.clone());
+        let own = before.into_iter().map(|event| NewEvent::of_run(&self.id, step.as_ref(), event));
+        self.record_with_others(own.chain(follows).collect()).await
     }
 
     pub(crate) async fn end_step(&mut self, mut before: Vec<Event>, result: StepResult) -> Done {

@@ -16,7 +16,7 @@ impl Run {
         };
         let settled = match &tried.effect {
             Effect::MakeTree { .. } | Effect::ForkTree { .. } => {
-                let spec = self.tree_spec()?;
+                let spec = self.tree_spec().await?;
                 match self.desk.with_repo(move |repo| Ok(repo.settle_tree(&spec))).await? {
                     Settled::Landed if !self.machine.forks_tree() && !self.is_set_up()? => Settled::NotLanded,
                     other => other,

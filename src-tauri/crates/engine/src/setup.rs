@@ -8,7 +8,7 @@ use crate::command::{Leave, Order};
 use crate::declared::{self, Command};
 use crate::desk::Desk;
 use crate::run::{Done, Halt, Run};
-use crate::{command, verify};
+use crate::{command, consent, verify};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Check, Effect, EffectOutcome, Event};
 use atelier_repo::{Provide, RunTree};
@@ -60,6 +60,12 @@ impl Run {
     }
 
     pub(crate) async fn make_tree(&mut self) -> Done {
+        // A tree is given nothing, and nothing is run in it, without the user's word.
+        match self.leave_for_project().await? {
+            Leave::Given => {}
+            Leave::Asked => return Ok(()), // the answer begins it again
+            Leave::Refused => return Err(Halt::Fail(consent::refused())),
+        }
         if self.machine.forks_tree() {
             return self.fork_tree().await;
         }
@@ -67,7 +73,7 @@ impl Run {
         self.borrow_base().await?;
         let effect = Effect::MakeTree { base: self.machine.view.base.commit.clone() };
         self.record(vec![Event::EffectIntended { key: "tree".to_owned(), effect }]).await?;
-        let spec = self.tree_spec()?;
+        let spec = self.tree_spec().await?;
         let made = self.desk.with_repo(move |repo| repo.make_tree(&spec).map(|_| ()).map_err(|e| e.problem())).await;
         if made.is_ok() && !self.set_up().await? {
             // A question is open; the answer begins it again.
@@ -80,8 +86,8 @@ impl Run {
 
 impl Desk {
     /// What commands may read beside their tree, because the tree links to it.
-    pub(crate) fn lent(&self) -> Result<Vec<PathBuf>, Problem> {
-        let links = declared::read(&self.root)?.provide.into_iter();
+    pub(crate) async fn lent(&self) -> Result<Vec<PathBuf>, Problem> {
+        let links = self.provided().await?.into_iter();
         Ok(links
             .filter_map(|one| match one {
                 Provide::Link(path) => Some(self.root.join(path)),

@@ -6,7 +6,6 @@
 
 use crate::accept::{append, as_the_user_commits, indeterminate, recorded_at, tidy_up, wrong};
 use crate::bus::may_discard;
-use crate::declared;
 use crate::desk::{Desk, blocking};
 use crate::machine::Machine;
 use crate::operations::operations;
@@ -272,7 +271,7 @@ async fn perform(desk: &Desk, view: &RunView, change: &Change) -> Result<Vec<Eve
             desk.with_repo(move |repo| repo.perform_discard(&plan).map_err(|e| e.problem())).await?;
         }
         Change::Traces { gone: false, tip } => {
-            let spec = spec(desk, view)?;
+            let spec = spec(desk, view).await?;
             desk.with_repo(move |repo| repo.perform_restore(&spec, tip.as_deref()).map_err(|e| e.problem())).await?;
         }
     }
@@ -289,7 +288,7 @@ async fn tree_follows(desk: &Desk, view: &RunView, undo: &Undo) {
         return tidy_up(desk, view).await;
     }
     let restored = async {
-        let spec = spec(desk, view)?;
+        let spec = spec(desk, view).await?;
         desk.with_repo(move |repo| repo.perform_restore(&spec, None).map_err(|e| e.problem())).await
     };
     if let Err(problem) = restored.await {
@@ -317,7 +316,7 @@ async fn ask(desk: &Desk, view: &RunView, change: &Change) -> Result<Settled, Pr
             desk.with_repo(move |repo| Ok(repo.settle_discard(&plan))).await
         }
         Change::Traces { gone: false, tip } => {
-            let spec = spec(desk, view)?;
+            let spec = spec(desk, view).await?;
             desk.with_repo(move |repo| Ok(repo.settle_restore(&spec, tip.as_deref()))).await
         }
     }
@@ -372,9 +371,9 @@ fn discard(desk: &Desk, view: &RunView, change: &Change) -> Discard {
     Discard { run: view.id.clone(), tip, dir: Some(dir(desk, view)), at_ms: recorded_at(view) }
 }
 
-fn spec(desk: &Desk, view: &RunView) -> Result<TreeSpec, Problem> {
+async fn spec(desk: &Desk, view: &RunView) -> Result<TreeSpec, Problem> {
     let (run, base) = (view.id.clone(), view.base.commit.clone());
-    Ok(TreeSpec { run, dir: dir(desk, view), base, provide: declared::read(&desk.root)?.provide })
+    Ok(TreeSpec { run, dir: dir(desk, view), base, provide: desk.provided().await? })
 }
 
 fn dir(desk: &Desk, view: &RunView) -> PathBuf {

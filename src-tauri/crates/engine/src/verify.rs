@@ -213,6 +213,6 @@ fn command_refused(check: &DeclaredCheck) -> Problem {
     Problem::new(
         Code::Rejected,
         format!("The check `{}` was not allowed to run, so nothing can be proved.", check.name),
-        "Install bubblewrap so that commands can be confined, or allow the command.",
+        "Allow it when asked, or with `atelier checks allow`; where nothing confines it, install bubblewrap.",
     )
 }

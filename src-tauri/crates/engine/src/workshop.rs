@@ -4,6 +4,7 @@ use crate::allowance::Doors;
 use crate::answers::Answers;
 use crate::bus;
 use crate::choices::Choices;
+use crate::consent::Allowed;
 use crate::desk::{Desk, Witness};
 use crate::digest::Runs;
 use crate::dormant;
@@ -446,7 +447,7 @@ impl Shared {
 /// What is read of a project's history without folding it.
 fn read_models() -> Vec<Arc<dyn Projection>> {
     let mut models: Vec<Arc<dyn Projection>> =
-        vec![Arc::new(Runs), Arc::new(Questions), Arc::new(Choices), Arc::new(Spending)];
+        vec![Arc::new(Runs), Arc::new(Questions), Arc::new(Choices), Arc::new(Spending), Arc::new(Allowed)];
     models.extend(bus::models::all());
     models
 }

@@ -27,7 +27,7 @@ pub fn typescript() -> String {
         event::ServedCall, event::LeavingCall, event::Allowance, event::BudgetLimits, event::BudgetUnit, event::BudgetNode, event::BudgetView, event::RouteEntry,
         event::Envelope, event::Event, event::FlowRef, event::Base, event::Grants, event::Actor, event::Outcome,
         event::StepResult, event::Route, event::PromptRecord, event::PromptPart, event::ToolCall, event::Usage,
-        event::Stop, event::Verdict, event::Output, event::AskKind, event::Ask, event::Answer, event::ChecksVerdict,
+        event::Stop, event::Verdict, event::Output, event::AskKind, event::Ask, event::ProjectCommand, event::CommandsView, event::Answer, event::ChecksVerdict,
         event::Cost, event::FileChange, event::FileStatus, event::Effect, event::EffectOutcome, event::Spec,
         event::Requirement, event::Checkpoint, event::Check, event::TestResults, event::Compared, event::Mechanism, event::Review, event::Reviewer,
         event::Commit, event::AcceptMode, event::Change, event::Undo,

@@ -1,9 +1,11 @@
 //! What happened: the events of a journal and the envelope around each.
 //!
-//! Events are past tense and carry everything a later reader needs; nothing is looked up elsewhere.
-//! The durability class of each is an exhaustive match here, so a new event must decide it.
+//! Events are past tense and carry everything a later reader needs; nothing is looked up elsewhere. How durable each is
+//! says `class`.
 
 pub use crate::bus::*;
+pub use crate::class::Class;
+pub use crate::consent::*;
 pub use crate::effect::*;
 pub use crate::egress::*;
 use crate::error::Problem;
@@ -20,7 +22,6 @@ pub use crate::served::*;
 use crate::settings::{ModelChoice, Settings};
 pub use crate::stack::*;
 pub use crate::undo::*;
-use crate::upcast::newest;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -76,15 +77,6 @@ impl NewEvent {
     pub fn of_run(run: &RunId, step: Option<&StepId>, event: Event) -> Self {
         Self { run: Some(run.clone()), step: step.cloned(), cause: None, trace: None, event }
     }
-}
-
-/// How durable an append must be before it is acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Class {
-    /// Survives a killed process; only a power loss can take the last group.
-    Normal,
-    /// Survives a power loss: committed with a full sync.
-    Full,
 }
 
 /// What happened. `kind` and `payload` on the wire.
@@ -433,6 +425,16 @@ pub enum Event {
         /// The checkpoint.
         checkpoint: Checkpoint,
     },
+    /// What the project brings along may run, until it is something else.
+    CommandsAllowed {
+        /// Hash of all of it.
+        hash: Hash,
+    },
+    /// It may not any more; whoever needs it asks.
+    CommandsForbidden {
+        /// Hash of all of it.
+        hash: Hash,
+    },
     /// A check was run.
     CheckRecorded {
         /// The evidence.
@@ -658,100 +660,4 @@ pub enum Event {
         /// The point.
         life: Lifecycle,
     },
-}
-
-impl Event {
-    /// The version of the payload's shape. Raised when a shape changes; old shapes are upcast on reading.
-    pub fn version(&self) -> u32 {
-        match self {
-            Event::RunStarted { .. } => newest("run_started"),
-            Event::StepStarted { .. } => newest("step_started"),
-            Event::EgressRecorded { .. } => newest("egress_recorded"),
-            _ => 1,
-        }
-    }
-
-    /// How durable it must be. Approvals, accepts and what cannot be asked of the world are full;
-    /// what can be asked (files, trees, refs) and model calls are normal.
-    pub fn class(&self) -> Class {
-        match self {
-            Event::OwnerChanged { .. }
-            | Event::ProjectOpened { .. }
-            | Event::SettingsChanged { .. }
-            | Event::CloudPermitted { .. }
-            | Event::CloudRevoked { .. }
-            | Event::ProjectShared { .. }
-            | Event::NoteKept { .. }
-            | Event::NoteDropped { .. }
-            | Event::RunStarted { .. }
-            | Event::RunFinished { .. }
-            | Event::ApprovalRequested { .. }
-            | Event::ApprovalSettled { .. }
-            | Event::HandedOver { .. }
-            | Event::RunAccepted { .. }
-            | Event::RunDiscarded {}
-            | Event::OperationUndone { .. }
-            | Event::RunRebased { .. }
-            | Event::CommentMade { .. }
-            | Event::ChildStarted { .. }
-            | Event::ChildEnded { .. }
-            | Event::CardMeasured { .. }
-            | Event::PullStarted { .. }
-            | Event::PullEnded { .. }
-            | Event::BudgetSet { .. }
-            | Event::CloudPaused { .. }
-            | Event::CloudResumed {}
-            | Event::BarrierClosed { .. }
-            | Event::JobQueued { .. }
-            | Event::ObjectMade { .. } => Class::Full,
-            Event::MessagePosted { message } => match message.guarantee {
-                Guarantee::AtMostOnce => Class::Normal,
-                Guarantee::AtLeastOnce | Guarantee::ExactlyOnce => Class::Full,
-            },
-            Event::EffectIntended { effect, .. } => effect.class(),
-            // What leaves the machine is on the disk first; what stays is only counted.
-            Event::EgressRecorded { entry } if !entry.local => Class::Full,
-            Event::EgressRecorded { .. } | Event::EgressEnded { .. } => Class::Normal,
-            Event::RunInterrupted { .. }
-            | Event::RunParked { .. }
-            | Event::RunResumed { .. }
-            | Event::StepStarted { .. }
-            | Event::StepFinished { .. }
-            | Event::RouteDecided { .. }
-            | Event::CallHeld { .. }
-            | Event::PromptCompacted { .. }
-            | Event::SummaryAsked { .. }
-            | Event::MemorySummarised { .. }
-            | Event::ContextMismatched { .. }
-            | Event::CallStarted { .. }
-            | Event::CallFinished { .. }
-            | Event::CallFailed { .. }
-            | Event::CallAdmitted { .. }
-            | Event::CallsServed { .. }
-            | Event::ToolDecided { .. }
-            | Event::ToolReturned { .. }
-            | Event::TurnCorrected { .. }
-            | Event::EffectSettled { .. }
-            | Event::SpecWritten { .. }
-            | Event::CheckpointMade { .. }
-            | Event::CheckRecorded { .. }
-            | Event::ChecksMissing { .. }
-            | Event::ReviewRecorded { .. }
-            | Event::SlotAwaited { .. }
-            | Event::SlotGiven {}
-            | Event::StallNoticed { .. }
-            | Event::CompensationStarted { .. }
-            | Event::StepUndone { .. }
-            | Event::MessageDead { .. }
-            | Event::DeadReplayed { .. }
-            | Event::BarrierOpened { .. }
-            | Event::VoteCast { .. }
-            | Event::JobLeased { .. }
-            | Event::JobEnded { .. }
-            | Event::ObjectChanged { .. }
-            | Event::ObjectPassed { .. }
-            | Event::RebaseHeld { .. }
-            | Event::Noticed { .. } => Class::Normal,
-        }
-    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Everything here is re-exported by [`crate::event`]; the split only keeps the list of events readable.
 
+use crate::consent::ProjectCommand;
 use crate::egress::{Leaving, Masked, Reached};
 use crate::error::Problem;
 use crate::hash::Hash;
@@ -223,6 +224,8 @@ pub struct Output {
 pub enum AskKind {
     /// Publish the run's commits.
     HandOver,
+    /// Run what the project brings along: its checks, its set-up.
+    ProjectCommands,
     /// Run a command without confinement.
     Command,
     /// Perform a tool call that the role's file says must be asked.
@@ -255,6 +258,13 @@ pub enum Ask {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         #[ts(as = "Option<Vec<String>>", optional)]
         keys: Vec<String>,
+    },
+    /// May what the project brings along run, until it is something else? Asked before the first of it runs.
+    ProjectCommands {
+        /// Hash of all of it; the answer is kept by this.
+        hash: Hash,
+        /// Each thing.
+        commands: Vec<ProjectCommand>,
     },
     /// May this command run without confinement?
     Command {
@@ -330,6 +340,7 @@ impl Ask {
     pub fn kind(&self) -> AskKind {
         match self {
             Ask::HandOver { .. } => AskKind::HandOver,
+            Ask::ProjectCommands { .. } => AskKind::ProjectCommands,
             Ask::Command { .. } => AskKind::Command,
             Ask::Tool { .. } => AskKind::Tool,
             Ask::Question { .. } => AskKind::Question,

@@ -283,6 +283,8 @@ impl RunView {
             | Event::CallsServed { .. }
             | Event::CloudPaused { .. }
             | Event::CloudResumed {}
+            | Event::CommandsAllowed { .. }
+            | Event::CommandsForbidden { .. }
             | Event::EffectIntended { .. }
             | Event::EffectSettled { .. }
             | Event::MessagePosted { .. }

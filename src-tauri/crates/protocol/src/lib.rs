@@ -3,8 +3,11 @@
 //! Every other crate speaks in these types, and the page's TypeScript is generated from them.
 //! No I/O, no clock, no randomness: what a room needs from outside it takes through [`ports`].
 
+mod again;
 pub mod bindings;
 mod bus;
+mod class;
+mod consent;
 pub mod context;
 pub mod day;
 pub mod document;

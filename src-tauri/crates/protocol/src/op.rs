@@ -5,8 +5,8 @@
 use crate::context::ContextView;
 use crate::event::{
     AcceptMode, Acceptance, Allowance, Amount, Answer, AskKind, BudgetLimits, BudgetNode, BudgetView, CloudPermission,
-    Comment, ConflictView, EgressNote, EgressView, Envelope, Job, LeavingCall, LibraryNote, Message, ModelCard,
-    ModelWork, OperationView, Priority, PushView, Resolution, RouteDecision, RouteEntry, ServedCall,
+    CommandsView, Comment, ConflictView, EgressNote, EgressView, Envelope, Job, LeavingCall, LibraryNote, Message,
+    ModelCard, ModelWork, OperationView, Priority, PushView, Resolution, RouteDecision, RouteEntry, ServedCall,
 };
 pub use crate::frame::{Draft, Frame, Phase};
 use crate::hash::Hash;
@@ -344,6 +344,15 @@ pub enum Op {
         /// All settings.
         settings: Settings,
     },
+    /// What the project brings along to be run or lent, and whether it may be. Answered by [`Reply::Commands`].
+    ShowCommands,
+    /// Allow what the project brings along before anybody asks, or forbid it again. Answered by [`Reply::Commands`].
+    AllowCommands {
+        /// Hash of what was looked at; refused where it is something else by now.
+        hash: Hash,
+        /// Whether it may run.
+        allowed: bool,
+    },
     /// Home store: note a folder that is opened and answer its id; a moved folder keeps its id.
     EnrolProject {
         /// The folder.
@@ -543,95 +552,6 @@ pub enum Op {
     ListPermissions,
 }
 
-impl Op {
-    /// Whether it only asks, so that it may be asked again when an owner went away before it answered.
-    pub fn only_asks(&self) -> bool {
-        match self {
-            Op::ListRuns { .. }
-            | Op::ListOperations { .. }
-            | Op::ShowOperation { .. }
-            | Op::ShowConflicts { .. }
-            | Op::ShowRun { .. }
-            | Op::ReadEvents { .. }
-            | Op::ListApprovals
-            | Op::ShowDiff { .. }
-            | Op::ReadBlob { .. }
-            | Op::RefreshIndex
-            | Op::ShowIndex
-            | Op::WatchIndex
-            | Op::ShowContext { .. }
-            | Op::Search { .. }
-            | Op::SearchAll { .. }
-            | Op::ListModels
-            | Op::ExplainRoute { .. }
-            | Op::ListRoutes { .. }
-            | Op::ShowBudget { .. }
-            | Op::ListCards
-            | Op::ListModelWork
-            | Op::ListPulls
-            | Op::ShowProject
-            | Op::ShowSettings
-            | Op::EnrolProject { .. }
-            | Op::AdoptProject { .. }
-            | Op::HashState { .. }
-            | Op::CheckStore
-            | Op::ReadMessages { .. }
-            | Op::NextLetter { .. }
-            | Op::ShowPush { .. }
-            | Op::ListTopics
-            | Op::ListDead
-            | Op::ListJobs
-            | Op::ShowObject { .. }
-            | Op::ListObjects
-            | Op::ShowEgress { .. }
-            | Op::ListPermissions
-            | Op::SearchElsewhere { .. }
-            | Op::ListLibrary
-            | Op::ShareProject { .. }
-            | Op::KeepNote { .. }
-            | Op::DropNote { .. }
-            // These are the same when they are done twice.
-            | Op::NotePull { .. }
-            | Op::PermitCloud { .. }
-            | Op::RevokeCloud { .. }
-            | Op::ListProjects => true,
-            Op::StartRun { .. }
-            | Op::ResumeRun { .. }
-            | Op::CancelRun { .. }
-            | Op::SettleApproval { .. }
-            | Op::AcceptRun { .. }
-            | Op::RebaseRun { .. }
-            | Op::DiscardRun { .. }
-            | Op::UndoOperation { .. }
-            | Op::CommentRun { .. }
-            | Op::PushRun { .. }
-            | Op::Export { .. }
-            | Op::ForkRun { .. }
-            | Op::BackUpStore { .. }
-            | Op::ExportState { .. }
-            | Op::PruneStore
-            | Op::PostMessage { .. }
-            | Op::ReplayDead { .. }
-            | Op::ReplayRange { .. }
-            | Op::QueueJob { .. }
-            | Op::CancelJob { .. }
-            | Op::WorkOff
-            | Op::TakeLetter { .. }
-            | Op::TellObject { .. }
-            | Op::SetBudget { .. }
-            | Op::AllowCalls { .. }
-            | Op::RecordCalls { .. }
-            | Op::ResumeCloud
-            | Op::RecordCard { .. }
-            | Op::PullModel { .. }
-            | Op::ProbeModel { .. }
-            | Op::StopModelWork { .. }
-            | Op::ChangeSettings { .. }
-            | Op::RecordEgress { .. } => false,
-        }
-    }
-}
-
 /// An owner's answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 #[serde(tag = "reply", content = "value", rename_all = "snake_case")]
@@ -705,6 +625,8 @@ pub enum Reply {
     Pulls(Vec<ModelChoice>),
     /// The project.
     Project(ProjectView),
+    /// What the project brings along.
+    Commands(CommandsView),
     /// The settings.
     Settings(Settings),
     /// The read models.

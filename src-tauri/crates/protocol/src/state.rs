@@ -103,7 +103,9 @@ impl RunState {
         match kind {
             AskKind::Question => WaitsForAnswer,
             AskKind::Budget => WaitsForBudget,
-            AskKind::HandOver | AskKind::Command | AskKind::Tool | AskKind::Cloud => WaitsForApproval,
+            AskKind::HandOver | AskKind::ProjectCommands | AskKind::Command | AskKind::Tool | AskKind::Cloud => {
+                WaitsForApproval
+            }
         }
     }
 
