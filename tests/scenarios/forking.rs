@@ -6,12 +6,14 @@
 //! after a command that nobody looked at, or when a fork keeps the hand-over of its original.
 
 use crate::git;
+use crate::limits::put;
 use atelier_engine::{Moment, Project, Witness, Workshop};
 use atelier_protocol::Code;
-use atelier_protocol::event::{Answer, Effect, EffectOutcome, Envelope, Event};
+use atelier_protocol::event::{Answer, Effect, EffectOutcome, Envelope, Event, Mechanism};
 use atelier_protocol::ids::{RunId, Seq};
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::view::{Disposition, RunState, RunView};
+use atelier_sandbox::Sandbox;
 use atelier_tests::world::{follow, goal, goal_by, kinds, rests, start};
 use atelier_tests::{World, steady};
 use std::collections::BTreeMap;
@@ -92,6 +94,31 @@ fn tree_landed(events: &[Envelope]) -> Option<Seq> {
     events.iter().find(landed).map(|event| event.seq)
 }
 
+/// Forks a run at an event and compares the trees. Whether there was one; `Err` names other events where it is refused.
+async fn forked(project: &Project, seen: &Seen, run: &RunId, event: &Envelope) -> Result<bool, Vec<String>> {
+    let at = event.seq;
+    let fork = match project.submit(Op::ForkRun { run: run.clone(), at: Some(at) }).await {
+        Ok(Reply::Run(fork)) => fork,
+        Err(problem) => {
+            assert_eq!(problem.code, Code::ForkPoint, "{problem}");
+            return Err(problem.details);
+        }
+        other => panic!("{other:?}"),
+    };
+    let wanted = seen.after(at);
+    if wanted.is_some() {
+        let (_, told) = follow(project, &fork, |view| rests(view) || view.steps.len() > 1).await;
+        let told = match tree_landed(&told) {
+            Some(_) => told,
+            None => follow(project, &fork, rests).await.1,
+        };
+        let landed = tree_landed(&told).unwrap_or_else(|| panic!("no tree at {at}: {:?}", kinds(&told)));
+        assert_eq!(seen.after(landed), wanted, "forked at {at}, after {:?}", event.event);
+    }
+    project.submit(Op::CancelRun { run: fork }).await.ok();
+    Ok(wanted.is_some())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fork_from_any_event_has_the_tree_of_that_event_or_is_refused_with_the_nearest() {
     let (world, seen) = (World::with_script("short.yaml").await, Seen::default());
@@ -101,31 +128,12 @@ async fn a_fork_from_any_event_has_the_tree_of_that_event_or_is_refused_with_the
     assert_eq!(view.state, RunState::WaitsForApproval, "{:?}", view.problem);
     let (original, before) = (tree_of(&world.home(), &run), effects(&events));
     let (mut made, mut refused, mut without) = (0, Vec::new(), 0);
-    for (index, event) in events.iter().enumerate().filter(|(index, _)| alone(&events, *index, &seen)) {
-        let at = event.seq;
-        let fork = match project.submit(Op::ForkRun { run: run.clone(), at: Some(at) }).await {
-            Ok(Reply::Run(fork)) => fork,
-            Err(problem) => {
-                assert_eq!(problem.code, Code::ForkPoint, "{problem}");
-                refused.push((at, problem.details));
-                continue;
-            }
-            other => panic!("{other:?}"),
-        };
-        let wanted = seen.after(events[index].seq);
-        if wanted.is_some() {
-            let (_, told) = follow(&project, &fork, |view| rests(view) || view.steps.len() > 1).await;
-            let told = match tree_landed(&told) {
-                Some(_) => told,
-                None => follow(&project, &fork, rests).await.1,
-            };
-            let landed = tree_landed(&told).unwrap_or_else(|| panic!("no tree at {at}: {:?}", kinds(&told)));
-            assert_eq!(seen.after(landed), wanted, "forked at {at}, after {:?}", events[index].event);
-            made += 1;
-        } else {
-            without += 1;
+    for (_, event) in events.iter().enumerate().filter(|(index, _)| alone(&events, *index, &seen)) {
+        match forked(&project, &seen, &run, event).await {
+            Ok(true) => made += 1,
+            Ok(false) => without += 1,
+            Err(near) => refused.push((event.seq, near)),
         }
-        project.submit(Op::CancelRun { run: fork }).await.ok();
     }
     assert!(made > 10 && without > 3, "made {made}, without a tree {without}, refused {refused:?}");
     // Where it is refused, the events that are named work.
@@ -267,5 +275,45 @@ async fn a_run_is_seen_as_it_was_after_any_event() {
     let before = Seq(events[0].seq.0 - 1);
     let problem = project.submit(Op::ShowRun { run, at: Some(before) }).await.unwrap_err();
     assert_eq!(problem.code, Code::BadArgument);
+    workshop.close().await;
+}
+
+/// Its set-up changes a file that counts, which is put back, and leaves one that is ignored, once in each tree.
+const SET_UP: &str = "schema: 1\nsetup:\n  - copy: .env\n  - run: [sh, -c, 'cat .env >> built; echo spoilt >> greet.sh']\n  - run: [sh, -c, 'echo spoilt too > docs.md']\nchecks:\n  - {name: test, argv: [sh, -c, 'test $(wc -l < built) = 1']}\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fork_is_set_up_as_a_new_tree_is_and_keeps_the_edits_of_its_moment() {
+    if Sandbox::detect().mechanism() == Mechanism::None {
+        eprintln!("left out: nothing confines commands here");
+        return;
+    }
+    let (world, seen) = (World::with_script("short.yaml").await, Seen::default());
+    put(&world, ".atelier/project.yaml", SET_UP);
+    put(&world, ".gitignore", ".env\nbuilt\n");
+    let (workshop, project) = open(&world, &seen).await;
+    put(&world, ".env", "KEY=mine\n");
+    let run = start(&project, goal(false)).await;
+    let (view, events) = follow(&project, &run, rests).await;
+    assert_eq!(view.state, RunState::WaitsForApproval, "{:?}", view.problem);
+    let there = events.iter().position(|event| Some(event.seq) == tree_landed(&events)).unwrap();
+    let (mut made, mut refused) = (0, 0);
+    for (index, event) in events.iter().enumerate().skip(there).filter(|(index, _)| alone(&events, *index, &seen)) {
+        match forked(&project, &seen, &run, event).await {
+            Ok(with_tree) => made += usize::from(with_tree),
+            Err(near) => {
+                assert!(!near.is_empty(), "nothing is named for event {index}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(made > 10 && refused < made, "made {made}, refused {refused}");
+    // The tree was made, but not all of it: the fork makes its own, with the whole set-up.
+    let passed = |event: &Envelope| matches!(&event.event, Event::EffectSettled { key, .. } if key == "setup:0");
+    let half = events.iter().find(|event| passed(event)).unwrap().seq;
+    let fork = start(&project, Op::ForkRun { run: run.clone(), at: Some(half) }).await;
+    let (view, told) = follow(&project, &fork, rests).await;
+    assert_eq!(view.state, RunState::WaitsForApproval, "{:?}", view.problem);
+    assert_eq!(told.iter().filter(|event| passed(event)).count(), 1, "{:?}", kinds(&told));
+    assert_eq!(tree_of(&world.home(), &fork), tree_of(&world.home(), &run));
     workshop.close().await;
 }

@@ -143,7 +143,11 @@ async fn on_the_command_line_it_is_listed_allowed_and_asked_for() {
 
     let listed = of(&["checks", "list"]);
     assert_eq!(listed.last()["result"]["allowed"], false);
-    assert!(listed.text.contains("check test: sh tests/run.sh") && listed.text.contains("not allowed yet"), "{}", listed.text);
+    assert!(
+        listed.text.contains("check test: sh tests/run.sh") && listed.text.contains("not allowed yet"),
+        "{}",
+        listed.text
+    );
     let parked = of(&run);
     assert_eq!(parked.exit, 3, "{}", parked.text);
     assert!(parked.text.contains("check test: sh tests/run.sh"), "{}", parked.text);

@@ -9,9 +9,10 @@ use crate::flow::{Flow, Kind};
 use crate::machine::{Action, Machine};
 use crate::replay::{Recorded, Replay, TreeState};
 use crate::run::{Done, Halt, Run, defect, read_all};
+use crate::setup;
 use atelier_protocol::Envelope;
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{Effect, Event, Fork, Grants, NewEvent, Outcome};
+use atelier_protocol::event::{Effect, EffectOutcome, Event, Fork, Grants, NewEvent, Outcome};
 use atelier_protocol::ids::{ApprovalId, RunId, Seq};
 use atelier_repo::{Files, RunTree};
 use std::collections::{HashMap, HashSet};
@@ -177,7 +178,8 @@ impl Original {
                 }
                 Event::EffectIntended { key, effect } => {
                     // What was not settled is decided again, and then done in the fork's own tree.
-                    let keep = settled.contains(&envelope.seq) && of_the_tree(effect);
+                    // Its tree is set up anew.
+                    let keep = settled.contains(&envelope.seq) && of_the_tree(effect) && !setup::is_key(key);
                     effects.insert(key, keep);
                     if !keep {
                         continue;
@@ -185,6 +187,7 @@ impl Original {
                     envelope.event.clone()
                 }
                 Event::EffectSettled { key, .. } if !effects.get(key.as_str()).copied().unwrap_or(false) => continue,
+                Event::CheckRecorded { check } if setup::is_record(check) => continue,
                 Event::ChildStarted { child, .. } if !ended.contains(child) => continue,
                 Event::ApprovalRequested { approval, ask, expires_at_ms } => {
                     let id = asked.entry(approval).or_insert_with(&mut fresh).clone();
@@ -251,6 +254,11 @@ impl Run {
             repo.fork_tree(&spec, &tree, &state.commit, &state.files).map(|_| ()).map_err(|error| error.problem())
         });
         let made = made.await;
+        if made.is_ok() && !self.set_up().await? {
+            // A question is open; the answer begins it again.
+            let outcome = EffectOutcome::NotLanded { problem: None };
+            return self.record_in(None, vec![Event::EffectSettled { key: TREE.to_owned(), outcome }]).await;
+        }
         self.settled(TREE, made, Vec::new()).await?;
         self.start_again().await
     }

@@ -39,6 +39,8 @@ pub struct Replay<'a, R> {
     checks: &'a HashSet<String>,
     state: TreeState,
     made: bool,
+    /// Whether it is just being made and set up.
+    making: bool,
     doubt: Doubt,
     /// The last checkpoint, which a command is begun again from.
     checkpoint: Option<String>,
@@ -80,6 +82,7 @@ impl<'a, R: Recorded> Replay<'a, R> {
             checks,
             state: TreeState { commit: base.to_owned(), files: Files::new() },
             made: false,
+            making: false,
             doubt: Doubt::None,
             checkpoint: None,
             told: HashSet::new(),
@@ -134,6 +137,7 @@ impl<'a, R: Recorded> Replay<'a, R> {
                 if let Effect::WriteFile { path, .. } = effect {
                     self.work_out((run.clone(), call_of(key, path).to_owned()));
                 }
+                self.making |= makes_tree(effect);
                 self.effects.insert((run.clone(), key.clone()), effect.clone());
                 Proof::Open
             }
@@ -174,10 +178,13 @@ impl<'a, R: Recorded> Replay<'a, R> {
 
     fn settled(&mut self, run: &RunId, key: &str, effect: &Effect, outcome: &EffectOutcome) -> Proof {
         match (effect, outcome) {
-            (Effect::MakeTree { .. } | Effect::ForkTree { .. }, EffectOutcome::Landed) => {
-                self.made = true;
+            (effect, outcome) if makes_tree(effect) => {
+                self.making = false;
+                self.made |= *outcome == EffectOutcome::Landed;
                 Proof::Open
             }
+            // What a set-up does to files that count is put back before the tree is there.
+            (Effect::RunCommand { .. }, _) if self.making => Proof::Open,
             (Effect::WriteFile { path, before, after }, EffectOutcome::Landed) => {
                 match self.written(&(run.clone(), call_of(key, path).to_owned()), path, before.as_ref(), after.as_ref())
                 {
@@ -271,6 +278,10 @@ impl<'a, R: Recorded> Replay<'a, R> {
         let written = set.files.into_iter().next()?.after;
         (hash(&written).as_ref() == after).then_some(written)
     }
+}
+
+fn makes_tree(effect: &Effect) -> bool {
+    matches!(effect, Effect::MakeTree { .. } | Effect::ForkTree { .. })
 }
 
 /// The id of the tool call that the write with this key belongs to.

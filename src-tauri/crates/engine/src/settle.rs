@@ -18,14 +18,15 @@ impl Run {
             Effect::MakeTree { .. } | Effect::ForkTree { .. } => {
                 let spec = self.tree_spec().await?;
                 match self.desk.with_repo(move |repo| Ok(repo.settle_tree(&spec))).await? {
-                    Settled::Landed if !self.machine.forks_tree() && !self.is_set_up()? => Settled::NotLanded,
+                    Settled::Landed if self.sets_up()? => Settled::NotLanded, // what is done of it is not done again
                     other => other,
                 }
             }
             Effect::WriteFile { path, before, after } => self.settle_write(path, before.as_ref(), after.as_ref()),
             Effect::RunCommand { .. } => {
-                // Confined to the tree: put it back to the state the command was given and run it again.
-                if let Some(point) = self.machine.view.checkpoint.clone() {
+                // Confined to the tree: put it back to the state the command was given and run it again. A tree that is
+                // still being set up is put back at the end of that.
+                if let Some(point) = self.machine.view.checkpoint.clone().filter(|_| self.machine.tree_made) {
                     self.desk
                         .with_tree(self.tree_run(), move |tree| tree.reset_to(&point.commit).map_err(|e| e.problem()))
                         .await?;

@@ -1,8 +1,8 @@
 //! Makes a new tree ready to work in: what the project lends to it, then the commands that the project names.
 //!
-//! All of it belongs to one effect, the making of the tree: it has landed when the last command has passed. After a crash
-//! the commands that are recorded as passed are not run again. What they leave in files that are committed is put back, so
-//! a set-up is never part of a run's change.
+//! All of it belongs to one effect, the making of the tree, a fork's too: it has landed when the last command has passed.
+//! After a crash the commands that are recorded as passed are not run again. What they leave in files that are not ignored
+//! is put back as it was before the first of them, so a set-up is never part of a run's change.
 
 use crate::command::{Leave, Order};
 use crate::declared::{self, Command};
@@ -14,6 +14,9 @@ use atelier_protocol::event::{Check, Effect, EffectOutcome, Event};
 use atelier_repo::{Provide, RunTree};
 use std::path::PathBuf;
 
+/// What the names of its commands begin with.
+const NAME: &str = "set up: ";
+
 impl Run {
     /// Runs the project's set-up commands in the tree, those that did not pass yet. `false` where a question had to be
     /// asked first.
@@ -22,6 +25,9 @@ impl Run {
         if commands.is_empty() {
             return Ok(true);
         }
+        // A fork's files are not all in a checkpoint.
+        let keep = |tree: &RunTree| tree.keep_as("set-up").map_err(|e| e.problem());
+        let before = self.desk.with_tree(self.tree_run(), keep).await?;
         for (place, one) in commands.iter().enumerate() {
             let (key, name) = (key(place), name(one));
             if self.machine.landed(&key) {
@@ -47,16 +53,14 @@ impl Run {
                 return Err(Halt::Park(failed(&check)));
             }
         }
-        let base = self.machine.view.base.commit.clone();
-        let back = move |tree: &RunTree| tree.reset_to(&base).map_err(|e| e.problem());
+        let back = move |tree: &RunTree| tree.put_files(&before).map_err(|e| e.problem());
         self.desk.with_tree(self.tree_run(), back).await?;
         Ok(true)
     }
 
-    /// Whether every set-up command has passed: a tree without that is not ready, though it is there.
-    pub(crate) fn is_set_up(&self) -> Result<bool, Problem> {
-        let commands = declared::read(&self.desk.root)?.commands;
-        Ok((0..commands.len()).all(|place| self.machine.landed(&key(place))))
+    /// Whether there is a set-up: a tree that is there may then not be ready yet.
+    pub(crate) fn sets_up(&self) -> Result<bool, Problem> {
+        Ok(!declared::read(&self.desk.root)?.commands.is_empty())
     }
 
     pub(crate) async fn make_tree(&mut self) -> Done {
@@ -101,8 +105,18 @@ fn key(place: usize) -> String {
     format!("setup:{place}")
 }
 
+/// Whether the effect of that key is a part of a set-up.
+pub(crate) fn is_key(key: &str) -> bool {
+    key.starts_with("setup:")
+}
+
 fn name(command: &Command) -> String {
-    format!("set up: {}", command.argv.join(" "))
+    format!("{NAME}{}", command.argv.join(" "))
+}
+
+/// Whether it is the record of a command of a set-up.
+pub(crate) fn is_record(check: &Check) -> bool {
+    check.tree.is_empty() && check.name.starts_with(NAME)
 }
 
 fn failed(check: &Check) -> Problem {

@@ -238,7 +238,7 @@ impl UserRepo {
             let tree = RunTree::open(&spec.dir)?;
             tree.reset_to(&present.to_string())?;
             tree.repo()?.reference(BRANCH, tip, true, "imported").map_err(git("moving the run's branch"))?;
-            tree.sync_branch()?;
+            tree.sync_ref(BRANCH)?;
         }
         Ok(())
     }

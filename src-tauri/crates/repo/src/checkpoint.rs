@@ -6,7 +6,7 @@
 use crate::fault::git;
 use crate::listing::{Listing, SUBMODULE, kept_listing, listing, new_objects};
 use crate::open::FALLBACK;
-use crate::run_tree::{BRANCH, RunTree, TreeError, find_commit};
+use crate::run_tree::{BRANCH, RunTree, TreeError, find_commit, ref_target};
 use crate::settled::Settled;
 use crate::{diff, pack, put, scan};
 use atelier_protocol::event::Checkpoint;
@@ -33,7 +33,7 @@ impl RunTree {
             pack::write(&repo, new.into_iter().chain([commit]), &self.objects())?;
             self.unlock(BRANCH)?;
             repo.reference_matching(BRANCH, commit, true, head.id(), "checkpoint").map_err(doing())?;
-            self.sync_branch()?;
+            self.sync_ref(BRANCH)?;
             commit
         };
         let base = repo.find_commit(self.base_id()).map_err(git("reading the base"))?;
@@ -53,10 +53,39 @@ impl RunTree {
         Ok(self.present(&self.repo()?)?.to_string())
     }
 
+    /// Keeps the present files under `refs/atelier/<name>` of the private repository and gives the commit that holds them.
+    /// What is kept there already stays and is given, so that a second call after a crash knows the files of the first.
+    pub fn keep_as(&self, name: &str) -> Result<String, TreeError> {
+        let repo = self.repo()?;
+        let reference = format!("refs/atelier/{name}");
+        if let Some(kept) = ref_target(&repo, &reference)? {
+            return Ok(kept.to_string());
+        }
+        let files = self.present(&repo)?;
+        let head = self.head(&repo)?;
+        let commit = match files == head.tree_id() {
+            true => head.id(),
+            false => record_beside(&repo, &head, files, name, &self.objects())?,
+        };
+        self.unlock(&reference)?;
+        repo.reference(&reference, commit, false, name).map_err(git("keeping the present files"))?;
+        self.sync_ref(&reference)?;
+        Ok(commit.to_string())
+    }
+
     /// Makes every file that is not ignored byte for byte as in `commit`, where the private branch is afterwards too.
     /// Ignored files (build caches) and anything called `.git` are left alone. Repeating it after a crash finishes it.
     /// What is there and recorded nowhere is kept first, under `refs/atelier/before/<commit>` of the private repository.
     pub fn reset_to(&self, commit: &str) -> Result<(), TreeError> {
+        self.put_files(commit)?;
+        let repo = self.repo()?;
+        self.unlock(BRANCH)?;
+        repo.reference(BRANCH, find_commit(&repo, commit)?, true, "reset").map_err(git("moving the run's branch"))?;
+        Ok(self.sync_ref(BRANCH)?)
+    }
+
+    /// The same with the files alone: the private branch stays where it is.
+    pub fn put_files(&self, commit: &str) -> Result<(), TreeError> {
         let repo = self.repo()?;
         let wanted = find_commit(&repo, commit)?;
         scan::remove_odd_rules(self.root())?;
@@ -79,9 +108,7 @@ impl RunTree {
                 put::put(&repo, self.root(), path, *entry)?;
             }
         }
-        self.unlock(BRANCH)?;
-        repo.reference(BRANCH, wanted, true, "reset").map_err(git("moving the run's branch"))?;
-        Ok(self.sync_branch()?)
+        Ok(())
     }
 
     /// Whether every file that is not ignored is as in `commit`.

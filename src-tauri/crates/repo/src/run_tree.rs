@@ -347,9 +347,9 @@ impl RunTree {
         open_private(&self.dir.join("repo"))
     }
 
-    /// Waits until the private branch is on the disk.
-    pub(crate) fn sync_branch(&self) -> Result<(), Fault> {
-        let file = self.dir.join("repo").join(BRANCH);
+    /// Waits until a reference of the private repository is on the disk.
+    pub(crate) fn sync_ref(&self, name: &str) -> Result<(), Fault> {
+        let file = self.dir.join("repo").join(name);
         durable::sync_file(&file)?;
         file.parent().map_or(Ok(()), durable::sync_dir)
     }
