@@ -1,20 +1,22 @@
 //! A run stands on another one that waits for its review, follows it, and comes to the branch after it.
 //!
 //! Guards: the upper run is at any time what the lower is now with its own changes; it never comes to the branch before the
-//! lower, and nothing of the lower comes twice. Turns red, for example, when `AcceptRun` no longer has the upper follow, or
-//! when `may_be_accepted` is left out.
+//! lower, and nothing of the lower comes twice. Turns red, for example, when `AcceptRun` no longer has the upper follow,
+//! when `may_be_accepted` is left out, or when a run's own task waits for who decides on it.
 
 use crate::git;
 use crate::limits::settle;
-use atelier_engine::{Project, Workshop};
+use atelier_engine::{Moment, Project, Witness, Workshop};
 use atelier_protocol::RunId;
-use atelier_protocol::error::Code;
-use atelier_protocol::event::{AcceptMode, Acceptance, Answer, OperationKind, Resolution, Take};
+use atelier_protocol::error::{Code, Problem};
+use atelier_protocol::event::{AcceptMode, Acceptance, Answer, Envelope, Event, OperationKind, Resolution, Take};
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::view::{Disposition, RunState, RunView};
-use atelier_tests::World;
 use atelier_tests::world::{follow, goal, on_top, rests, start};
+use atelier_tests::{World, steady};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 async fn view(project: &Project, run: &RunId) -> RunView {
     match project.submit(Op::ShowRun { run: run.clone(), at: None }).await.unwrap() {
@@ -26,13 +28,18 @@ async fn view(project: &Project, run: &RunId) -> RunView {
 /// Two runs that wait for their reviews, the second on top of the first.
 async fn stacked(world: &World) -> (Workshop, Project, RunView, RunView) {
     let (workshop, project) = world.open().await;
-    let lower = start(&project, goal(false)).await;
-    let (lower, _) = follow(&project, &lower, rests).await;
-    assert_eq!(lower.state, RunState::WaitsForApproval, "{:?}", lower.problem);
-    let upper = start(&project, on_top(&lower.id, "Say goodbye too.")).await;
-    let (upper, _) = follow(&project, &upper, rests).await;
-    assert_eq!(upper.state, RunState::WaitsForApproval, "{:?}", upper.problem);
+    let (lower, upper) = stacked_in(&project).await;
     (workshop, project, lower, upper)
+}
+
+async fn stacked_in(project: &Project) -> (RunView, RunView) {
+    let lower = start(project, goal(false)).await;
+    let (lower, _) = follow(project, &lower, rests).await;
+    assert_eq!(lower.state, RunState::WaitsForApproval, "{:?}", lower.problem);
+    let upper = start(project, on_top(&lower.id, "Say goodbye too.")).await;
+    let (upper, _) = follow(project, &upper, rests).await;
+    assert_eq!(upper.state, RunState::WaitsForApproval, "{:?}", upper.problem);
+    (lower, upper)
 }
 
 /// Answers the hand-over yes, and follows to the end.
@@ -79,8 +86,8 @@ async fn the_upper_run_begins_with_the_lower_and_comes_after_it_without_its_chan
     assert_eq!(refused.code, Code::WrongState);
     assert!(refused.message.contains(lower.id.as_str()), "{refused}");
     let lower = handed_over(&project, &lower.id).await;
-    let now = view(&project, &upper.id).await;
-    assert_eq!(now.base.commit, lower.commits.last().unwrap().id, "it stands on what was published");
+    let published = lower.commits.last().unwrap().id.clone();
+    follow(&project, &upper.id, |v| v.base.commit == published).await;
     let refused = project.submit(accept(Acceptance::default())).await.unwrap_err();
     assert!(refused.hint.contains("--with-base"), "{refused:?}");
 
@@ -173,5 +180,53 @@ async fn what_both_changed_is_shown_and_settled_and_until_then_nothing_is_accept
         std::fs::read_to_string(tree_of(&world, &upper.id).join("docs/manners.md")).unwrap(),
         "Say good night.\n"
     );
+    workshop.close().await;
+}
+
+/// Discards the upper run from another door, the moment its end is recorded by its own task.
+struct AtItsEnd {
+    asks: OnceLock<(Project, RunId)>,
+    answer: Mutex<Option<std::thread::JoinHandle<Result<Reply, Problem>>>>,
+}
+
+impl AtItsEnd {
+    fn witness(self: &Arc<Self>) -> Witness {
+        let (door, runtime) = (self.clone(), tokio::runtime::Handle::current());
+        Arc::new(move |moment| {
+            let (Moment::After(events), Some((project, run))) = (moment, door.asks.get()) else { return };
+            let ends = |e: &Envelope| e.run.as_ref() == Some(run) && matches!(e.event, Event::RunFinished { .. });
+            if events.iter().any(ends) {
+                let (project, op) = (project.clone(), Op::DiscardRun { run: run.clone(), anyway: false });
+                let runtime = runtime.clone();
+                let asking = std::thread::spawn(move || runtime.block_on(project.submit(op)));
+                // It decides by then and waits for this task to end; where it does not yet, it only waits less.
+                let began = Instant::now();
+                while !asking.is_finished() && began.elapsed() < Duration::from_millis(100) {
+                    std::thread::yield_now();
+                }
+                *door.answer.lock().unwrap() = Some(asking);
+            }
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_stacked_run_can_be_discarded_the_moment_it_has_ended() {
+    let world = World::with_script("short.yaml").await;
+    let door = Arc::new(AtItsEnd { asks: OnceLock::new(), answer: Mutex::default() });
+    let mut options = world.options(steady::sources(1));
+    options.witness = Some(door.witness());
+    let workshop = Workshop::open(options).await.unwrap();
+    workshop.initialise(&world.project()).await.unwrap();
+    let project = workshop.open_project(&world.project()).await.unwrap();
+    let (_, upper) = stacked_in(&project).await;
+    assert!(door.asks.set((project.clone(), upper.id.clone())).is_ok());
+    settle(&project, &upper, Answer::Approve).await.unwrap();
+    let (ended, _) = follow(&project, &upper.id, |v| v.state.is_final()).await;
+    assert_eq!(ended.state, RunState::Done, "{:?}", ended.problem);
+    let asking = door.answer.lock().unwrap().take().unwrap();
+    let discarded = tokio::task::spawn_blocking(move || asking.join().unwrap()).await.unwrap();
+    assert_eq!(discarded, Ok(Reply::Done), "its own task does not wait for who decides on it");
+    assert_eq!(view(&project, &upper.id).await.disposition, Disposition::Discarded);
     workshop.close().await;
 }

@@ -28,7 +28,7 @@ impl ProjectOwner {
     }
 
     pub(crate) async fn resume(&self, run: RunId) -> Result<Reply, Problem> {
-        let _alone = self.desk.deciding.lock().await;
+        let _alone = self.desk.alone().await;
         let digest = self.desk.digest(&run).await?;
         if digest.state.is_final() {
             return Err(Problem::new(

@@ -82,33 +82,33 @@ impl ProjectOwner {
             Op::CancelRun { run } => Box::pin(self.cancel(&run)).await,
             Op::SettleApproval { approval, answer, note } => self.settle(&approval, answer, note).await,
             Op::AcceptRun { run, how } => {
-                let _alone = self.desk.deciding.lock().await;
+                let _alone = self.desk.alone().await;
                 let accepted = Box::pin(accept::accept(&self.desk, &run, how)).await;
                 stack::followed(&self.desk, &run).await;
                 accepted
             }
             Op::RebaseRun { run, resolved } => {
-                let _alone = self.desk.deciding.lock().await;
+                let _alone = self.desk.alone().await;
                 stack::rebase(&self.desk, &run, &resolved).await
             }
             Op::ShowConflicts { run } => accept::conflicts(&self.desk, &run).await,
             Op::ShowPush { run, remote, to } => push::show(&self.desk, &run, &remote, to.as_deref()).await,
             Op::PushRun { run, remote, to, tip, anyway } => {
-                let _alone = self.desk.deciding.lock().await;
+                let _alone = self.desk.alone().await;
                 Box::pin(push::push(&self.desk, &run, &remote, to.as_deref(), &tip, anyway)).await
             }
             Op::CommentRun { run, comment } => accept::comment(&self.desk, &run, comment).await,
             Op::ListOperations { run, limit } => take_back::list(&self.desk, run.as_ref(), limit).await,
             Op::ShowOperation { operation } => {
-                let _alone = self.desk.deciding.lock().await;
+                let _alone = self.desk.alone().await;
                 take_back::show(&self.desk, operation, &|run| self.supervisor.is_at_work(run)).await
             }
             Op::UndoOperation { operation } => {
-                let _alone = self.desk.deciding.lock().await;
+                let _alone = self.desk.alone().await;
                 Box::pin(take_back::take_back(&self.desk, operation, &|run| self.supervisor.is_at_work(run))).await
             }
             Op::DiscardRun { run, anyway } => {
-                let _alone = self.desk.deciding.lock().await;
+                let _alone = self.desk.alone().await;
                 let works = || self.supervisor.is_at_work(&run);
                 let discarded = Box::pin(accept::discard(&self.desk, &run, &works, anyway)).await;
                 stack::followed(&self.desk, &run).await;

@@ -147,7 +147,7 @@ impl Run {
         }
         loop {
             if std::mem::take(&mut self.moved) {
-                Box::pin(stack::moved(&self.desk, &self.machine.view)).await;
+                stack::moved(&self.desk, &self.machine.view);
             }
             if self.stop.is_cancelled() {
                 return Rested::Stopped;

@@ -3,7 +3,9 @@
 //! The base of such a run is what the run below is now: its last checkpoint, its published commits, or the commit by which it
 //! is on the user's branch. A move is an effect like any other: planned, intended, performed, settled by asking the
 //! references. A run at work follows between two steps, one that waits for its hand-over or has ended at once; whoever
-//! moves the tree of a run holds `Desk::deciding`. What does not fit is told by name and leaves both runs as they are.
+//! moves the tree of a run holds `Desk::deciding`. A run's own task never waits for that after it has moved: it leaves word
+//! (`moved`), and the others follow in a task of the desk, or before the next decision (`Desk::alone`). What does not fit
+//! is told by name and leaves both runs as they are.
 
 use crate::accept::{append, indeterminate, settled as decided, wrong};
 use crate::desk::Desk;
@@ -17,26 +19,40 @@ use atelier_protocol::view::{Disposition, RunState, RunView};
 use atelier_repo::{RunTree, Settled};
 use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
 
 /// The effect's key: a run is put on one base at a time.
 fn key(rebase: &Rebase) -> String {
     format!("rebase:{}", rebase.to)
 }
 
-/// Which runs stand on which, so that nobody looks through all of them when one moves.
+/// Which runs stand on which, so that nobody looks through all of them when one moves, and which have moved.
 #[derive(Default)]
-pub(crate) struct Stacks(Mutex<BTreeMap<RunId, BTreeSet<RunId>>>);
+pub(crate) struct Stacks {
+    known: Mutex<Known>,
+    moved: Notify,
+}
+
+#[derive(Default)]
+struct Known {
+    /// The runs that stand on each.
+    on: BTreeMap<RunId, BTreeSet<RunId>>,
+    /// Runs that moved by their own work, and were not followed yet.
+    moved: BTreeSet<RunId>,
+}
 
 impl Stacks {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn note(&self, upper: &RunId, on: &RunId) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.entry(on.clone()).or_default().insert(upper.clone());
+        self.known().on.entry(on.clone()).or_default().insert(upper.clone());
     }
 
     fn on(&self, run: &RunId) -> Vec<RunId> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(run).into_iter().flatten().cloned().collect()
+        self.known().on.get(run).into_iter().flatten().cloned().collect()
     }
 }
 
@@ -47,14 +63,19 @@ struct Below {
     paths: Vec<String>,
 }
 
-/// What is to be done for a run whose base may have moved.
-enum Move {
-    /// Nothing.
-    None,
-    /// Only to be told.
-    Told(Box<Event>),
-    /// An effect, after what is to be recorded before it.
-    Perform { before: Vec<Event>, rebase: Box<Rebase> },
+/// What is to be done for a run whose base may have moved; nothing, where both are empty.
+#[derive(Default)]
+struct Move {
+    /// What is to be recorded now: the effect's intent is the last of it, where there is one.
+    told: Vec<Event>,
+    /// The effect.
+    rebase: Option<Box<Rebase>>,
+}
+
+impl Move {
+    fn only_told(event: Event) -> Self {
+        Self { told: vec![event], rebase: None }
+    }
 }
 
 /// Where a run begins that stands on another one.
@@ -105,19 +126,26 @@ pub(crate) fn followed<'a>(desk: &'a Desk, run: &'a RunId) -> BoxFuture<'a, ()> 
     })
 }
 
-/// The same where a run has moved itself, by its own work. One that stands alone asks nobody: whoever decides on it, such as
-/// for its removal, holds `Desk::deciding` and waits until its work has ended.
-pub(crate) async fn moved(desk: &Desk, view: &RunView) {
-    let run = &view.id;
-    if view.on.is_none() && desk.stacks.on(run).is_empty() {
-        return;
+/// A run has moved itself, by its own work: leaves word, and waits for nobody. Whoever decides on that run, such as for its
+/// removal, holds `Desk::deciding` and waits until its work has ended.
+pub(crate) fn moved(desk: &Desk, view: &RunView) {
+    if view.on.is_some() || !desk.stacks.on(&view.id).is_empty() {
+        desk.stacks.known().moved.insert(view.id.clone());
+        desk.stacks.moved.notify_one();
     }
-    let _alone = desk.deciding.lock().await;
-    moved_by_user(desk, run).await;
 }
 
-/// The run itself may follow again, and those that stand on it. Whoever calls holds `Desk::deciding`.
-pub(crate) async fn moved_by_user(desk: &Desk, run: &RunId) {
+/// Has runs follow those that moved, as they do.
+pub(crate) async fn following(desk: Arc<Desk>) {
+    loop {
+        desk.stacks.moved.notified().await;
+        drop(desk.alone().await);
+    }
+}
+
+/// A run that moved follows the one below it again, where it may, and those that stand on it do. Whoever calls holds
+/// `Desk::deciding`.
+pub(crate) async fn follows(desk: &Desk, run: &RunId) {
     if let Err(problem) = follow(desk, run, &[]).await {
         tracing::warn!(%run, %problem, "the run did not follow the one below it yet");
     }
@@ -189,15 +217,11 @@ pub(crate) async fn settled(desk: &Desk, mut machine: Machine) -> Result<Machine
         _ => None,
     });
     let Some(rebase) = open else { return Ok(machine) };
-    let plan = planned(desk, &machine.view, &rebase);
-    let asked = plan.clone();
+    let asked = planned(desk, &machine.view.id, &rebase);
     let events = match desk.with_repo(move |repo| Ok(repo.settle_rebase(&asked))).await? {
         Settled::Landed => landed(rebase),
         // Only our own places are concerned, so what began is finished.
-        Settled::NotLanded => match perform(desk, plan).await {
-            Ok(()) => landed(rebase),
-            Err(problem) => not_landed(&rebase, problem),
-        },
+        Settled::NotLanded => performed(desk, &machine.view.id, rebase).await,
         Settled::Unknown(found) => return Err(indeterminate("move to another base", &found)),
     };
     append(desk, &mut machine, events).await?;
@@ -228,32 +252,30 @@ async fn follow_now(desk: &Desk, run: &RunId, resolved: &[Resolution]) -> Result
         return Ok(false);
     }
     machine = Box::pin(decided(desk, run)).await?;
-    match next(desk, &machine, resolved).await? {
-        Move::None => Ok(false),
-        Move::Told(event) => {
-            let moves = matches!(*event, Event::RunRebased { .. });
-            append(desk, &mut machine, vec![*event]).await?;
-            Ok(moves)
-        }
-        Move::Perform { mut before, rebase } => {
-            before.push(intended(&rebase));
-            append(desk, &mut machine, before).await?;
-            let done = perform(desk, planned(desk, &machine.view, &rebase)).await;
-            let events = match done {
-                Ok(()) => landed(rebase),
-                Err(problem) => not_landed(&rebase, problem),
-            };
-            let moved = events.iter().any(|event| matches!(event, Event::RunRebased { .. }));
-            append(desk, &mut machine, events).await?;
-            Ok(moved)
-        }
+    let Move { mut told, rebase } = next(desk, &machine, resolved).await?;
+    if let Some(rebase) = rebase {
+        append(desk, &mut machine, told).await?;
+        told = performed(desk, run, rebase).await;
+    }
+    let moved = told.iter().any(|event| matches!(event, Event::RunRebased { .. }));
+    if !told.is_empty() {
+        append(desk, &mut machine, told).await?;
+    }
+    Ok(moved)
+}
+
+/// Does a move that is intended, and tells what became of it.
+async fn performed(desk: &Desk, run: &RunId, rebase: Box<Rebase>) -> Vec<Event> {
+    match perform(desk, planned(desk, run, &rebase)).await {
+        Ok(()) => landed(rebase),
+        Err(problem) => not_landed(&rebase, problem),
     }
 }
 
 /// What the run stands on now and should, and what follows from that.
 async fn next(desk: &Desk, machine: &Machine, resolved: &[Resolution]) -> Result<Move, Problem> {
     let view = &machine.view;
-    let Some(on) = &view.on else { return Ok(Move::None) };
+    let Some(on) = &view.on else { return Ok(Move::default()) };
     let below = what_is(&machine_of(desk, &on.run).await?.view);
     let bare = |from: &str| Rebase {
         from: from.to_owned(),
@@ -266,17 +288,14 @@ async fn next(desk: &Desk, machine: &Machine, resolved: &[Resolution]) -> Result
     if view.base.commit == below.commit {
         // It went back to where this one stands.
         let back = on.held.is_some() || on.paths != below.paths;
-        return Ok(if back {
-            Move::Told(Box::new(Event::RunRebased { rebase: Box::new(bare(&view.base.commit)) }))
-        } else {
-            Move::None
-        });
+        let rebase = Box::new(bare(&view.base.commit));
+        return Ok(if back { Move::only_told(Event::RunRebased { rebase }) } else { Move::default() });
     }
     if !machine.tree_made {
-        return Ok(Move::Told(Box::new(Event::RunRebased { rebase: Box::new(bare(&view.base.commit)) })));
+        return Ok(Move::only_told(Event::RunRebased { rebase: Box::new(bare(&view.base.commit)) }));
     }
     if resolved.is_empty() && on.held.as_ref().is_some_and(|held| held.to == below.commit && is_conflict(held)) {
-        return Ok(Move::None); // it is told already
+        return Ok(Move::default()); // it is told already
     }
     let (dir, lender) = (desk.places.tree(&desk.project, &view.id), desk.places.tree(&desk.project, &on.run));
     let (to, resolved, at_ms) = (below.commit.clone(), resolved.to_vec(), view.started_at_ms);
@@ -296,13 +315,14 @@ async fn next(desk: &Desk, machine: &Machine, resolved: &[Resolution]) -> Result
                 commits: planned.commits,
                 ..bare(&planned.rebase.from)
             };
-            Ok(Move::Perform { before: before.into_iter().collect(), rebase: Box::new(rebase) })
+            let told = before.into_iter().chain([intended(&rebase)]).collect();
+            Ok(Move { told, rebase: Some(Box::new(rebase)) })
         }
         Err(problem) if matches!(problem.code, Code::OwnerLost | Code::Cancelled | Code::DiskFull) => Err(problem),
         Err(problem) => {
             let held = HeldBase { to: below.commit, problem };
             let told = on.held.as_ref() == Some(&held);
-            Ok(if told { Move::None } else { Move::Told(Box::new(Event::RebaseHeld { held: Box::new(held) })) })
+            Ok(if told { Move::default() } else { Move::only_told(Event::RebaseHeld { held: Box::new(held) }) })
         }
     }
 }
@@ -328,11 +348,11 @@ fn what_is(view: &RunView) -> Below {
     }
 }
 
-fn planned(desk: &Desk, view: &RunView, rebase: &Rebase) -> atelier_repo::Rebase {
+fn planned(desk: &Desk, run: &RunId, rebase: &Rebase) -> atelier_repo::Rebase {
     let tip = rebase.commits.last().map(|last| last.id.clone());
     atelier_repo::Rebase {
-        run: view.id.clone(),
-        dir: desk.places.tree(&desk.project, &view.id),
+        run: run.clone(),
+        dir: desk.places.tree(&desk.project, run),
         from: rebase.from.clone(),
         to: rebase.to.clone(),
         commit: rebase.checkpoint.as_ref().map(|point| point.commit.clone()).unwrap_or_default(),
@@ -368,19 +388,12 @@ impl Run {
         let desk = self.desk.clone();
         let _alone = desk.deciding.lock().await;
         self.catch_up().await?;
-        match next(&desk, &self.machine, &[]).await? {
-            Move::None => Ok(()),
-            Move::Told(event) => self.record_in(None, vec![*event]).await,
-            Move::Perform { mut before, rebase } => {
-                before.push(intended(&rebase));
-                self.record_in(None, before).await?;
-                let events = match perform(&desk, planned(&desk, &self.machine.view, &rebase)).await {
-                    Ok(()) => landed(rebase),
-                    Err(problem) => not_landed(&rebase, problem),
-                };
-                self.record_in(None, events).await
-            }
+        let Move { mut told, rebase } = next(&desk, &self.machine, &[]).await?;
+        if let Some(rebase) = rebase {
+            self.record_in(None, told).await?;
+            told = performed(&desk, &self.id, rebase).await;
         }
+        if told.is_empty() { Ok(()) } else { self.record_in(None, told).await }
     }
 
     /// Makes the commit it stands on one that its tree can borrow.
@@ -403,6 +416,18 @@ impl Run {
 }
 
 impl Desk {
+    /// Alone in deciding, after runs have followed those that moved by themselves.
+    pub(crate) async fn alone(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        let alone = self.deciding.lock().await;
+        loop {
+            let next = self.stacks.known().moved.pop_first();
+            match next {
+                Some(run) => follows(self, &run).await,
+                None => return alone,
+            }
+        }
+    }
+
     /// Knows again which runs stand on which, after a change of owner, and has them follow what moved meanwhile.
     pub(crate) async fn know_stacks(&self, stacked: impl IntoIterator<Item = (RunId, RunId)>) {
         let pairs: Vec<(RunId, RunId)> = stacked.into_iter().collect();

@@ -8,6 +8,7 @@ use crate::desk::Desk;
 use crate::record::Unrecorded;
 use crate::run::{Rested, Run};
 use crate::scheduler::{Line, Scheduler, Slot, Turn};
+use crate::stack;
 use atelier_journal::AppendError;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Actor, Answer, Event, NewEvent, Priority};
@@ -29,6 +30,8 @@ const ROOM_EVERY_MS: u64 = 2_000;
 /// would.
 pub(crate) struct Supervisor {
     shared: Arc<Shared>,
+    /// Has runs follow those that they stand on.
+    following: JoinHandle<()>,
 }
 
 struct Shared {
@@ -74,7 +77,7 @@ impl Supervisor {
                 }
             }
         }));
-        Self { shared }
+        Self { shared, following: tokio::spawn(stack::following(desk)) }
     }
 
     /// Works on a run as soon as its turn comes, until it ends, waits or rests. One that is at work looks again before
@@ -138,6 +141,7 @@ impl Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
+        self.following.abort();
         self.shared.alarms.close();
         let mut places = self.shared.places();
         places.closed = true;

@@ -119,7 +119,7 @@ pub(crate) async fn take_back(desk: &Desk, operation: Seq, works: WorksOn<'_>) -
             }
         }
     }
-    stack::moved_by_user(desk, &run).await;
+    stack::follows(desk, &run).await;
     let last = operations(&read_all(desk, &run, Seq::ZERO).await?).into_iter().rev();
     let own = last.filter(|op| op.undoes == Some(operation)).take(1).collect::<Vec<_>>();
     if own.is_empty() {

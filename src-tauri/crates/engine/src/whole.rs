@@ -57,7 +57,7 @@ pub struct ImportedState {
 impl ProjectOwner {
     /// Writes the state of the project into one new file, as of now.
     pub(crate) async fn export_state(&self, to: &str) -> Result<Reply, Problem> {
-        let _alone = self.desk.deciding.lock().await;
+        let _alone = self.desk.alone().await;
         let busy = self.list(&[], None).await?.into_iter().find(|run| run.state.is_at_work());
         if let Some(run) = busy {
             return Err(Problem::new(
