@@ -154,27 +154,26 @@ impl ParseRefusal {
 ///
 /// Several blocks for one file that follow each other become one edit.
 pub fn parse(format: Format, text: impl AsRef<[u8]>) -> Result<Vec<Edit>, ParseRefusal> {
+    let mut edits = Vec::new();
+    // Each as it is read: a path is not kept once for every small block of its file.
+    let mut join = |edit| join(&mut edits, edit);
     let mut reader = Reader::new(format);
-    let mut edits = reader.feed(text.as_ref());
-    edits.extend(reader.finish()?);
-    Ok(joined(edits))
+    reader.take(text.as_ref(), &mut join);
+    reader.end(&mut join)?;
+    Ok(edits)
 }
 
-/// Neighbours that are for one file as one edit.
-fn joined(edits: Vec<Edit>) -> Vec<Edit> {
-    let mut all: Vec<Edit> = Vec::new();
-    for edit in edits {
-        match (all.last_mut(), edit) {
-            (Some(Edit::Replace { path: last, blocks }), Edit::Replace { path, blocks: more }) if *last == path => {
-                blocks.extend(more);
-            }
-            (Some(Edit::Lines { path: last, ranges }), Edit::Lines { path, ranges: more }) if *last == path => {
-                ranges.extend(more);
-            }
-            (_, edit) => all.push(edit),
+/// Adds an edit; one for the same file as the last becomes a part of that.
+fn join(all: &mut Vec<Edit>, edit: Edit) {
+    match (all.last_mut(), edit) {
+        (Some(Edit::Replace { path: last, blocks }), Edit::Replace { path, blocks: more }) if *last == path => {
+            blocks.extend(more);
         }
+        (Some(Edit::Lines { path: last, ranges }), Edit::Lines { path, ranges: more }) if *last == path => {
+            ranges.extend(more);
+        }
+        (_, edit) => all.push(edit),
     }
-    all
 }
 
 /// How the reading of one edit ended before there was one.

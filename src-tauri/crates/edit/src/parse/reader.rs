@@ -42,8 +42,22 @@ impl Reader {
 
     /// Takes more text and gives the edits that are complete by now, one for each block.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<Edit> {
+        let mut edits = Vec::new();
+        self.take(bytes, &mut |edit| edits.push(edit));
+        edits
+    }
+
+    /// The edits that end with the text. Refused, where any of it cannot be read: then none may be applied.
+    pub fn finish(self) -> Result<Vec<Edit>, ParseRefusal> {
+        let mut edits = Vec::new();
+        self.end(&mut |edit| edits.push(edit))?;
+        Ok(edits)
+    }
+
+    /// Takes more text and hands over each edit that is complete by now.
+    pub(super) fn take(&mut self, bytes: &[u8], give: &mut impl FnMut(Edit)) {
         if self.refused.is_some() {
-            return Vec::new();
+            return;
         }
         self.arrived += bytes.len();
         if self.arrived > LARGEST_EDIT {
@@ -53,7 +67,7 @@ impl Reader {
                 format!("the text has more than {} MiB", LARGEST_EDIT >> 20),
                 "Split the edits, and change large files by pieces.",
             ));
-            return Vec::new();
+            return;
         }
         let before = self.lines.len();
         self.lines.take(bytes);
@@ -62,31 +76,29 @@ impl Reader {
             State::Json(_) => bytes.contains(&b'}'),
             _ => (before..self.lines.len()).any(|line| self.wakes(line)),
         };
-        if !wakes || self.arrived < self.next_try {
-            return Vec::new();
+        if wakes && self.arrived >= self.next_try {
+            self.read(give);
         }
-        self.read()
     }
 
-    /// The edits that end with the text. Refused, where any of it cannot be read: then none may be applied.
-    pub fn finish(mut self) -> Result<Vec<Edit>, ParseRefusal> {
+    /// Hands over the edits that end with the text.
+    pub(super) fn end(mut self, give: &mut impl FnMut(Edit)) -> Result<(), ParseRefusal> {
         if self.refused.is_none() {
             self.lines.end();
-            let edits = self.read();
-            if self.refused.is_none() {
-                if edits.is_empty() && !self.found {
-                    let last = self.lines.len().saturating_sub(1);
-                    let (reason, hint) = self.nothing();
-                    return Err(ParseRefusal { nothing: true, ..self.lines.refusal(last, reason, hint) });
-                }
-                return Ok(edits);
+            self.read(give);
+        }
+        match self.refused {
+            Some(refusal) => Err(refusal),
+            None if self.found => Ok(()),
+            None => {
+                let last = self.lines.len().saturating_sub(1);
+                let (reason, hint) = self.nothing();
+                Err(ParseRefusal { nothing: true, ..self.lines.refusal(last, reason, hint) })
             }
         }
-        Err(self.refused.unwrap_or_else(|| self.lines.refusal(0, "nothing was read", "Write the edits again.")))
     }
 
-    fn read(&mut self) -> Vec<Edit> {
-        let mut edits = Vec::new();
+    fn read(&mut self, give: &mut impl FnMut(Edit)) {
         loop {
             let step = match &mut self.state {
                 State::Whole(state) => state.step(&self.lines),
@@ -97,7 +109,10 @@ impl Reader {
             };
             match step {
                 Ok(next) if next.is_empty() => break,
-                Ok(next) => edits.extend(next),
+                Ok(next) => {
+                    self.found = true;
+                    next.into_iter().for_each(&mut *give);
+                }
                 Err(Stop::More) => {
                     let open = self.arrived - self.position();
                     self.next_try = self.arrived + if open < 4096 { 0 } else { open / 8 };
@@ -109,8 +124,6 @@ impl Reader {
                 }
             }
         }
-        self.found |= !edits.is_empty();
-        edits
     }
 
     /// How many bytes are behind the reader for good.
