@@ -19,5 +19,6 @@ mod journeys;
 mod leaving;
 mod models;
 mod network;
+mod stacking;
 mod trusting;
 mod window;
