@@ -152,6 +152,7 @@ async fn a_set_up_that_fails_parks_the_run_until_it_is_mended() {
     let problem = view.problem.unwrap();
     assert!(problem.details.iter().any(|line| line.contains("cannot be installed")), "{problem:?}");
     put(&world, ".atelier/project.yaml", &file("test $(wc -l < log) = 1"));
+    project.allow_commands().await.unwrap(); // the list is another one now
     project.submit(Op::ResumeRun { run: run.clone() }).await.unwrap();
     let (view, _) = follow(&project, &run, |v| v.state.is_final() || v.state.rests()).await;
     assert_eq!(view.state, RunState::Done, "what passed is not run again: {:?}", view.problem);
