@@ -164,6 +164,7 @@ async fn fork_of(project: &Project) -> Result<Op, Problem> {
 
 /// Does what is left of the job with two runs.
 async fn stack(project: &Project) -> Result<(), Problem> {
+    project.allow_commands().await?; // the process may have been killed before
     let all = runs(project).await?;
     let lower = match all.iter().find(|view| view.on.is_none()) {
         Some(view) => view.id.clone(),

@@ -53,7 +53,7 @@ async fn in_local_only_mode_nobody_but_this_machine_is_even_tried() {
     let stage = format!("connect {}", world.stage.url().trim_start_matches("http://"));
     let mut seen = reached(&world, command(&["models"]));
     let goal = atelier_stage::tour::GOAL;
-    seen.extend(reached(&world, command(&["run", goal, "--approve", "hand_over"])));
+    seen.extend(reached(&world, command(&["run", goal, "--approve", "hand_over", "--approve", "project_commands"])));
     assert!(world.stage.chats().len() > 5, "the whole job was played");
     assert!(seen.remove(&stage), "{seen:?}");
     let elsewhere: Vec<&String> = seen.iter().filter(|peer| !peer.starts_with("connect unix ")).collect();

@@ -147,7 +147,8 @@ fn first_request(transcript: &str) -> Option<(f64, f64)> {
 
 fn own(program: &Path, url: &str, place: &Path) -> Command {
     let mut command = Command::new(program);
-    command.args(["--json", "--server", url, "run", "Greet politely", "--approve", "hand_over"]);
+    command.args(["--json", "--server", url, "run", "Greet politely"]);
+    command.args(["--approve", "hand_over", "--approve", "project_commands"]);
     command.env("ATELIER_HOME", place.join("home"));
     command
 }
