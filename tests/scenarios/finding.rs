@@ -9,7 +9,9 @@ use atelier_tests::toll::child::{self, Preload};
 use atelier_tests::{Cli, World};
 use serde_json::Value;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
+use std::process::Stdio;
 
 fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/documents").join(name)
@@ -52,6 +54,28 @@ async fn what_was_said_and_decided_in_a_run_is_found_with_its_event() {
     let specs = hits(&cli, &["greet", "--kind", "spec"]);
     assert!(specs.iter().all(|hit| hit["kind"] == "spec"), "{specs:?}");
     assert!(hits(&cli, &["shipshape"]).is_empty(), "without a kind only files are searched");
+}
+
+/// Guards: a program that asks one question at a time is not left waiting for a hundred. Turned red by reading on until
+/// there are as many as are asked at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_one_question_and_waits_is_answered() {
+    let (_world, cli) = world().await;
+    let mut asking = cli.command(&["search", "--batch"]);
+    let mut asking = asking.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut questions = asking.stdin.take().unwrap();
+    let mut lines = BufReader::new(asking.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    for id in 0..3 {
+        // The second line of a pair that comes together is not forgotten.
+        write!(questions, "{{\"id\":{id},\"query\":\"greet\"}}\n\n{{\"id\":\"again\",\"query\":\"greet\"}}\n").unwrap();
+        let (first, second) = (next(), next());
+        assert_eq!((&first["id"], &second["id"]), (&Value::from(id), &Value::from("again")));
+        assert!(!first["hits"].as_array().unwrap().is_empty(), "{first}");
+    }
+    drop(questions);
+    assert_eq!(next()["result"]["answered"], 6);
+    assert!(asking.wait().unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,12 +11,14 @@ use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::view::{Found, Hit, HitKind, IndexPart, IndexView, Origin, OtherProject, WatchView};
 use serde_json::{Value, json};
-use std::io::BufRead;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::time::Duration;
 
 /// Questions that are asked at once.
 const AT_ONCE: usize = 100;
+/// Bytes of questions that are read at once.
+const READ_AT_ONCE: usize = 64 << 10;
 /// Lines of a hit that are shown to people.
 const SHOWN: usize = 3;
 
@@ -257,22 +259,15 @@ fn place(hit: &Hit) -> String {
 
 /// Answers questions as they come, as long as there are some; a line that is no question is answered with an error.
 async fn batch(project: &Project, limit: u32, kinds: &[HitKind], out: &Out) -> End {
-    let mut lines = std::io::stdin().lock().lines();
+    let mut lines = BufReader::with_capacity(READ_AT_ONCE, std::io::stdin().lock());
     let (mut answered, mut refused) = (0u64, 0u64);
     loop {
-        let mut questions = Vec::new();
-        for line in lines.by_ref() {
-            let line = line.map_err(|e| crate::out::environment(&format!("The questions could not be read: {e}")))?;
-            if !line.trim().is_empty() {
-                questions.push(question(&line));
-            }
-            if questions.len() >= AT_ONCE {
-                break;
-            }
-        }
-        if questions.is_empty() {
+        let read = waiting(&mut lines)
+            .map_err(|e| crate::out::environment(&format!("The questions could not be read: {e}")))?;
+        if read.is_empty() {
             break;
         }
+        let questions = read.iter().filter(|line| !line.trim().is_empty()).map(|line| question(line)).collect();
         for (id, answer) in answers(project, questions, limit, kinds).await? {
             match answer {
                 Ok(found) => {
@@ -290,6 +285,20 @@ async fn batch(project: &Project, limit: u32, kinds: &[HitKind], out: &Out) -> E
         }
     }
     Ok(Finished::done(json!({"answered": answered, "refused": refused})))
+}
+
+/// The lines that are there, at least one, at most so many as are asked at once; none at the end. Who asks one question
+/// and waits for its answer gets it.
+fn waiting(lines: &mut BufReader<impl Read>) -> std::io::Result<Vec<String>> {
+    let mut read = Vec::new();
+    while read.len() < AT_ONCE && (read.is_empty() || lines.buffer().contains(&b'\n')) {
+        let mut line = String::new();
+        if lines.read_line(&mut line)? == 0 {
+            break;
+        }
+        read.push(line);
+    }
+    Ok(read)
 }
 
 type Question = (Value, Result<String, Problem>);

@@ -2,6 +2,7 @@
 
 use crate::allowance::Doors;
 use crate::flow::{self, Flow};
+use crate::freshness::Following;
 use crate::keys::KeyRing;
 use crate::loaded::Loaded;
 use crate::meaning::Minded;
@@ -27,7 +28,6 @@ use atelier_protocol::view::FlowView;
 use atelier_repo::{RunTree, UserRepo};
 use atelier_sandbox::{Sandbox, Toolchain};
 use atelier_search::Index;
-use atelier_watch::Watch;
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -74,7 +74,7 @@ pub struct Desk {
     /// What is known of the meaning of files.
     pub(crate) minded: Minded,
     /// Follows the folder for the index.
-    pub watching: Mutex<Option<Watch>>,
+    pub(crate) watching: Following,
     /// Sees every append, just before and just after it.
     pub witness: Option<Witness>,
     /// Roles and flows as they were read.

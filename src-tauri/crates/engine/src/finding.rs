@@ -21,23 +21,42 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const SLICE: Duration = Duration::from_secs(1);
 
 impl Desk {
-    /// Brings the index up to date. What takes longer in a large project (definitions, history) goes on beside; answers
-    /// name it as missing until it is there.
-    pub async fn refresh_index(&self) -> Result<IndexView, Problem> {
+    /// Brings the index up to date. What takes longer in a large project (definitions, history) is waited for a moment
+    /// and goes on beside; answers name it as missing until it is there.
+    pub async fn refresh_index(self: &Arc<Self>) -> Result<IndexView, Problem> {
         let index = self.index()?;
-        if let Some(view) = self.kept(&index) {
-            return Ok(view);
+        match self.kept(&index).filter(|view| view.missing.is_empty()) {
+            Some(view) => Ok(view),
+            None => self.look_around().await,
         }
-        let (root, busy) = (self.root.clone(), self.completing.clone());
+    }
+
+    /// The same for a question, which waits for nothing where the folder is followed anyway.
+    pub(crate) async fn index_for_asking(self: &Arc<Self>) -> Result<IndexView, Problem> {
+        let index = self.index()?;
+        let Some(view) = self.kept(&index) else { return self.look_around().await };
+        if !view.missing.is_empty() && !self.completing.load(Ordering::Acquire) {
+            // Whoever worked on it was held up, by a full disk perhaps.
+            let (root, busy) = (self.root.clone(), self.completing.clone());
+            tokio::task::spawn_blocking(move || {
+                complete_index(&index, &root, UserRepo::open(&root).ok().as_ref(), &busy)
+            });
+        }
+        Ok(view)
+    }
+
+    async fn look_around(self: &Arc<Self>) -> Result<IndexView, Problem> {
+        let (index, desk) = (self.index()?, self.clone());
         let completing = blocking(move || {
-            let repo = UserRepo::open(&root).ok();
+            let repo = UserRepo::open(&desk.root).ok();
             // A project without a commit has no past.
             let head = repo.as_ref().and_then(|repo| repo.head_commit().ok());
             index.at_head(head);
-            let view = index.refresh(&root)?;
+            let view = desk.covering(|| Ok(index.refresh(&desk.root)?))?;
             if view.missing.is_empty() {
                 return Ok(Err(view));
             }
+            let (root, busy) = (desk.root.clone(), desk.completing.clone());
             Ok(Ok(tokio::task::spawn_blocking(move || complete_index(&index, &root, repo.as_ref(), &busy))))
         });
         match completing.await? {

@@ -11,22 +11,33 @@ use atelier_repo::UserRepo;
 use atelier_search::Index;
 use atelier_watch::{Change, Options, Status, Watch};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Looking around that took less, in milliseconds, is done before every search all the same: it costs nothing and also
 /// sees what was saved a moment ago.
 const CHEAP_MS: u64 = 30;
 
+/// How the folder is followed.
+#[derive(Debug, Default)]
+pub(crate) struct Following {
+    watch: Mutex<Option<Watch>>,
+    /// Somebody looked around after the watch began: what was saved before it is known too.
+    covered: AtomicBool,
+}
+
 impl Desk {
-    /// Follows the folder from now on.
+    /// Follows the folder from now on. What was saved before is seen by whoever looks around next.
     pub(crate) fn follow_folder(&self) -> Result<(), Problem> {
         let index = self.index()?;
-        let mut watching = self.watching.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watching = self.watching.watch.lock().unwrap_or_else(PoisonError::into_inner);
         if watching.is_some() {
             return Ok(());
         }
-        let marks = UserRepo::open(&self.root).map(|repo| repo.head_files()).unwrap_or_default();
+        // A folder that is no repository may become one.
+        let git = self.root.join(".git");
+        let marks = UserRepo::open(&self.root)
+            .map_or_else(|_| vec![git.join("HEAD"), git.join("logs").join("HEAD")], |repo| repo.head_files());
         let (root, busy) = (self.root.clone(), self.completing.clone());
         let tell = move |change: Change| follow(&index, &root, &busy, change);
         let watch = Watch::start(&self.root, Options { marks, ..Options::default() }, tell).map_err(|error| {
@@ -38,7 +49,7 @@ impl Desk {
 
     /// How changes come to the index.
     pub(crate) fn watched(&self) -> WatchView {
-        let watching = self.watching.lock().unwrap_or_else(PoisonError::into_inner);
+        let watching = self.watching.watch.lock().unwrap_or_else(PoisonError::into_inner);
         match watching.as_ref().map(Watch::status) {
             None => WatchView::Off,
             Some(Status::Watching { folders }) => {
@@ -49,12 +60,24 @@ impl Desk {
         }
     }
 
-    /// The index's state where it is kept up to date anyway, so that nobody need look around.
+    /// The index's state where it is kept up to date anyway, so that nobody need look around. Parts of it may be missing.
     pub(crate) fn kept(&self, index: &Index) -> Option<IndexView> {
         let watch = self.watched();
         let view = index.status().ok()?;
-        let kept = matches!(watch, WatchView::Watching { .. }) && view.ms > CHEAP_MS && view.missing.is_empty();
+        let kept = matches!(watch, WatchView::Watching { .. })
+            && self.watching.covered.load(Ordering::Acquire)
+            && view.ms > CHEAP_MS;
         kept.then_some(IndexView { watch, ..view })
+    }
+
+    /// Looks around by `work`; where the folder is followed by then, nothing will be missed any more.
+    pub(crate) fn covering<T>(&self, work: impl FnOnce() -> Result<T, Problem>) -> Result<T, Problem> {
+        let followed = self.watched() != WatchView::Off;
+        let done = work()?;
+        if followed {
+            self.watching.covered.store(true, Ordering::Release);
+        }
+        Ok(done)
     }
 
     /// Tells the index what we wrote in the user's folder ourselves: it is searchable at once.

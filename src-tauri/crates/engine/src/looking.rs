@@ -23,7 +23,7 @@ impl Run {
     /// indexed has none.
     pub(crate) async fn shown_at_first(&self, said: &str) -> String {
         let context = async {
-            self.desk.refresh_index().await?;
+            self.desk.index_for_asking().await?;
             let goal = self.machine.view.goal.clone();
             self.desk.context(self.files(), goal, FIRST_LOOK, said.to_owned(), self.overlay()).await
         };
@@ -43,7 +43,7 @@ impl Run {
             Err(why) => return Answer::refused("search", why),
         };
         let found = async {
-            self.desk.refresh_index().await?;
+            self.desk.index_for_asking().await?;
             self.desk.search_in(self.files(), query, SEARCH_HITS, self.overlay()).await
         };
         match found.await {

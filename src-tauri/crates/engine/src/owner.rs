@@ -125,8 +125,8 @@ impl ProjectOwner {
             Op::ReadBlob { hash } => self.blob(&hash).await,
             Op::RefreshIndex => Ok(Reply::Index(self.refresh_all().await?)),
             Op::WatchIndex => {
-                self.desk.refresh_index().await?;
                 self.desk.follow_folder()?;
+                self.desk.index_for_asking().await?;
                 Ok(Reply::Index(self.desk.index_state().await?))
             }
             Op::ShowContext { goal, budget } => self.context(goal, budget).await,
@@ -283,20 +283,26 @@ impl ProjectOwner {
         Ok(Reply::Run(run.clone()))
     }
 
-    /// Brings the index up to date; an owner that stays follows the folder from then on.
-    async fn refresh(&self) -> Result<IndexView, Problem> {
-        let view = self.desk.refresh_index().await?;
+    /// Brings the index up to date for a question.
+    async fn refresh(&self) -> Result<(), Problem> {
+        self.follow();
+        self.desk.index_for_asking().await.map(drop)
+    }
+
+    /// An owner that stays follows the folder from its first use on, and first of all: what is saved while it is looked
+    /// around is not missed then.
+    fn follow(&self) {
         if self.attends
             && let Err(problem) = self.desk.follow_folder()
         {
             tracing::warn!(%problem, "the folder is not followed; each search looks around");
         }
-        Ok(IndexView { watch: self.desk.watched(), ..view })
     }
 
-    /// The same, and documents are read; what takes longer goes on beside.
+    /// Brings the index up to date, and documents are read; what takes longer goes on beside.
     async fn refresh_all(&self) -> Result<IndexView, Problem> {
-        let view = self.refresh().await?;
+        self.follow();
+        let view = self.desk.refresh_index().await?;
         self.desk.read_documents().await?;
         self.desk.learn_meaning().await;
         let view = self.desk.with_documents(view).await?;

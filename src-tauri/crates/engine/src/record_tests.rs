@@ -49,7 +49,7 @@ async fn desk(room: &Room) -> (Owned, Desk) {
         beside: Default::default(),
         minded: Default::default(),
         completing: Arc::default(),
-        watching: Mutex::default(),
+        watching: Default::default(),
         witness: None,
         traffic: Traffic::new(Sources::of_the_machine().clock),
         cards: Arc::new(BTreeMap::new),

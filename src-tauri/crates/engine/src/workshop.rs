@@ -387,7 +387,7 @@ impl Workshop {
                     beside: Default::default(),
                     minded: Default::default(),
                     completing: Arc::default(),
-                    watching: Mutex::default(),
+                    watching: Default::default(),
                     witness: shared.options.witness.clone(),
                     deciding: Default::default(),
                     stacks: Default::default(),

@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 /// A save a little slower than that is searchable too late to be used.
 const LIMIT: Duration = Duration::from_secs(10);
+/// Files that queries are taken from.
+const SOURCES: &[&str] = &["rs", "py", "js", "ts", "go", "java", "c", "cc", "cpp", "h"];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -127,8 +129,10 @@ fn save(root: &Path, path: &str, text: &str) {
 
 /// One to four words of the folder's own files: names, and words that many files have.
 fn queries(root: &Path) -> Vec<String> {
-    let mut files: Vec<PathBuf> =
-        ignore_free(root).into_iter().filter(|file| file.extension().is_some_and(|e| e == "rs")).collect();
+    let mut files: Vec<PathBuf> = ignore_free(root)
+        .into_iter()
+        .filter(|file| file.extension().is_some_and(|e| SOURCES.iter().any(|s| e == *s)))
+        .collect();
     files.sort();
     let mut queries = Vec::new();
     let step = (files.len() / 100).max(1);
@@ -145,8 +149,10 @@ fn queries(root: &Path) -> Vec<String> {
 }
 
 fn ignore_free(root: &Path) -> Vec<PathBuf> {
-    let walk = ignore::WalkBuilder::new(root).hidden(false).git_global(false).require_git(false).build();
-    walk.flatten()
+    let mut walk = ignore::WalkBuilder::new(root);
+    walk.hidden(false).git_global(false).require_git(false).filter_entry(|entry| entry.file_name() != ".git");
+    walk.build()
+        .flatten()
         .filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()))
         .map(ignore::DirEntry::into_path)
         .collect()

@@ -57,8 +57,10 @@ cargo xtask bench NAME [RUNS]
              --debug (the debug program)
   repo     run trees beside the git program on 2,400 files, or on a clone of --repo DIR: status, making a tree, a commit of
            200 changed files, rollback                                                                  (default 5 runs)
-  search   indexing, queries and saves on a folder of 60,000 files made from cargo's downloaded sources
-             --repo DIR (that folder instead, copied first)  --files N  --saves N  --edits N
+  search   indexing, queries, saves and idling on a folder of 60,000 files made from cargo's downloaded sources with 4,000
+           commits: the index alone, and through `atelier index --watch` and `search --batch`; beside ripgrep
+             --repo DIR (a clone of it, or a copy)  --files N  --commits N  --saves N  --edits N  --idle SECONDS
+             --debug (the debug programs)  --built (as they are)
   turn     our own headless turn on the scripted model: process start to first request, peak memory of the tree, size of
            the first request; beside published agents, where they are on the PATH (Linux, default 5 runs)
              --program FILE (default: the command line program, built for release)
@@ -78,6 +80,7 @@ pub const FLAGS: &[&str] = &[
     "--files=",
     "--saves=",
     "--edits=",
+    "--idle=",
     "--commits=",
     "--debug",
     "--built",
