@@ -181,6 +181,24 @@ impl<T: FnMut(Change)> Work<T> {
         folders.into_iter().filter(|folder| folder.is_dir()).map(Path::to_owned).collect()
     }
 
+    /// Watches the folders of marks that are there by now, as after `git init` or a clone; one of them may be made while the
+    /// one above it is being watched.
+    fn cover_marks(&mut self, change: &mut Change) {
+        change.marks = true;
+        loop {
+            let folders = self.folders_of_marks();
+            let Means::Native(native) = &mut self.means else { return };
+            let before = native.len();
+            if let Err(failed) = folders.iter().try_for_each(|folder| native.add(folder)) {
+                change.everything = true;
+                return self.look_around(failed);
+            }
+            if native.len() == before {
+                return;
+            }
+        }
+    }
+
     /// From now on it is looked around.
     fn look_around(&mut self, failed: Failed) {
         let reason = match failed {
@@ -279,6 +297,11 @@ impl<T: FnMut(Change)> Work<T> {
     /// Takes one path into the change, and sets or drops watches where it is a folder.
     fn follow(&mut self, path: &Path, change: &mut Change) {
         let Means::Native(native) = &mut self.means else { return };
+        let leads_to_mark = |mark: &PathBuf| mark != path && mark.starts_with(path);
+        if self.options.marks.iter().any(leads_to_mark) && !self.root.starts_with(path) {
+            native.forget(path); // it may be another folder of this name
+            return self.cover_marks(change);
+        }
         let is_mark = self.options.marks.iter().any(|mark| mark == path);
         if is_mark || !path.starts_with(&self.root) || tree::is_own(path) {
             return self.note(path, change);

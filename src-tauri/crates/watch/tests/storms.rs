@@ -235,3 +235,28 @@ fn a_mark_is_told_apart() {
     assert_eq!(change, Change { marks: true, ..Change::default() });
     drop(watch);
 }
+
+#[test]
+fn a_mark_that_comes_later_with_its_folders_is_told_apart() {
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path().canonicalize().unwrap();
+    let marks = vec![root.join(".git/HEAD"), root.join(".git/logs/HEAD")];
+    let (tell, told) = channel();
+    let watch = Watch::start(&root, Options { marks, ..Options::default() }, move |change| drop(tell.send(change)));
+    let next = || told.recv_timeout(Duration::from_secs(60)).unwrap();
+    // As `git init` does, and a first commit after it.
+    fs::create_dir(root.join(".git")).unwrap();
+    assert_eq!(next(), Change { marks: true, ..Change::default() });
+    fs::create_dir(root.join(".git/logs")).unwrap();
+    assert_eq!(next(), Change { marks: true, ..Change::default() });
+    fs::write(root.join(".git/logs/HEAD"), "a commit\n").unwrap();
+    assert_eq!(next(), Change { marks: true, ..Change::default() });
+    // Made anew as another repository.
+    fs::remove_dir_all(root.join(".git")).unwrap();
+    fs::create_dir_all(root.join(".git/logs")).unwrap();
+    fs::write(root.join("a.txt"), "word\n").unwrap();
+    while !next().paths.contains("a.txt") {}
+    fs::write(root.join(".git/logs/HEAD"), "another commit\n").unwrap();
+    while !next().marks {}
+    drop(watch);
+}
