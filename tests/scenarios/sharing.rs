@@ -185,6 +185,24 @@ async fn only_what_nobody_has_opened_for_long_is_dormant() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn when_a_window_packs_by_itself_is_a_setting() {
+    let (_world, here, _, _) = three_projects().await;
+    let packing = |arguments: &[&str]| {
+        let said = here.run(&[&["projects", "packing"], arguments].concat());
+        assert_eq!(said.exit, 0, "{}", said.text);
+        said.last()["result"]["packing"]["after_days"].clone()
+    };
+    assert_eq!(packing(&[]), json!(60));
+    assert_eq!((packing(&["7"]), packing(&[])), (json!(7), json!(7)));
+    assert_eq!((packing(&["never"]), packing(&[])), (Value::Null, Value::Null));
+    for wrong in ["0", "soon", "-1"] {
+        let refused = here.run(&["projects", "packing", wrong]);
+        assert_ne!(refused.exit, 0, "{}", refused.text);
+    }
+    assert_eq!((packing(&[]), packing(&["default"])), (Value::Null, json!(60)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_packing_that_is_killed_at_any_call_loses_nothing() {
     let (world, cli) = worked_on().await;
     let before = kept(&world.home());

@@ -44,6 +44,21 @@ it('a default model is chosen from those found', async () => {
   expect(port.ops('change_settings')[1]?.settings.model).toBeNull();
 });
 
+it('what is dormant is packed after the days that are chosen, or never', async () => {
+  const port = await open();
+  const days = at('settings.packing') as HTMLInputElement;
+  expect(days.value).toBe('60');
+  const chosen = async (value: string): Promise<void> => {
+    await user.clear(days);
+    if (value !== '') await user.type(days, value);
+    await user.tab();
+  };
+  await chosen('30');
+  await chosen('');
+  await chosen('0');
+  expect(port.ops('change_settings').map((op) => op.settings.packing)).toEqual([{ after_days: 30 }, { after_days: null }]);
+});
+
 describe('servers', () => {
   it('are saved together, only when complete, without a trailing slash', async () => {
     const port = await open();

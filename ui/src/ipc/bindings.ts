@@ -66,6 +66,10 @@ search: SearchSettings,
  */
 memory: MemorySettings, 
 /**
+ * When what is kept of projects is packed.
+ */
+packing: PackingSettings, 
+/**
  * How the window looks.
  */
 theme: Theme, 
@@ -4185,6 +4189,12 @@ export type MemorySettings = {
  * context.
  */
 tokens: number | null, };
+
+export type PackingSettings = { 
+/**
+ * A window packs by itself what nobody has opened for so many days, at least 1; `None` never.
+ */
+after_days: number | null, };
 
 export type IndexPart = "symbols" | "history" | "records" | "documents" | "meaning";
 

@@ -1,11 +1,13 @@
 //! `atelier projects`: which projects are searched from others, and which are packed.
 
 use crate::args::Args;
+use crate::models::changed;
 use crate::out::{End, Finished, Out};
 use crate::session;
 use atelier_engine::{Packed, Workshop};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::op::Op;
+use atelier_protocol::settings::PackingSettings;
 use clap::Subcommand;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -37,9 +39,18 @@ pub enum ProjectsVerb {
         #[arg(long, value_name = "DAYS", conflicts_with = "dir")]
         dormant: Option<u32>,
     },
+    /// Say or set after how many days a window packs by itself what nobody has opened.
+    Packing {
+        /// Days, at least 1; `never`, or `default`.
+        #[arg(value_name = "DAYS")]
+        after: Option<String>,
+    },
 }
 
 pub async fn projects(args: &Args, verb: &ProjectsVerb, out: &Out) -> End {
+    if let ProjectsVerb::Packing { after } = verb {
+        return packing(after.as_deref(), out).await;
+    }
     let workshop = session::workshop(args).await?;
     let done = perform(&workshop, args, verb, out).await;
     workshop.close().await;
@@ -49,7 +60,7 @@ pub async fn projects(args: &Args, verb: &ProjectsVerb, out: &Out) -> End {
 async fn perform(workshop: &Workshop, args: &Args, verb: &ProjectsVerb, out: &Out) -> End {
     let chosen = |dir: &Option<PathBuf>| dir.clone().unwrap_or_else(|| args.project.clone());
     let packed = match verb {
-        ProjectsVerb::List => Vec::new(),
+        ProjectsVerb::List | ProjectsVerb::Packing { .. } => Vec::new(),
         ProjectsVerb::Share { dir } => {
             let project = workshop.open_project(&chosen(dir)).await?.id().clone();
             workshop.submit(Op::ShareProject { project, shared: true }).await?;
@@ -99,6 +110,34 @@ async fn perform(workshop: &Workshop, args: &Args, verb: &ProjectsVerb, out: &Ou
         .map(|(name, packed)| json!({"name": name, "before": packed.before, "after": packed.after}))
         .collect();
     Ok(Finished::done(json!({"projects": listed, "packed": packed})))
+}
+
+/// Says or sets when a window packs by itself.
+async fn packing(after: Option<&str>, out: &Out) -> End {
+    let wanted = match after {
+        None => None,
+        Some("never") => Some(PackingSettings { after_days: None }),
+        Some("default") => Some(PackingSettings::default()),
+        Some(days) => {
+            let days = days.parse::<u32>().map_err(|_| {
+                let message = format!("`{days}` is no number of days.");
+                Problem::new(Code::BadArgument, message, "Give one, `never` or `default`.")
+            })?;
+            Some(PackingSettings { after_days: Some(days) })
+        }
+    };
+    let settings = changed(|settings| {
+        if let Some(wanted) = wanted {
+            settings.packing = wanted;
+        }
+        Ok(())
+    })
+    .await?;
+    out.say(match settings.packing.after_days {
+        Some(days) => format!("a window packs what nobody has opened for {days} days"),
+        None => "a window packs nothing by itself; `atelier projects pack` does".to_owned(),
+    });
+    Ok(Finished::done(json!({"packing": settings.packing})))
 }
 
 fn told(name: &str, packed: &Packed) -> String {

@@ -13,14 +13,14 @@ use crate::workshop::Workshop;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::ids::{ProjectId, StoreId};
 use atelier_protocol::op::{Op, Reply};
+use atelier_protocol::settings::PackingSettings;
 use atelier_protocol::view::KnownProject;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-/// How long nobody has opened a project that a window packs by itself.
-const DORMANT: Duration = Duration::from_secs(60 * 24 * 60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Workshop {
     /// Packs the project in a folder.
@@ -65,8 +65,8 @@ impl Desk {
 
     /// Brings back the trees of runs, before any of them is looked for.
     pub(crate) async fn unpack_trees(&self) -> Result<(), Problem> {
-        let dir = self.places.trees(&self.project);
-        let bytes = blocking(move || unpack(&dir).map_err(|error| io(&archive(&dir), &error))).await?;
+        let (places, project) = (self.places.clone(), self.project.clone());
+        let bytes = blocking(move || unpack_trees(&places, &project)).await?;
         self.beside.unpacked.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
@@ -77,10 +77,15 @@ impl Desk {
     }
 }
 
-/// Packs what is dormant by our own measure, in the background of a program that stays.
-pub(crate) async fn pack_by_itself(home: Seat, places: Places) {
+/// How long nobody has opened a project that is packed without being asked; `None` where the user wants none to be.
+pub(crate) fn age(settings: &PackingSettings) -> Option<Duration> {
+    settings.after_days.map(|days| DAY.saturating_mul(days))
+}
+
+/// Packs what nobody has opened for so long, in the background of a program that stays.
+pub(crate) async fn pack_by_itself(home: Seat, places: Places, age: Duration) {
     let packed = match home.submit(Op::ListProjects).await {
-        Ok(Reply::Projects(projects)) => blocking(move || pack_older(&projects, &places, DORMANT)).await,
+        Ok(Reply::Projects(projects)) => blocking(move || pack_older(&projects, &places, age)).await,
         Ok(_) => return,
         Err(problem) => Err(problem),
     };
@@ -117,6 +122,12 @@ fn pack_all(places: &Places, project: &ProjectId) -> Result<Packed, Problem> {
         all += pack(&dir).map_err(|error| io(&dir, &error))?;
     }
     Ok(all)
+}
+
+/// Brings back the trees of a project's runs; bytes. Nobody else works on the project meanwhile.
+pub(crate) fn unpack_trees(places: &Places, project: &ProjectId) -> Result<u64, Problem> {
+    let dir = places.trees(project);
+    unpack(&dir).map_err(|error| io(&archive(&dir), &error))
 }
 
 /// When somebody last owned a store: each owner writes into it.

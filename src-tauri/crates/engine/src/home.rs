@@ -264,6 +264,9 @@ fn check(settings: &Settings) -> Result<(), Problem> {
     if settings.memory.tokens.is_some_and(|tokens| tokens < LEAST_MEMORY) {
         return bad(format!("A conversation must be allowed at least {LEAST_MEMORY} tokens."));
     }
+    if settings.packing.after_days == Some(0) {
+        return bad("A project that was just put down must not be packed: give at least 1 day, or never.".to_owned());
+    }
     for (n, provider) in settings.providers.iter().enumerate() {
         if provider.id.trim().is_empty() {
             return bad("A model server has no name.".to_owned());

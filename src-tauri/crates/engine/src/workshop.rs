@@ -157,8 +157,10 @@ impl Workshop {
         }
         tokio::spawn(follow_home(home.clone(), Arc::downgrade(&shared)));
         tokio::spawn(loaded::let_go(Arc::downgrade(&shared), let_go));
-        if shared.options.attends {
-            tokio::spawn(dormant::pack_by_itself(home.clone(), shared.options.places.clone()));
+        if shared.options.attends
+            && let Some(age) = dormant::age(&shared.settings().packing)
+        {
+            tokio::spawn(dormant::pack_by_itself(home.clone(), shared.options.places.clone(), age));
         }
         Ok(Workshop { shared, home, open: Mutex::default(), tabs: Mutex::default(), answers: Mutex::default() })
     }

@@ -38,7 +38,7 @@ pub fn typescript() -> String {
         event::CloudPermission, event::Sensitive, event::Masked, event::Leaving,
         view::RunState, view::Disposition, view::RunView, view::StepView, view::Item, view::TurnState,
         view::ApprovalView, view::RunSummary, view::DiffView, view::FileDiff, view::Hunk, view::DiffLine, view::Side,
-        view::Hit, view::HitKind, view::Origin, view::OtherProject, view::Licence, view::Found, document::Anchor, view::FoundBy, view::FoundElsewhere, event::LibraryNote, view::MeaningView, settings::SearchSettings, settings::MemorySettings, view::IndexPart, view::IndexView, view::ProjectView, event::PriceList, view::RoleView, view::DeclaredCheck, view::FlowView, view::ProviderView,
+        view::Hit, view::HitKind, view::Origin, view::OtherProject, view::Licence, view::Found, document::Anchor, view::FoundBy, view::FoundElsewhere, event::LibraryNote, view::MeaningView, settings::SearchSettings, settings::MemorySettings, settings::PackingSettings, view::IndexPart, view::IndexView, view::ProjectView, event::PriceList, view::RoleView, view::DeclaredCheck, view::FlowView, view::ProviderView,
         view::ModelView, view::KnownProject, view::ChildView, view::Stall, view::StateView, view::ProjectionView,
         view::StoreCheck, view::StateFile, view::MessageView, view::TopicView, view::DeadView, view::ReplayView, view::JobState, view::JobView,
         view::ObjectView, view::WatchView, context::ContextView, context::ContextSpan, context::SpanWhy, context::MapFile,

@@ -21,6 +21,8 @@ pub struct Settings {
     pub search: SearchSettings,
     /// What roles remember of their conversations.
     pub memory: MemorySettings,
+    /// When what is kept of projects is packed.
+    pub packing: PackingSettings,
     /// How the window looks.
     pub theme: Theme,
     /// How many runs of all projects may be at work at the same time; others wait for their turn.
@@ -43,6 +45,7 @@ impl Default for Settings {
             routing: Routing::default(),
             search: SearchSettings::default(),
             memory: MemorySettings::default(),
+            packing: PackingSettings::default(),
             theme: Theme::System,
             active_runs: 8,
             approval_timeout_ms: 24 * 60 * 60 * 1000,
@@ -187,6 +190,20 @@ pub struct MemorySettings {
     /// Tokens that a role's conversation may have before its older part is told in short; `None` is three quarters of the
     /// context.
     pub tokens: Option<u32>,
+}
+
+/// When what is kept of projects that nobody works on is packed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(default, deny_unknown_fields)]
+pub struct PackingSettings {
+    /// A window packs by itself what nobody has opened for so many days, at least 1; `None` never.
+    pub after_days: Option<u32>,
+}
+
+impl Default for PackingSettings {
+    fn default() -> Self {
+        Self { after_days: Some(60) }
+    }
 }
 
 /// Light, dark, or as the system says.
