@@ -66,7 +66,7 @@ it.each(walks.map((walk, index) => [index, walk] as const))('walk %i folds to th
 
 it('the walks meet every kind of event of a run, and with the recordings every state', () => {
   const kinds = new Set(walks.flatMap((walk) => walk.events.map((event) => event.kind)));
-  expect(kinds.size).toBe(39);
+  expect(kinds.size).toBe(40);
   const states = new Set<RunState>();
   for (const { events } of [...walks, ...names.map(recording)]) {
     const views: Record<string, RunView> = {};

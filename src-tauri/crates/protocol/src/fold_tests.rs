@@ -16,7 +16,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-const WALKS: u64 = 48;
+const WALKS: u64 = 64;
 const STEPS: usize = 36;
 
 fn fixtures() -> PathBuf {
