@@ -1,14 +1,15 @@
 //! The whole state of a project goes into one file and comes out of it in another home and folder as the same state.
 //!
 //! Guards: the hash is the same, runs go on where they were, and a file that is cut or damaged changes nothing.
-//! Turns red, for example, when the import leaves out the trees, or puts the store in place before it has looked at the file.
+//! Turns red, for example, when the import leaves out the trees, puts the store in place before it has looked at the file, or
+//! does not look for trees that are packed.
 
 use crate::git;
 use crate::limits::settle;
 use atelier_protocol::event::Answer;
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::view::{RunState, RunView};
-use atelier_tests::world::{follow, goal, options, rests, start};
+use atelier_tests::world::{follow, goal, options, rests, start, user_state};
 use atelier_tests::{Cli, World, steady};
 use std::path::Path;
 use std::process::Command;
@@ -86,4 +87,42 @@ async fn a_state_is_exported_and_imported_elsewhere_with_the_same_hash_and_goes_
     };
     project.submit(Op::UndoOperation { operation: all[0].operation }).await.unwrap();
     workshop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_packed_project_is_carried_whole_and_an_import_loses_nothing_that_is_packed() {
+    let world = World::with_script("short.yaml").await;
+    let (workshop, _) = world.open().await;
+    workshop.close().await;
+    let cli = Cli::new(&world.home(), &world.project(), &world.stage.url());
+    let packed = |cli: &Cli| {
+        let said = cli.run(&["projects", "pack"]);
+        assert!(said.last()["result"]["packed"][0]["before"].as_u64() > Some(0), "{}", said.text);
+    };
+    assert_eq!(cli.run(&["run", "Greet politely"]).exit, 3);
+    packed(&cli);
+    let name = world.folder.path().join("state.tar.gz").to_string_lossy().into_owned();
+    let written = cli.run(&["export", "state", "--to", &name]);
+    assert_eq!((written.exit, &written.last()["result"]["file"]["runs"]), (0, &1.into()), "{}", written.text);
+
+    // The run goes on elsewhere.
+    let (home, folder) = (world.folder.path().join("home-2"), world.folder.path().join("elsewhere/greet"));
+    clone(&world.project(), &folder);
+    let there = Cli::new(&home, &folder, &world.stage.url());
+    assert_eq!(there.run(&["import", "state", &name]).exit, 0);
+    assert_eq!(there.run(&["approvals", "approve"]).exit, 0);
+    let ended = there.run(&["runs", "resume", "last"]);
+    assert_eq!(ended.exit, 0, "{}", ended.text);
+
+    // Here its tree has a file since then that no checkpoint knows. It is packed, and the export comes back.
+    let trees = world.home().join("data/trees");
+    let tree = user_state(&trees).into_keys().find(|name| name.ends_with("/tree/greet.sh")).unwrap();
+    let note = trees.join(tree).with_file_name("note.txt");
+    std::fs::write(&note, "mine").unwrap();
+    packed(&cli);
+    assert!(!note.exists());
+    let imported = cli.run(&["import", "state", "--replace", &name]);
+    assert_eq!(imported.exit, 0, "{}", imported.text);
+    assert_eq!(std::fs::read_to_string(&note).unwrap_or_default(), "mine");
+    assert_eq!(cli.run(&["approvals", "approve"]).exit, 0);
 }

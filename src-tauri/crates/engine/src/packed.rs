@@ -9,7 +9,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -68,7 +68,9 @@ pub(crate) fn unpack(dir: &Path) -> io::Result<u64> {
         let mut archive = tar::Archive::new(GzDecoder::new(BufReader::new(File::open(&whole)?)));
         archive.set_preserve_mtime(true);
         archive.unpack(&coming)?;
-        bytes = synced(&coming)?;
+        // The archive goes afterwards.
+        atelier_repo::sync_tree(&coming).map_err(io::Error::other)?;
+        bytes = size(&coming)?;
         fs::rename(&coming, dir)?;
         sync_folder(dir)?;
     }
@@ -91,8 +93,7 @@ fn write(dir: &Path, to: &Path) -> io::Result<u64> {
 
 /// Whether an archive holds a folder: the same names, and in each file the same bytes.
 fn holds(archive: &Path, dir: &Path) -> io::Result<bool> {
-    let mut wanted = BTreeSet::new();
-    names(dir, dir, &mut wanted)?;
+    let mut wanted: BTreeSet<PathBuf> = below(dir)?.into_iter().map(|(name, _)| name).collect();
     let mut archive = tar::Archive::new(GzDecoder::new(BufReader::new(File::open(archive)?)));
     for entry in archive.entries()? {
         let mut entry = entry?;
@@ -115,15 +116,25 @@ fn holds(archive: &Path, dir: &Path) -> io::Result<bool> {
     Ok(wanted.is_empty())
 }
 
-fn names(root: &Path, dir: &Path, into: &mut BTreeSet<PathBuf>) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let (entry, path) = entry.map(|entry| (entry.file_type(), entry.path()))?;
-        into.insert(path.strip_prefix(root).unwrap_or(&path).to_owned());
-        if entry?.is_dir() {
-            names(root, &path, into)?;
+/// Everything below a folder: its path in there, and what it is.
+fn below(dir: &Path) -> io::Result<Vec<(PathBuf, Metadata)>> {
+    let (mut met, mut folders) = (Vec::new(), vec![PathBuf::new()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(dir.join(&folder))? {
+            let entry = entry?;
+            let (name, about) = (folder.join(entry.file_name()), entry.metadata()?);
+            if about.is_dir() {
+                folders.push(name.clone());
+            }
+            met.push((name, about));
         }
     }
-    Ok(())
+    Ok(met)
+}
+
+/// Bytes of the files below a folder.
+fn size(dir: &Path) -> io::Result<u64> {
+    Ok(below(dir)?.iter().filter(|(_, about)| about.is_file()).map(|(_, about)| about.len()).sum())
 }
 
 fn same_bytes(one: &mut impl Read, other: &mut impl Read) -> io::Result<bool> {
@@ -141,33 +152,6 @@ fn same_bytes(one: &mut impl Read, other: &mut impl Read) -> io::Result<bool> {
             return Ok(true);
         }
     }
-}
-
-/// Bytes of the files below a folder.
-fn size(dir: &Path) -> io::Result<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let about = entry.metadata()?;
-        bytes += if about.is_dir() { size(&entry.path())? } else { about.len() };
-    }
-    Ok(bytes)
-}
-
-/// Syncs all files below a folder, and gives their bytes: the archive goes afterwards.
-fn synced(dir: &Path) -> io::Result<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let about = entry.metadata()?;
-        if about.is_dir() {
-            bytes += synced(&entry.path())?;
-        } else if about.is_file() {
-            bytes += about.len();
-            File::open(entry.path())?.sync_all()?;
-        }
-    }
-    Ok(bytes)
 }
 
 /// Makes a rename next to `path` last.
@@ -223,17 +207,16 @@ mod tests {
     }
 
     fn state(dir: &Path) -> Vec<(PathBuf, String)> {
-        let mut all = BTreeSet::new();
-        names(dir, dir, &mut all).unwrap();
-        let about = |name: PathBuf| {
+        let about = |(name, about): (PathBuf, Metadata)| {
             let path = dir.join(&name);
-            let about = path.symlink_metadata().unwrap();
             let bytes = if about.is_file() { fs::read(&path).unwrap().len() } else { 0 };
             let time = about.modified().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
             let time = if about.is_file() { time } else { 0 };
             (name, format!("{:?} {bytes} {time} {:?}", about.permissions(), fs::read_link(&path).ok()))
         };
-        all.into_iter().map(about).collect()
+        let mut all: Vec<_> = below(dir).unwrap().into_iter().map(about).collect();
+        all.sort();
+        all
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 use crate::declared;
 use crate::desk::blocking;
+use crate::dormant::unpack_trees;
 use crate::mend::Idle;
 use crate::owner::ProjectOwner;
 use crate::workshop::Workshop;
@@ -156,6 +157,8 @@ impl Workshop {
         let (project, carried_to, own) = (about.project.clone(), places.clone(), root.clone());
         let bare = scratch.path().join("git");
         let runs = blocking(move || {
+            // Trees that are here stay, and what a run left in its own is not overwritten, also where they are packed.
+            unpack_trees(&carried_to, &project)?;
             let repo = UserRepo::open(&own).map_err(|e| e.problem())?;
             let provide = declared::read(&own).map(|declared| declared.provide).unwrap_or_default();
             let place = |run: &RunId| TreeSpec {

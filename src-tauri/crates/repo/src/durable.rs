@@ -40,7 +40,7 @@ pub(crate) fn sync_git() {
 
 /// Waits until every file below `folder` is on the disk, with its name. Linux does it for the whole file system in one
 /// call; one for each of thousands of files takes many times as long.
-pub(crate) fn sync_tree(folder: &Path) -> Result<(), Fault> {
+pub fn sync_tree(folder: &Path) -> Result<(), Fault> {
     #[cfg(target_os = "linux")]
     if sync_file_system(folder)? {
         return Ok(());

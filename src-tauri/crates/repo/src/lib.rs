@@ -57,6 +57,7 @@ pub use archive::{ArchiveError, read_archive, write_archive};
 pub use carry::CarryError;
 pub use diff::Tip;
 pub use discard::{Discard, DiscardError};
+pub use durable::sync_tree;
 pub use export::{ExportError, Exported};
 pub use fault::Fault;
 pub use fork::Files;
