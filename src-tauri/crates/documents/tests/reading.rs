@@ -1,4 +1,8 @@
 //! Every format, in a file that another program wrote (`tests/fixtures/documents`), read as it is meant to be read.
+//!
+//! Guards: what a file says comes out whole, each part under an anchor that leads back to its place, and what could not be
+//! read or had to be guessed is said. Mutants that turn it red: pages that are counted from nought (`pdf`); a draft that
+//! keeps no notices (`Draft::notice`).
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
