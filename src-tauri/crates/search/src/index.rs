@@ -193,8 +193,15 @@ impl Index {
         self.shared.past().head.clone()
     }
 
-    /// Says which commit the project is at. Until the history reaches to it, answers say that the history is missing.
+    /// Says which commit the project is at. Until the history reaches to it, answers say that the history is missing. A
+    /// project that is at none has no past: what was known of one is forgotten.
     pub fn at_head(&self, head: Option<String>) {
+        if head.is_none()
+            && self.remembered().is_some()
+            && let Err(error) = self.shared.keep_past(Past::default())
+        {
+            tracing::warn!(%error, "what earlier commits said is still found, though there are none");
+        }
         *lock(&self.shared.head) = head;
     }
 

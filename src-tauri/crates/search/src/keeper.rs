@@ -6,11 +6,14 @@
 use crate::folder::Folder;
 use crate::index::{Shared, lock};
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long changes are gathered.
 const GATHERED: Duration = Duration::from_millis(150);
+/// How long definitions are looked for before others have their turn.
+const SLICE: Duration = Duration::from_millis(500);
 /// How long it waits after it failed, such as on a full disk.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
@@ -65,6 +68,12 @@ impl Pending {
         lock(&self.told).paths.keys().cloned().collect()
     }
 
+    /// Whether nothing waits, nor the end.
+    fn is_idle(&self) -> bool {
+        let told = lock(&self.told);
+        told.paths.is_empty() && !told.stop
+    }
+
     /// What is waiting now.
     pub(crate) fn now(&self) -> Batch {
         Batch { paths: lock(&self.told).paths.clone() }
@@ -94,6 +103,16 @@ impl Pending {
     }
 }
 
+/// Finds the definitions in what was just put in, where that was much at once, as long as nothing else is to be done.
+fn complete(shared: &Shared, folder: &Folder) {
+    while shared.unparsed.load(Ordering::Relaxed) > 0 && shared.pending.is_idle() {
+        if let Err(error) = shared.write(|writing| shared.parse(writing, folder, Instant::now() + SLICE)) {
+            tracing::warn!(%error, "definitions in changed files must wait");
+            return;
+        }
+    }
+}
+
 /// Puts changes into the index until it is told to end.
 pub(crate) fn keep(shared: &Shared) {
     let mut moment = GATHERED;
@@ -109,7 +128,10 @@ pub(crate) fn keep(shared: &Shared) {
             Ok(true)
         });
         match done {
-            Ok(true) => shared.pending.done(&batch),
+            Ok(true) => {
+                shared.pending.done(&batch);
+                complete(shared, &folder);
+            }
             Ok(false) => moment = AFTER_FAILURE,
             Err(error) => {
                 tracing::warn!(%error, "changed files could not be put into the index; searches read them");

@@ -8,7 +8,7 @@ use atelier_protocol::Hash;
 use atelier_protocol::view::IndexPart;
 use atelier_search::Ask;
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_save_is_found_at_once_and_the_answer_says_that_it_was_read() {
@@ -137,4 +137,19 @@ fn the_file_that_defines_a_name_comes_before_those_that_use_it() {
     let hits = bench.hits("parseHeader");
     assert_eq!(hits.iter().map(|hit| hit.path.as_str()).collect::<Vec<_>>(), ["z.rs", "a.rs"]);
     assert_eq!(hits[0].symbol.as_deref(), Some("parse_header"));
+}
+
+#[test]
+fn definitions_in_many_files_that_were_told_of_come_by_themselves() {
+    let bench = Bench::indexed(&[("a.rs", "fn word() {}\n")]);
+    let many: Vec<String> = (0..100).map(|n| format!("many{n}.rs")).collect();
+    many.iter().for_each(|path| bench.write(path, format!("fn made_in_{}() {{}}\n", path.trim_end_matches(".rs"))));
+    bench.index().changed(&bench.root(), many).unwrap();
+    bench.settled();
+    let until = Instant::now() + Duration::from_secs(60);
+    while !bench.index().status().unwrap().missing.is_empty() {
+        assert!(Instant::now() < until, "nobody looks for them");
+        std::thread::yield_now();
+    }
+    assert_eq!(bench.hits("made_in_many42")[0].symbol.as_deref(), Some("made_in_many42"));
 }

@@ -146,3 +146,16 @@ fn a_file_that_the_past_names_but_the_index_leaves_out_is_no_hit() {
     bench.index().remember("h", [commit("1", "Fix eviction", &["secret.rs", "a.rs"])]).unwrap();
     assert_eq!(bench.paths("eviction"), ["a.rs"]);
 }
+
+#[test]
+fn a_project_that_is_at_no_commit_any_more_has_no_past() {
+    let bench = Bench::indexed(&[("a.rs", "fn word() {}\n")]);
+    bench.index().remember("c1", [commit("c1", "Explain the tide", &["a.rs"])]).unwrap();
+    bench.index().at_head(Some("c1".to_owned()));
+    assert_eq!(bench.paths("tide"), ["a.rs"]);
+    bench.index().at_head(None);
+    assert!(bench.paths("tide").is_empty());
+    assert_eq!((bench.index().remembered(), bench.refresh().commits), (None, 0));
+    let bench = bench.opened();
+    assert_eq!(bench.index().remembered(), None, "nor has it after it was opened again");
+}
