@@ -274,6 +274,11 @@ impl<T: FnMut(Change)> Work<T> {
             different.iter().for_each(|path| self.note(path, &mut change));
             return Some(change).filter(|change| *change != Change::default());
         }
+        if told.paths.contains(&self.root) {
+            // The folder itself was removed or changed. It may be another one by now, even with the same number.
+            self.begin();
+            return Some(Change { everything: true, marks: true, ..Change::default() });
+        }
         if told.everything {
             self.cover();
             return Some(Change { everything: true, marks: true, ..Change::default() });
@@ -312,9 +317,6 @@ impl<T: FnMut(Change)> Work<T> {
                 native.forget(path);
             }
             return self.note(path, change);
-        }
-        if path == self.root {
-            return;
         }
         // A folder that is new here, perhaps by another name before: its watches come first, then what is in it is
         // looked at, so that nothing falls between.

@@ -221,6 +221,20 @@ fn a_folder_that_is_removed_and_made_again_is_followed() {
 }
 
 #[test]
+fn a_folder_that_is_made_again_at_once_is_followed() {
+    let mut house = House::new(|root| files(root, 3), Options::default());
+    // Often it gets the same number.
+    fs::remove_dir_all(house.root()).unwrap();
+    fs::create_dir(house.root()).unwrap();
+    house.write("other.txt", "word of another folder\n");
+    house.told();
+    house.holds();
+    house.write("other.txt", "word that is followed\n");
+    house.told();
+    house.holds();
+}
+
+#[test]
 fn a_mark_is_told_apart() {
     let place = tempfile::tempdir().unwrap();
     let root = place.path().canonicalize().unwrap();
