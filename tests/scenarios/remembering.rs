@@ -172,7 +172,7 @@ const NEVER: &str = "{fault: {kind: stall}}";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_is_killed_while_a_summary_is_made_leaves_a_digest_to_the_next() {
     let (world, cli) = reader(NEVER).await;
-    let (answering, _) = reader("{text: \"Pages of no use.\"}").await;
+    let (answering, _) = reader("{text: \"mark-a, mark-b, mark-c and manners.md are done.\"}").await;
     with_little_memory(&cli);
     let (workshop, _) = world.open().await;
     workshop.close().await;
