@@ -12,10 +12,11 @@ use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{AcceptMode, Acceptance, Answer, Envelope, Event, OperationKind, Resolution, Take};
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::view::{Disposition, RunState, RunView};
-use atelier_tests::world::{follow, goal, on_top, rests, start};
+use atelier_tests::world::{PATIENCE, follow, goal, on_top, rests, start};
 use atelier_tests::{World, steady};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 async fn view(project: &Project, run: &RunId) -> RunView {
@@ -186,7 +187,7 @@ async fn what_both_changed_is_shown_and_settled_and_until_then_nothing_is_accept
 /// Discards the upper run from another door, the moment its end is recorded by its own task.
 struct AtItsEnd {
     asks: OnceLock<(Project, RunId)>,
-    answer: Mutex<Option<std::thread::JoinHandle<Result<Reply, Problem>>>>,
+    asking: Sender<std::thread::JoinHandle<Result<Reply, Problem>>>,
 }
 
 impl AtItsEnd {
@@ -204,7 +205,7 @@ impl AtItsEnd {
                 while !asking.is_finished() && began.elapsed() < Duration::from_millis(100) {
                     std::thread::yield_now();
                 }
-                *door.answer.lock().unwrap() = Some(asking);
+                door.asking.send(asking).unwrap();
             }
         })
     }
@@ -213,7 +214,8 @@ impl AtItsEnd {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_stacked_run_can_be_discarded_the_moment_it_has_ended() {
     let world = World::with_script("short.yaml").await;
-    let door = Arc::new(AtItsEnd { asks: OnceLock::new(), answer: Mutex::default() });
+    let (asking, asked) = channel();
+    let door = Arc::new(AtItsEnd { asks: OnceLock::new(), asking });
     let mut options = world.options(steady::sources(1));
     options.witness = Some(door.witness());
     let workshop = Workshop::open(options).await.unwrap();
@@ -224,8 +226,8 @@ async fn a_stacked_run_can_be_discarded_the_moment_it_has_ended() {
     settle(&project, &upper, Answer::Approve).await.unwrap();
     let (ended, _) = follow(&project, &upper.id, |v| v.state.is_final()).await;
     assert_eq!(ended.state, RunState::Done, "{:?}", ended.problem);
-    let asking = door.answer.lock().unwrap().take().unwrap();
-    let discarded = tokio::task::spawn_blocking(move || asking.join().unwrap()).await.unwrap();
+    let answered = move || asked.recv_timeout(PATIENCE).unwrap().join().unwrap();
+    let discarded = tokio::task::spawn_blocking(answered).await.unwrap();
     assert_eq!(discarded, Ok(Reply::Done), "its own task does not wait for who decides on it");
     assert_eq!(view(&project, &upper.id).await.disposition, Disposition::Discarded);
     workshop.close().await;
