@@ -160,7 +160,8 @@ fn spaces_for_tabs(case: &mut Case) {
         any |= line.text.contains('\t');
         line.text = line.text.replace('\t', "    ");
     }
-    case.skip = !any || case.change.before.is_none();
+    // Where the file has no tab, nothing of it tells that spaces mean one.
+    case.skip = !any || case.change.before.as_ref().is_none_or(|before| !before.contains('\t'));
 }
 
 fn entities(case: &mut Case) {
