@@ -6,7 +6,7 @@
 
 use crate::indent::{self, Indent};
 use crate::refusal::COUNTED;
-use crate::text::{Level, Text, TooMuchWork, lines, with_line_ends};
+use crate::text::{Level, Text, TooMuchWork, lines, unended, with_line_ends};
 use memchr::memmem::Finder;
 use std::ops::Range;
 
@@ -50,7 +50,11 @@ pub(crate) fn place(text: &mut Text, from: usize, search: &[u8], diff: bool) -> 
     let ends_a_line = search.ends_with(b"\n");
     let run = wanted.len();
     if ends_a_line || diff {
-        let found = text.find(Level::Exact, &wanted, first)?;
+        let mut found = text.find(Level::Exact, &wanted, first)?;
+        if !found.is_empty() && ends_a_line {
+            // That place is no worse than the others, see below.
+            found.extend(unended_end(text, &wanted).filter(|at| *at >= first));
+        }
         if let Some(placed) = one_or_many(text, &found, run, Fit::Lines) {
             return Ok(placed);
         }
@@ -67,10 +71,11 @@ pub(crate) fn place(text: &mut Text, from: usize, search: &[u8], diff: bool) -> 
     if !blank {
         for level in [Level::Ends, Level::Trailing] {
             let mut found = text.find(level, &wanted, first)?;
-            // A place whose last line ends as the text's does comes before one where the file ends first.
-            let ends_alike = |at: &usize| text.line(*at + run - 1).ends_with(b"\n") == ends_a_line;
-            if found.iter().any(ends_alike) {
-                found.retain(ends_alike);
+            // A text without a last line end is at home where the file has none. One with it may stand there too: an
+            // author writes an end that the file's last line lacks.
+            let unended = |at: &usize| !text.line(*at + run - 1).ends_with(b"\n");
+            if !ends_a_line && found.iter().any(unended) {
+                found.retain(unended);
             }
             if let Some(placed) = one_or_many(text, &found, run, Fit::Relaxed) {
                 return Ok(placed);
@@ -87,6 +92,16 @@ pub(crate) fn place(text: &mut Text, from: usize, search: &[u8], diff: bool) -> 
         return Ok(placed);
     }
     Ok(Placed::Nowhere)
+}
+
+/// The first line of `wanted` at the end of a file whose last line has no end, where all else is byte for byte.
+fn unended_end(text: &Text, wanted: &[&[u8]]) -> Option<usize> {
+    let at = text.count().checked_sub(wanted.len())?;
+    let (last, before) = wanted.split_last()?;
+    let is_there = !text.bytes().ends_with(b"\n")
+        && before.iter().zip(at..).all(|(line, here)| *line == text.line(here))
+        && unended(last) == text.line(at + before.len());
+    is_there.then_some(at)
 }
 
 fn one_or_many(text: &Text, found: &[usize], run: usize, fit: Fit) -> Option<Placed> {
@@ -181,6 +196,16 @@ mod tests {
         assert_eq!(at("foo \nxfo\n", 0, "foo\n"), Placed::At { range: 0..5, fit: Fit::Relaxed });
         assert_eq!(at("xfoo\nbar\n", 0, "foo\n"), Placed::At { range: 1..5, fit: Fit::Part });
         assert_eq!(ranges(at("foo\nfoo\n", 0, "foo\n")), [0..4, 4..8]);
+    }
+
+    /// Guards: a place that lacks only the end of the file's last line is as good as one that has it. Turned red by an
+    /// `unended_end` that is not asked.
+    #[test]
+    fn the_end_of_a_file_without_its_last_line_end_is_a_place_like_others() {
+        assert_eq!(ranges(at("a\n}\nb\n}", 0, "}\n")), [2..4, 6..7]);
+        assert_eq!(ranges(at("a\n}\nb\n}\n", 4, "}\n")), [6..8]);
+        assert_eq!(at("a\n}\nb\n}", 4, "}\n"), Placed::At { range: 6..7, fit: Fit::Relaxed });
+        assert_eq!(ranges(at("a\n}\nb\n }", 0, "}\n")), [2..4], "space before it is another rung");
     }
 
     #[test]

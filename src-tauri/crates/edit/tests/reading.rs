@@ -245,6 +245,16 @@ fn a_text_that_ends_in_the_first_piece_of_another_block_is_cut_off() {
 }
 
 #[test]
+fn a_text_that_ends_right_after_it_opened_a_fence_for_a_path_is_cut_off() {
+    let block = "<<<<<<< SEARCH\none\n=======\n1\n>>>>>>> REPLACE\n";
+    let fenced = format!("src/a.rs\n```\n{block}```\n");
+    for text in [format!("{fenced}\nsrc/a.rs\n```\n"), format!("src/a.rs\n{block}src/b.rs\n```")] {
+        assert!(blocks(&text).contains("the text ends right after it opened a fence"), "{text:?}: {}", blocks(&text));
+    }
+    assert!(blocks(&format!("{fenced}```\n")).starts_with("replace"), "a fence too many is no block");
+}
+
+#[test]
 fn a_last_hunk_that_is_short_and_has_no_end_of_context_is_cut_off() {
     let diff = |hunk: &str| read(Format::UnifiedDiff, &format!("--- a/f\n+++ b/f\n@@ -1,30 +1,30 @@\n{hunk}"));
     for hunk in [" a\n b\n", " a\n-b\n+c\n d\n e\n f\n g\n", " a\n-b\n"] {

@@ -75,7 +75,11 @@ impl State {
         }
         let Some(last) = rest().next_back() else { return Ok(()) };
         let line = text.at(last);
-        if Fence::on(line).is_some_and(|fence| !fence.info.is_empty()) {
+        // A fence that closes nothing opens one; below a path it is where a block was to come.
+        let fences = rest().filter(|index| fence(index)).count();
+        let opens = self.fenced == (fences % 2 == 0)
+            && rest().nth_back(1).is_some_and(|above| path_on(text.at(above)).is_some());
+        if Fence::on(line).is_some_and(|fence| !fence.info.is_empty() || opens) {
             return Err(text.refusal(last, "the text ends right after it opened a fence", WHOLE_AGAIN));
         }
         let unended = last + 1 == text.len() && !text.text.ends_with(b"\n");
