@@ -41,7 +41,10 @@ mod linux {
             return usage();
         };
         let victim = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join("victim")));
-        let Some(victim) = victim.filter(|victim| victim.exists()) else { return usage() };
+        let Some(victim) = victim.filter(|victim| victim.exists()) else {
+            eprintln!("the program `victim` is not beside this one: `cargo xtask bench crash` builds both");
+            return ExitCode::from(2);
+        };
         child::library();
         atelier_tests::cli::program();
         if campaign == "mutants" {
