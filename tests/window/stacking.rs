@@ -117,8 +117,6 @@ async fn a_result_is_shown_before_it_is_pushed() {
     window.press(&(Key::Control + &(Key::Shift + "p"))).await;
     window.part("export.push").await;
     window.keep_picture("export-opened").await;
-    window.click("export.zip").await;
-    window.part("export.notice").await;
     window.type_into("export.push.branch", "polite").await;
     window.click("export.push.show").await;
     window.part("export.push.shown").await;

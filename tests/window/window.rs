@@ -75,10 +75,13 @@ impl Window {
         self.css(&format!("[data-test='{name}']")).await
     }
 
-    /// Waits for the first element that fits a selector.
+    /// Waits for the first element that fits a selector, and scrolls to it as a person does.
     pub async fn css(&self, selector: &str) -> Element {
         let begun = Instant::now();
         loop {
+            // The driver knows no size of what lies behind the edge of something that scrolls.
+            let scroll = "document.querySelector(arguments[0])?.scrollIntoView({block: 'nearest'})";
+            let _ = self.client.execute(scroll, vec![json!(selector)]).await;
             // The driver's own notion of "displayed" knows no clipped text; a box with a size is what counts.
             if let Ok(element) = self.client.find(Locator::Css(selector)).await
                 && element.rectangle().await.is_ok_and(|(_, _, width, height)| width > 0.0 && height > 0.0)
