@@ -77,16 +77,20 @@ impl Window {
 
     /// Waits for the first element that fits a selector, and scrolls to it as a person does.
     pub async fn css(&self, selector: &str) -> Element {
-        let begun = Instant::now();
+        let (begun, mut before) = (Instant::now(), None);
         loop {
             // The driver knows no size of what lies behind the edge of something that scrolls.
-            let scroll = "document.querySelector(arguments[0])?.scrollIntoView({block: 'nearest'})";
+            let scroll =
+                "document.querySelector(arguments[0])?.scrollIntoView({block: 'nearest', behavior: 'instant'})";
             let _ = self.client.execute(scroll, vec![json!(selector)]).await;
-            // The driver's own notion of "displayed" knows no clipped text; a box with a size is what counts.
-            if let Ok(element) = self.client.find(Locator::Css(selector)).await
-                && element.rectangle().await.is_ok_and(|(_, _, width, height)| width > 0.0 && height > 0.0)
-            {
-                return element;
+            // The driver's own notion of "displayed" knows no clipped text; a box with a size is what counts, once it has
+            // come to rest: a click goes to where it was.
+            if let Ok(element) = self.client.find(Locator::Css(selector)).await {
+                let now = element.rectangle().await.ok().filter(|(_, _, width, height)| *width > 0.0 && *height > 0.0);
+                if now.is_some() && now == before {
+                    return element;
+                }
+                before = now;
             }
             if begun.elapsed() > PATIENCE {
                 self.keep_picture("not-found").await;
