@@ -66,7 +66,7 @@ pub fn likeness(one: &[f32], other: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::ToolSpec;
+    use crate::chat::{AnswerSchema, ToolSpec};
 
     fn request(last: &str) -> ChatRequest {
         let messages = vec![Message::system("rules"), Message::user(last)];
@@ -79,17 +79,27 @@ mod tests {
         let same = question("d", &request("a")).exact;
         assert_eq!(same, question("d", &request("a")).exact);
         let tool = ToolSpec { name: "t".into(), description: String::new(), parameters: json!({}) };
-        let others = [
-            question("e", &request("a")),
-            question("d", &request("b")),
-            question("d", &ChatRequest { seed: Some(1), ..request("a") }),
-            question("d", &ChatRequest { max_output: Some(5), ..request("a") }),
-            question("d", &ChatRequest { context: Some(8192), ..request("a") }),
-            question("d", &ChatRequest { tools: vec![tool.clone()], ..request("a") }),
-            question("d", &ChatRequest { temperature: Some(0.1), seed: Some(1), ..request("a") }),
+        assert_ne!(same, question("e", &request("a")).exact, "the model's files");
+        let seeded = || ChatRequest { seed: Some(1), ..request("a") };
+        let schema = AnswerSchema { schema: json!({}), strict: false };
+        let changes: [(&str, ChatRequest); 12] = [
+            ("model", ChatRequest { model: "n".into(), ..seeded() }),
+            ("messages", ChatRequest { messages: request("b").messages, ..seeded() }),
+            ("tools", ChatRequest { tools: vec![tool.clone()], ..seeded() }),
+            ("schema", ChatRequest { schema: Some(schema), ..seeded() }),
+            ("constrained", ChatRequest { constrained: !seeded().constrained, ..seeded() }),
+            ("context", ChatRequest { context: Some(8192), ..seeded() }),
+            ("max_output", ChatRequest { max_output: Some(5), ..seeded() }),
+            ("temperature", ChatRequest { temperature: Some(0.1), ..seeded() }),
+            ("top_p", ChatRequest { top_p: Some(0.9), ..seeded() }),
+            ("stop", ChatRequest { stop: vec!["END".into()], ..seeded() }),
+            ("seed", ChatRequest { seed: Some(2), ..seeded() }),
+            ("think", ChatRequest { think: Some(true), ..seeded() }),
         ];
-        for (at, other) in others.iter().enumerate() {
-            assert!(other.exact.is_some() && other.exact != same, "{at}");
+        let asked = question("d", &seeded()).exact;
+        for (what, other) in changes {
+            let other = question("d", &other).exact;
+            assert!(other.is_some() && other != asked, "{what}");
         }
         assert_eq!(question("d", &ChatRequest { temperature: None, ..request("a") }).exact, None);
         assert_eq!(question("d", &request("a")).like, question("d", &request("b")).like);
