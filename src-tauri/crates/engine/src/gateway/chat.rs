@@ -169,7 +169,11 @@ impl Workshop {
         let http = self.shared.egress.on(self.errand(project, &chosen.provider, chosen.route.local).await?);
         let server = atelier_models::provider(&chosen.provider, http, sources.clock.clone());
         let (turn, waited) = self.turn_for(&*server, chosen).await;
-        let micros = if chosen.route.local { Some(0) } else { chosen.route.cost };
+        // What runs on this machine costs no money, and no look at the lists.
+        let (micros, price) = match chosen.route.local {
+            true => (Some(0), None),
+            false => (chosen.route.cost, self.prices(project)?.of(&chosen.provider.id, &chosen.model)),
+        };
         let line = match tab {
             Some(tab) => {
                 let need = Amount { micros, tokens, local_ms: 0 };
@@ -182,7 +186,7 @@ impl Workshop {
             under_way: Some(self.shared.traffic.begin(&rates, &caller, tokens)),
             turn,
             chosen: chosen.clone(),
-            price: self.prices(project)?.of(&chosen.provider.id, &chosen.model),
+            price,
             sent: bytes_of(request),
             came: 0,
             least: context::least_of(&request.messages),
