@@ -2,12 +2,13 @@
 
 use crate::args::Args;
 use crate::bus::duration_ms;
+use crate::choices::Urgency;
 use crate::out::{End, Finished, Out, unexpected};
 use crate::session;
-use atelier_protocol::event::{Job, Priority};
+use atelier_protocol::event::Job;
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::view::{JobState, JobView};
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -45,23 +46,6 @@ pub enum JobsVerb {
     },
     /// Deliver the messages that wait and do the jobs that are due, now and here.
     Work,
-}
-
-#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Urgency {
-    Low,
-    Normal,
-    High,
-}
-
-impl From<Urgency> for Priority {
-    fn from(urgency: Urgency) -> Self {
-        match urgency {
-            Urgency::Low => Priority::Low,
-            Urgency::Normal => Priority::Normal,
-            Urgency::High => Priority::High,
-        }
-    }
 }
 
 pub async fn jobs(args: &Args, verb: &JobsVerb, out: &Out) -> End {
