@@ -1,8 +1,9 @@
 //! Ranks files: what each signal says of a file, and how the signals are weighed.
 //!
-//! The words of content, path and definitions are of one kind and are added as they are; that sum and what earlier
-//! commits say are each divided by their best value among the files of the answer, and the weights say what the best of
-//! each counts. At last, what is often changed together with the best of them is lifted. They were chosen on the later commits of eight repositories and held against eight others
+//! The words of content, path and definitions are of one kind and are added as they are; that sum, the names that a file
+//! has as a whole and what earlier commits say are each divided by their best value among the files of the answer, and
+//! the weights say what the best of each counts. At last, what is often changed together with the best of them is lifted.
+//! The weights were chosen on the later commits of eight repositories and held against eight others
 //! (`cargo xtask bench localise`).
 
 use crate::index::Shared;
@@ -28,8 +29,13 @@ const NAME: f32 = 1.5;
 const DEFS: f32 = 0.5;
 /// The same where a name or two are all that is asked: who asks for a name asks where it is defined.
 const DEFS_OF_A_NAME: f32 = 2.0;
-/// Words, with the parts of names, up to which a query is a name or two.
-const NAME_OR_TWO: usize = 4;
+/// Words up to which a query is a name or two.
+const NAME_OR_TWO: usize = 2;
+/// What it counts to have all names of several parts as they are in the query.
+const NAMED: f32 = 0.3;
+/// The same where a name or two are all that is asked: more than all else together, so that no file that has only parts
+/// of the name comes before one that has the name.
+const NAMED_OF_A_NAME: f32 = 4.0;
 /// What all that earlier commits said of the file counts against its words.
 const SAID: f32 = 0.2;
 /// What being touched by the commits that fit best counts against its words.
@@ -58,6 +64,8 @@ pub(crate) struct Candidate {
     pub score: f32,
     /// Whether the index, or a file that was read for the answer, has a word of the query in its content or path.
     pub certain: bool,
+    /// What part of the score it has for whole names where these are all that is asked.
+    named: f32,
     /// Whether it fits by more than its content: a file whose content does not fit any more fits by this alone.
     pub beyond: bool,
 }
@@ -68,15 +76,17 @@ struct Signals {
     text: f32,
     name: f32,
     defs: f32,
+    /// How many of the query's names of several parts it has as a whole.
+    names: f32,
     said: f32,
     alike: f32,
 }
 
 impl Signals {
-    /// The signals by what they are of: words, what was said, the commits that are alike.
-    fn kinds(&self, words: &Words) -> [f32; 3] {
-        let defs = if words.terms.len() <= NAME_OR_TWO { DEFS_OF_A_NAME } else { DEFS };
-        [self.text + NAME * self.name + defs * self.defs, self.said, self.alike]
+    /// The signals by what they are of: words, whole names, what was said, the commits that are alike.
+    /// `defs` is what the names of definitions count.
+    fn kinds(&self, defs: f32) -> [f32; 4] {
+        [self.text + NAME * self.name + defs * self.defs, self.names, self.said, self.alike]
     }
 }
 
@@ -133,10 +143,13 @@ impl Shared {
         note(&*words.in_text(self.fields.text, kind.clone()), |signals, score| signals.text = score)?;
         if words.phrases.is_empty() {
             note(&*words.any_in(self.fields.name, kind.clone()), |signals, score| signals.name = score)?;
-            note(&*words.any_in(self.fields.defs, kind), |signals, score| signals.defs = score)?;
+            note(&*words.any_in(self.fields.defs, kind.clone()), |signals, score| signals.defs = score)?;
         }
-        for (path, text, name) in scanned.scores(self.fields, stats, words)? {
-            found.insert(path, Signals { text, name, ..Signals::default() });
+        for query in words.each_name_in([self.fields.text, self.fields.name], kind.as_ref()) {
+            note(&*query, |signals, _| signals.names += 1.0)?;
+        }
+        for (path, text, name, names) in scanned.scores(self.fields, stats, words)? {
+            found.insert(path, Signals { text, name, names, ..Signals::default() });
         }
         let certain: HashSet<Arc<str>> = found.keys().cloned().collect();
         for (path, said) in past.said(words) {
@@ -148,9 +161,11 @@ impl Shared {
             };
             (known.said, known.alike) = (said.fits, said.alike);
         }
-        let best = found.values().fold([f32::MIN_POSITIVE; 3], |best, signals| {
+        let name_or_two = words.count() <= NAME_OR_TWO;
+        let (defs, named) = if name_or_two { (DEFS_OF_A_NAME, NAMED_OF_A_NAME) } else { (DEFS, NAMED) };
+        let best = found.values().fold([f32::MIN_POSITIVE; 4], |best, signals| {
             let mut most = best;
-            most.iter_mut().zip(signals.kinds(words)).for_each(|(most, value)| *most = most.max(value));
+            most.iter_mut().zip(signals.kinds(defs)).for_each(|(most, value)| *most = most.max(value));
             most
         });
         let fits = |path: &str| kinds.is_empty() || kinds.contains(&kind::of(path));
@@ -158,12 +173,13 @@ impl Shared {
             .into_iter()
             .filter(|(path, _)| fits(path))
             .map(|(path, signals)| {
-                let parts = signals.kinds(words).into_iter().zip(best).zip([1.0, SAID, ALIKE]);
+                let parts = signals.kinds(defs).into_iter().zip(best).zip([1.0, named, SAID, ALIKE]);
                 let score: f32 = parts.map(|((value, best), weight)| weight * value / best).sum();
                 let score = score + standing(past, &path);
                 let certain = certain.contains(&path);
                 let beyond = signals.name + signals.said + signals.alike > 0.0;
-                Candidate { path, score, certain, beyond }
+                let named = if name_or_two { named * signals.names / best[1] } else { 0.0 };
+                Candidate { path, score, certain, named, beyond }
             })
             .collect();
         sort(&mut ranked);
@@ -195,7 +211,8 @@ impl Shared {
 }
 
 /// Two rankings as one, by reciprocal rank: a file counts 1 / (60 + its place) in each, so that neither's scale matters
-/// (Cormack, Clarke and Buettcher, SIGIR 2009). Scaled so that the first of both has 2.
+/// (Cormack, Clarke and Buettcher, SIGIR 2009). Scaled so that the first of both has 2. Whole names that were asked for
+/// count as before: what means the same is not what has the name.
 pub(crate) fn fused(ranked: Vec<Candidate>, near: &[Near], kinds: &[HitKind]) -> Vec<Candidate> {
     if near.is_empty() {
         return ranked;
@@ -206,13 +223,13 @@ pub(crate) fn fused(ranked: Vec<Candidate>, near: &[Near], kinds: &[HitKind]) ->
     let mut all: Vec<Candidate> = Vec::with_capacity(ranked.len());
     for (at, candidate) in ranked.into_iter().enumerate() {
         places.insert(candidate.path.clone(), all.len());
-        all.push(Candidate { score: share(at), ..candidate });
+        all.push(Candidate { score: share(at) + candidate.named, ..candidate });
     }
     let wanted = near.iter().filter(|near| kinds.is_empty() || kinds.contains(&kind::of(&near.path)));
     for (at, near) in wanted.enumerate() {
         match places.get(&near.path).and_then(|place| all.get_mut(*place)) {
             Some(known) => known.score += share(at),
-            None => all.push(Candidate { path: near.path.clone(), score: share(at), certain: false, beyond: false }),
+            None => all.push(Candidate { path: near.path.clone(), score: share(at), ..Candidate::default() }),
         }
     }
     sort(&mut all);
@@ -245,8 +262,8 @@ fn lift_neighbours(past: &Past, ranked: &mut Vec<Candidate>, joins: impl Fn(&str
     let joining = lifts.into_iter().filter(|(path, _)| joins(path)).map(|(path, lift)| Candidate {
         path: path.into(),
         score: TOGETHER * lift + standing(past, path),
-        certain: false,
         beyond: true,
+        ..Candidate::default()
     });
     ranked.extend(joining);
     sort(ranked);

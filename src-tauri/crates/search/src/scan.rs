@@ -57,19 +57,24 @@ impl Scanned {
         self.hidden.contains(path) || above.into_iter().any(|folder| self.hidden.contains(folder))
     }
 
-    /// Path, how well the content and how well the path fit, of the files that have one of the words.
+    /// Path, how well the content and how well the path fit, and how many whole names either has, of the files that have
+    /// one of the words.
     pub(crate) fn scores(
         &self,
         fields: Fields,
         stats: &OfFiles<'_>,
         words: &Words,
-    ) -> tantivy::Result<Vec<(Arc<str>, f32, f32)>> {
+    ) -> tantivy::Result<Vec<(Arc<str>, f32, f32, f32)>> {
         if self.files.is_empty() {
             return Ok(Vec::new());
         }
         let (text, name) = (Scale::of(fields.text, stats, words)?, Scale::of(fields.name, stats, words)?);
-        let scored = self.files.iter().map(|(path, content)| (path.clone(), text.score(content), name.score(path)));
-        Ok(scored.filter(|(_, text, name)| *text > 0.0 || *name > 0.0).collect())
+        #[expect(clippy::cast_precision_loss, reason = "a handful of names")]
+        let scored = self.files.iter().map(|(path, content)| {
+            let names = words.names_held([content, path]) as f32;
+            (path.clone(), text.score(content), name.score(path), names)
+        });
+        Ok(scored.filter(|(_, text, name, _)| *text > 0.0 || *name > 0.0).collect())
     }
 }
 

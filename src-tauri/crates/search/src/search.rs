@@ -141,7 +141,7 @@ impl Shared {
         let (mut firsts, mut further) = (Vec::new(), Vec::new());
         let near: HashMap<&str, &Near> = near.iter().map(|near| (&*near.path, near)).collect();
         // Files come best first; those that are gone do not use up the answer's share.
-        for Candidate { path, score, certain, beyond } in ranked.into_iter().take(MOST_LOOKED_INTO) {
+        for Candidate { path, score, certain, beyond, .. } in ranked.into_iter().take(MOST_LOOKED_INTO) {
             if firsts.len() >= limit + SPARE {
                 break;
             }

@@ -1,6 +1,7 @@
 //! What a query finds, and how hits are cut: guards that a hit has what was asked for, in the lines it names.
 //!
-//! A mutant that turns it red: phrases that are not looked for in the text (`passage::passages`).
+//! Mutants that turn it red: phrases that are not looked for in the text (`passage::passages`); whole names that count
+//! nothing (`rank::NAMED_OF_A_NAME`).
 
 use crate::bench::{Bench, problem};
 use atelier_protocol::{Code, Hash};
@@ -53,6 +54,28 @@ fn a_name_is_found_however_it_is_written() {
     for query in ["http header", "parseHttpHeader", "parse_http_header", "PARSE-HTTP-HEADER", "header"] {
         assert_eq!(bench.places(query), ["src/a.rs:1-1"], "{query}");
     }
+}
+
+#[test]
+fn a_file_that_has_the_whole_name_comes_before_those_that_have_its_parts() {
+    let mut files: Vec<(String, String)> = (0..40)
+        .map(|n| (format!("src/x11_monitor_{n}.rs"), "let x = 11; // x11 saved word 11 x\n".repeat(9)))
+        .collect();
+    files.extend((0..200).map(|n| (format!("src/other{n}.rs"), format!("fn other{n}() {{}}\n"))));
+    let padding = "nothing of that sort is said in these lines\n".repeat(200);
+    files.push(("data/list.json".into(), format!("{padding}\"savedword11x\"\n{padding}")));
+    files.push(("src/x11/saved/word/eleven.rs".into(), "// saved word 11 x, saved_word, x11\n".repeat(20)));
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let bench = Bench::indexed(&files);
+    for query in ["savedword11x", "savedword_11x", "savedword11x x11_monitor"] {
+        assert_eq!(bench.paths(query)[0], "data/list.json", "{query}");
+    }
+    bench.save("src/late.rs", "// savedword11x\n");
+    assert_eq!(
+        bench.paths("savedword11x")[..2],
+        ["src/late.rs", "data/list.json"],
+        "one that is not committed yet too"
+    );
 }
 
 #[test]

@@ -58,6 +58,9 @@ fn what_means_the_same_is_found_without_a_common_word_and_the_answer_says_how() 
     // A file that both halves put first stays first; words that must follow each other are a matter of words.
     assert_eq!(asked(&bench, &meaning, "pump").hits[0].path, "src/well.rs");
     assert!(asked(&bench, &meaning, "\"the car\"").hits.is_empty());
+    // Nor does what means the same come before the name that was asked for.
+    bench.save("notes/list.txt", "car_7\n");
+    assert_eq!(asked(&bench, &meaning, "car_7").hits[0].path, "notes/list.txt");
 }
 
 #[test]
