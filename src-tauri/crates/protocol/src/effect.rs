@@ -5,9 +5,9 @@
 
 use crate::error::Problem;
 use crate::event::Class;
-use crate::fact::AcceptMode;
 use crate::hash::Hash;
 use crate::ids::RunId;
+use crate::review::AcceptMode;
 use crate::stack::Rebase;
 use crate::undo::Undo;
 use serde::{Deserialize, Serialize};

@@ -1,17 +1,23 @@
-//! What happened: the events of a journal and the envelope around each.
+//! What happened: the events of a journal.
 //!
-//! Events are past tense and carry everything a later reader needs; nothing is looked up elsewhere. How durable each is
-//! says `class`.
+//! Events are past tense and carry everything a later reader needs; nothing is looked up elsewhere. One list, as long as
+//! there are things that happen: the plain values in them have files of their own, which are re-exported here, the
+//! envelope around each is `envelope`, and how durable each is says `class`.
 
+pub use crate::ask::*;
 pub use crate::bus::*;
+pub use crate::call::*;
 pub use crate::class::Class;
 pub use crate::consent::*;
 pub use crate::effect::*;
 pub use crate::egress::*;
+pub use crate::envelope::*;
 use crate::error::Problem;
+pub use crate::evidence::*;
 pub use crate::fact::*;
 use crate::hash::Hash;
-use crate::ids::{ApprovalId, CallId, ProjectId, RoleId, RunId, Seq, StepId, StoreId};
+use crate::ids::{ApprovalId, CallId, ProjectId, RoleId, RunId, Seq, StepId};
+pub use crate::library::*;
 pub use crate::memory::*;
 pub use crate::model_work::*;
 pub use crate::push::*;
@@ -24,60 +30,6 @@ pub use crate::stack::*;
 pub use crate::undo::*;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
-
-/// One recorded event with its place in the history.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
-pub struct Envelope {
-    /// Its number in the store.
-    pub seq: Seq,
-    /// The store it belongs to.
-    pub store: StoreId,
-    /// When it was appended, milliseconds since 1970 UTC.
-    pub at_ms: u64,
-    /// The version of the payload's shape.
-    pub v: u32,
-    /// The run it belongs to.
-    pub run: Option<RunId>,
-    /// The step it belongs to.
-    pub step: Option<StepId>,
-    /// The event that led to it.
-    pub cause: Option<Seq>,
-    /// A label that ties events of one outside request together.
-    pub trace: Option<String>,
-    /// What happened.
-    #[serde(flatten)]
-    pub event: Event,
-    /// Hash of the payload's bytes as stored.
-    pub payload_hash: Hash,
-    /// Hash of the envelope before this one.
-    pub prev_hash: Hash,
-}
-
-/// An event that is about to be appended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewEvent {
-    /// The run it belongs to.
-    pub run: Option<RunId>,
-    /// The step it belongs to.
-    pub step: Option<StepId>,
-    /// The event that led to it.
-    pub cause: Option<Seq>,
-    /// A label that ties events of one outside request together.
-    pub trace: Option<String>,
-    /// What happened.
-    pub event: Event,
-}
-
-impl NewEvent {
-    /// An event of the store itself, outside any run.
-    pub fn of_store(event: Event) -> Self {
-        Self { run: None, step: None, cause: None, trace: None, event }
-    }
-    /// An event of a run.
-    pub fn of_run(run: &RunId, step: Option<&StepId>, event: Event) -> Self {
-        Self { run: Some(run.clone()), step: step.cloned(), cause: None, trace: None, event }
-    }
-}
 
 /// What happened. `kind` and `payload` on the wire.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]

@@ -4,17 +4,23 @@
 //! No I/O, no clock, no randomness: what a room needs from outside it takes through [`ports`].
 
 mod again;
+mod ask;
 pub mod bindings;
 mod bus;
+mod call;
 mod class;
 mod consent;
 pub mod context;
 pub mod day;
+mod delivery;
+mod diff;
 pub mod document;
 mod effect;
 mod egress;
+mod envelope;
 pub mod error;
 pub mod event;
+mod evidence;
 mod fact;
 mod fold;
 #[cfg(test)]
@@ -23,19 +29,24 @@ mod found;
 mod frame;
 pub mod hash;
 pub mod ids;
+mod library;
 mod memory;
 mod model_work;
 pub mod mutant;
 pub mod op;
 pub mod ports;
+mod project;
 mod push;
+mod reply;
 mod results;
 mod review;
 mod routing;
 mod served;
+mod server;
 pub mod settings;
 mod stack;
 mod state;
+mod store;
 mod undo;
 pub mod upcast;
 pub mod view;

@@ -1,7 +1,7 @@
 //! What a conversation remembers: its older part told in short, with what that stands for.
 
+use crate::call::{PromptPart, Usage};
 use crate::error::Problem;
-use crate::fact::{PromptPart, Usage};
 use crate::hash::Hash;
 use crate::ids::CallId;
 use crate::routing::Amount;

@@ -1,6 +1,6 @@
 //! What leaves when a run's commits are pushed to another repository, as it is shown before.
 
-use crate::fact::{Commit, FileChange};
+use crate::evidence::{Commit, FileChange};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 

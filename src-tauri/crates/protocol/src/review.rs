@@ -1,6 +1,5 @@
 //! What the user says about a run's result: comments on lines, what of it is taken and how, and how conflicts are settled.
 
-use crate::fact::AcceptMode;
 use crate::ids::Seq;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -103,4 +102,20 @@ pub struct ConflictView {
     pub run: Option<String>,
     /// Both with conflict markers; `None` where they cannot be put into one text.
     pub merged: Option<String>,
+}
+
+/// How commits come to the user's branch, or leave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum AcceptMode {
+    /// Move the branch forward.
+    FastForward,
+    /// Make a merge commit.
+    Merge,
+    /// Make one commit of all of them.
+    Squash,
+    /// Move the branch back to where it was: an accept is undone.
+    Back,
+    /// Make a commit that takes the others back: an accept is undone on which the user has built.
+    Revert,
 }

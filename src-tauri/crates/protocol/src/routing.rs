@@ -301,7 +301,7 @@ pub struct LeftOut {
     /// Its place in the conversation after the brief.
     pub at: u32,
     /// What it was, with its size and hash.
-    pub part: crate::fact::PromptPart,
+    pub part: crate::call::PromptPart,
 }
 
 /// Done of tried.

@@ -1,7 +1,7 @@
 //! A run that stands on another one: what it stands on, how it follows when that moves, and why it could not.
 
 use crate::error::Problem;
-use crate::fact::{Checkpoint, Commit};
+use crate::evidence::{Checkpoint, Commit};
 use crate::ids::RunId;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;

@@ -4,8 +4,9 @@
 //! operation the other way round. Operations are read off the history; they are named by the number of an event.
 
 use crate::error::Problem;
-use crate::fact::{AcceptMode, FileChange};
+use crate::evidence::FileChange;
 use crate::ids::{RunId, Seq};
+use crate::review::AcceptMode;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
