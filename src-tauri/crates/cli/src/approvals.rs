@@ -1,6 +1,6 @@
 //! `atelier approvals` and `atelier answer`: list and answer open questions. Answering only records; `runs resume` goes on.
 
-use crate::args::{ApprovalsVerb, Args};
+use crate::args::Args;
 use crate::out::{End, Finished, Out, unexpected};
 use crate::session;
 use crate::story;
@@ -9,7 +9,30 @@ use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Answer, Ask};
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::view::ApprovalView;
+use clap::Subcommand;
 use serde_json::json;
+
+#[derive(Subcommand, Debug)]
+pub enum ApprovalsVerb {
+    /// The questions that wait.
+    List,
+    /// Answer yes.
+    Approve {
+        /// The question's id; not needed where only one waits.
+        id: Option<String>,
+        /// A word with it.
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// Answer no.
+    Reject {
+        /// The question's id; not needed where only one waits.
+        id: Option<String>,
+        /// Why.
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+}
 
 pub async fn approvals(args: &Args, verb: &ApprovalsVerb, out: &Out) -> End {
     let (workshop, project) = session::project(args).await?;

@@ -1,6 +1,6 @@
 //! `atelier demo`: the main job on a sample project with a scripted model. Needs no model, key or network.
 
-use crate::args::{Args, DemoArgs};
+use crate::args::Args;
 use crate::follow::follow;
 use crate::out::{End, Finished, Out, environment, unexpected};
 use crate::{session, story};
@@ -17,6 +17,16 @@ use std::path::PathBuf;
 
 /// The id of the scripted server in this process.
 const SERVER: &str = "tour";
+
+#[derive(clap::Args, Debug)]
+pub struct DemoArgs {
+    /// Where to make the sample project; must be empty or new. Without it, a folder in the system's temporary folder.
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Stop at the question before hand-over instead of answering it.
+    #[arg(long)]
+    pub ask: bool,
+}
 
 pub async fn demo(args: &Args, demo: &DemoArgs, out: &Out) -> End {
     let folder = folder(demo)?;

@@ -2,11 +2,28 @@
 //!
 //! Needs no project. The reading is done by this program in a process of its own, confined to the file.
 
-use crate::args::DocumentsVerb;
 use crate::out::{End, Finished, Out};
 use atelier_engine::reader::Reader;
 use atelier_protocol::document::{ColumnKind, TableView};
+use clap::Subcommand;
 use serde_json::{Value, json};
+use std::path::PathBuf;
+
+#[derive(Subcommand, Debug)]
+pub enum DocumentsVerb {
+    /// A file as Markdown; a comment before each part says which page, sheet, slide or lines it is of.
+    Read {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Answer one SELECT (SQLite's SQL) over the tables of a file.
+    Query {
+        /// The file: a spreadsheet, CSV, JSON, SQLite file, or another with tables.
+        file: PathBuf,
+        /// The query, such as `select kind, count(*) from "Sensors" group by kind`.
+        sql: String,
+    },
+}
 
 pub async fn documents(verb: &DocumentsVerb, out: &Out) -> End {
     let reader = Reader::of_this_user().await?;

@@ -2,14 +2,58 @@
 
 mod batch;
 
-use crate::args::EditVerb;
 use crate::out::{End, Finished, Out};
 use atelier_edit::{ChangeSet, Format, apply, parse};
 use atelier_engine::files::{self, Staged};
 use atelier_protocol::error::{Code, Problem};
+use clap::Subcommand;
 use serde_json::json;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+const BATCH_HELP: &str = r#"Formats:
+  whole-file      a path line, then a fenced block with the whole content
+  search-replace  a path line, then `<<<<<<< SEARCH`, `=======`, `>>>>>>> REPLACE`
+  unified-diff    as git and diff write it
+  apply-patch     `*** Begin Patch` ... `*** End Patch`
+  line-range      {"edits":[{"path":"a.rs","start":3,"end":4,"text":"new\n"}]}
+                  lines from 1, both ends replaced; `end` = `start` - 1 puts text before line `start`;
+                  optional "old" (the lines as they are) and "hash" (blake3:... of the file as it was read)
+  hunk-list       {"edits":[{"path":"a.rs","search":"old\n","replace":"new\n"}]}
+  Both JSON formats also take {"op":"create","path","content"}, {"op":"delete","path"}, {"op":"move","path","to"}.
+
+Batch (--batch): JSON lines in, JSON lines out, one for one.
+  in       {"id":..., "format":"unified-diff", "files":{"path":"content", ...}, "edit":"text"}
+  out      {"id":..., "files":{"path":"content", "gone":null, ...}}      only what changed; a move is both paths
+  refused  {"id":..., "refused":{"reason":"...", "code":"...", "hint":"...", "candidates":[{"path","lines":[3,5],"text"}]}}
+  Bytes that are not UTF-8: "files_base64":{"path":"..."} and "edit_base64":"..." stand beside or in the place of
+  "files" and "edit"; a changed file that came in Base64, or is not UTF-8, is answered in "files_base64".
+  "seen":{"path":"blake3:..."} refuses a file that is not what was read.
+  A line that cannot be read is answered as refused, with its id where it has one, else with "line": its number.
+"#;
+
+#[derive(Subcommand, Debug)]
+pub enum EditVerb {
+    /// Apply edits, all or none.
+    #[command(after_long_help = BATCH_HELP)]
+    Apply {
+        /// How the edits are written: whole-file, search-replace, unified-diff, apply-patch, line-range or hunk-list.
+        #[arg(long, required_unless_present = "batch", conflicts_with = "batch")]
+        format: Option<String>,
+        /// Read cases from standard input, one in a line, and answer each in a line; nothing is read from or written
+        /// to files.
+        #[arg(long, conflicts_with_all = ["root", "file", "dry_run"])]
+        batch: bool,
+        /// The folder that paths are relative to.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        root: PathBuf,
+        /// The file with the edits; `-` or nothing reads standard input.
+        file: Option<PathBuf>,
+        /// Say what would change and write nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
 
 pub fn edit(verb: &EditVerb, out: &Out) -> End {
     let EditVerb::Apply { format, batch, root, file, dry_run } = verb;

@@ -3,7 +3,8 @@
 //! An answer says what it had to do without. `search` does not wait for parts that take long in a large project;
 //! `index` does.
 
-use crate::args::{Args, SearchArgs};
+use crate::args::Args;
+use crate::choices::Cut;
 use crate::out::{End, Finished, Out, unexpected};
 use crate::session;
 use atelier_engine::{Project, Workshop};
@@ -21,6 +22,26 @@ const AT_ONCE: usize = 100;
 const READ_AT_ONCE: usize = 64 << 10;
 /// Lines of a hit that are shown to people.
 const SHOWN: usize = 3;
+
+#[derive(clap::Args, Debug)]
+pub struct SearchArgs {
+    /// Words or identifiers; words in quotes must follow each other.
+    #[arg(required_unless_present = "batch", conflicts_with = "batch")]
+    pub query: Option<String>,
+    /// At most so many hits.
+    #[arg(short = 'k', long = "limit", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub limit: u32,
+    /// What hits may be cut from; may be given more than once. Without it: files.
+    #[arg(long = "kind", value_name = "KIND")]
+    pub kinds: Vec<Cut>,
+    /// Search your other projects instead, those that you share; each hit says whose it is and under which licence.
+    #[arg(long, conflicts_with = "batch")]
+    pub elsewhere: bool,
+    /// Answer many questions: reads lines `{"id":ANY,"query":TEXT}` and prints for each a line
+    /// `{"id","hits":[{"path","lines","score","hash"}]}`, in the same order.
+    #[arg(long)]
+    pub batch: bool,
+}
 
 pub async fn index(args: &Args, status: bool, meaning: Option<&str>, out: &Out) -> End {
     let (workshop, project) = session::project(args).await?;

@@ -1,6 +1,6 @@
 //! `atelier ops`: the operations that can be taken back, what taking one back would change, and doing it.
 
-use crate::args::{Args, OpsVerb};
+use crate::args::Args;
 use crate::out::{End, Finished, Out, unexpected};
 use crate::session;
 use crate::story;
@@ -10,10 +10,42 @@ use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{AcceptMode, Change, OperationKind, OperationView, UndoPreview};
 use atelier_protocol::ids::Seq;
 use atelier_protocol::op::{Op, Reply};
+use clap::Subcommand;
 use serde_json::json;
 
 /// Operations that are looked through for the one that is meant.
 const MOST: u32 = 10_000;
+
+#[derive(Subcommand, Debug)]
+pub enum OpsVerb {
+    /// The operations, newest first.
+    List {
+        /// Only those of this run, by its id or `last`.
+        #[arg(long)]
+        run: Option<String>,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// One operation, and exactly which files change when it is taken back now.
+    Show {
+        /// Its number.
+        operation: u64,
+    },
+    /// Take an operation back.
+    Undo {
+        /// Its number; without it the newest one that is in force.
+        operation: Option<u64>,
+        /// Only say what would change.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Do an operation again that was taken back.
+    Redo {
+        /// Its number; without it the last one that was taken back.
+        operation: Option<u64>,
+    },
+}
 
 pub async fn ops(args: &Args, verb: &OpsVerb, out: &Out) -> End {
     let (workshop, project) = session::project(args).await?;

@@ -2,7 +2,7 @@
 //!
 //! Hunks are counted from 1 for people, as `runs show --diff` prints them.
 
-use crate::args::AcceptArgs;
+use crate::choices::Way;
 use crate::out::{End, Finished, Out, unexpected};
 use crate::story;
 use atelier_engine::Project;
@@ -13,6 +13,33 @@ use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::view::{DiffView, Side};
 use serde_json::json;
 use std::path::Path;
+
+#[derive(clap::Args, Debug)]
+pub struct AcceptArgs {
+    /// The run's id, or `last`.
+    pub run: String,
+    /// The way to your branch; without it forward where that is possible, else a merge.
+    #[arg(long, value_name = "WAY", conflicts_with = "hunks")]
+    pub how: Option<Way>,
+    /// Only this file, or hunks of it (`src/a.rs:1,3-4`, counted as in `runs show --diff`); may be given more than once.
+    #[arg(long, value_name = "PATH[:N]")]
+    pub hunks: Vec<String>,
+    /// How a conflict is settled: `PATH=yours`, `PATH=run`, or `PATH=@FILE` with the whole text; more than once.
+    #[arg(long, value_name = "PATH=TAKE")]
+    pub resolve: Vec<String>,
+    /// The message of a commit that is made, as `type: subject`.
+    #[arg(short = 'm', long)]
+    pub message: Option<String>,
+    /// Accept the run that it stands on first, the same way, where that is not accepted yet.
+    #[arg(long)]
+    pub with_base: bool,
+    /// Do not ask the project's git hooks (`pre-commit`, `pre-merge-commit`, `prepare-commit-msg`, `commit-msg`).
+    #[arg(long)]
+    pub no_verify: bool,
+    /// Do not sign the commits, also where the git configuration asks for it.
+    #[arg(long)]
+    pub no_gpg_sign: bool,
+}
 
 pub async fn accept(project: &Project, run: RunId, args: &AcceptArgs, out: &Out) -> End {
     let how = acceptance(args)?;

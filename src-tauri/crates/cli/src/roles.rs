@@ -1,12 +1,24 @@
 //! `atelier roles`: lists the roles and checks role files.
 
-use crate::args::{Args, RolesVerb};
+use crate::args::Args;
 use crate::out::{End, Finished, Out};
 use atelier_engine::role::{self, Role};
 use atelier_engine::sources::ROLES;
 use atelier_protocol::error::{Code, Problem};
+use clap::Subcommand;
 use serde_json::json;
 use std::path::PathBuf;
+
+#[derive(Subcommand, Debug)]
+pub enum RolesVerb {
+    /// The roles of the project.
+    List,
+    /// Check role files: keys, tools, patterns and the files' own examples.
+    Check {
+        /// Role files; without any, the shipped ones and the project's.
+        files: Vec<PathBuf>,
+    },
+}
 
 pub fn roles(args: &Args, verb: &RolesVerb, out: &Out) -> End {
     match verb {

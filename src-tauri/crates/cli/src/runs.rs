@@ -1,10 +1,10 @@
 //! `atelier runs`: looks at runs and decides about their results.
 
-use crate::args::{Args, RunsVerb};
+use crate::args::Args;
 use crate::follow::follow;
 use crate::out::{End, Finished, Out, unexpected};
 use crate::push;
-use crate::review;
+use crate::review::{self, AcceptArgs};
 use crate::session;
 use crate::story;
 use atelier_engine::Project;
@@ -13,10 +13,157 @@ use atelier_protocol::error::Problem;
 use atelier_protocol::ids::Seq;
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::view::{DiffView, RunState, Side};
+use clap::Subcommand;
 use serde_json::json;
+use std::path::PathBuf;
 
 /// Events that are read at once.
 const PAGE: u32 = 1000;
+
+#[derive(Subcommand, Debug)]
+pub enum RunsVerb {
+    /// The runs, newest first.
+    List {
+        /// Only runs that are in this state, such as `waits_for_approval` or `failed`; may be given more than once.
+        #[arg(long = "state", value_name = "STATE", value_parser = run_state)]
+        states: Vec<RunState>,
+        /// At most so many.
+        #[arg(long)]
+        limit: Option<u32>,
+    },
+    /// One run: steps, children, checks, changes.
+    Show {
+        /// The run's id, or `last`.
+        run: String,
+        /// As it was after this event.
+        #[arg(long, value_name = "SEQ")]
+        at: Option<u64>,
+        /// Show the changes as a diff too.
+        #[arg(long)]
+        diff: bool,
+    },
+    /// What was told in short of a run's conversations, by whom, and the messages to the letter.
+    Memory {
+        /// The run's id, or `last`.
+        run: String,
+        /// The messages themselves too.
+        #[arg(long)]
+        whole: bool,
+    },
+    /// The recorded events of a run.
+    Events {
+        /// The run's id, or `last`.
+        run: String,
+        /// Only after this number.
+        #[arg(long, default_value_t = 0)]
+        after: u64,
+    },
+    /// Go on with an interrupted, parked or answered run.
+    Resume {
+        /// The run's id, or `last`.
+        run: String,
+    },
+    /// Continue a run another way: a new run with its history, and its tree as it was, up to an event.
+    Fork {
+        /// The run's id, or `last`.
+        run: String,
+        /// The last event that is kept; without it the last one that a fork can go on from.
+        #[arg(long, value_name = "SEQ")]
+        at: Option<u64>,
+        /// Do not wait: print the fork's id and leave it to the window or command that owns the project.
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Bring a run's commits, or parts of its changes, to your branch.
+    Accept(AcceptArgs),
+    /// The files that your branch (or the run below) and the run both changed in the same place, with both sides.
+    Conflicts {
+        /// The run's id, or `last`.
+        run: String,
+        /// Also write each, with conflict markers, into this folder.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Put a run on what the run it stands on is now. Runs do this by themselves; what both changed must be settled here.
+    Rebase {
+        /// The run's id, or `last`.
+        run: String,
+        /// How a conflict is settled: `PATH=base` (the run below), `PATH=run`, or `PATH=@FILE`; more than once.
+        #[arg(long, value_name = "PATH=TAKE")]
+        resolve: Vec<String>,
+    },
+    /// Remark on lines of a run's result; rejecting its hand-over then sends it back to the author.
+    Comment {
+        /// The run's id, or `last`.
+        run: String,
+        /// The file.
+        path: String,
+        /// The lines that are meant, as the new side of the diff counts them: `12` or `12-15`.
+        #[arg(long, value_parser = line_range)]
+        lines: Option<(u32, u32)>,
+        /// What is to change.
+        #[arg(short = 'm', long = "text")]
+        text: String,
+    },
+    /// Push a handed-over run's commits to a remote; without `--yes` only says what would leave and where to.
+    Push {
+        /// The run's id, or `last`.
+        run: String,
+        /// The remote, as `git remote` names it.
+        #[arg(long, value_name = "NAME", default_value = "origin")]
+        remote: String,
+        /// The branch there; without it the run's own name.
+        #[arg(long, value_name = "BRANCH")]
+        to: Option<String>,
+        /// Push it.
+        #[arg(long)]
+        yes: bool,
+        /// Also where it holds what looks like keys or personal data.
+        #[arg(long)]
+        anyway: bool,
+    },
+    /// Write what a run was and did as Markdown or JSON, with keys and personal data masked.
+    Record(crate::record::RecordArgs),
+    /// Remove a run's branch and tree.
+    Discard {
+        /// The run's id, or `last`.
+        run: String,
+        /// Also where its tree holds work that no checkpoint recorded.
+        #[arg(long)]
+        anyway: bool,
+    },
+    /// Take the newest thing back that happened to a run: its discard, accept, hand-over, or a step.
+    Undo {
+        /// The run's id, or `last`.
+        run: String,
+        /// Only say what would change.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Stop a run; its tree stays until it is discarded.
+    Cancel {
+        /// The run's id, or `last`.
+        run: String,
+    },
+}
+
+/// A state by the name it has in the output of `--json`.
+fn run_state(text: &str) -> Result<RunState, String> {
+    serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|_| {
+        let names = RunState::ALL.map(|state| serde_json::to_value(state).unwrap_or_default());
+        let names: Vec<&str> = names.iter().filter_map(serde_json::Value::as_str).collect();
+        format!("the states are {}", names.join(", "))
+    })
+}
+
+/// `12` or `12-15`, from 1.
+fn line_range(text: &str) -> Result<(u32, u32), String> {
+    let (from, to) = text.split_once('-').unwrap_or((text, text));
+    match (from.trim().parse(), to.trim().parse()) {
+        (Ok(from), Ok(to)) if from > 0 && to >= from => Ok((from, to)),
+        _ => Err("write a line such as 12, or lines such as 12-15".to_owned()),
+    }
+}
 
 pub async fn runs(args: &Args, verb: &RunsVerb, out: &Out) -> End {
     let (workshop, project) = session::project(args).await?;

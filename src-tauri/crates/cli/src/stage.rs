@@ -1,10 +1,25 @@
 //! `atelier stage SCRIPT`: serves a scripted model until it is stopped.
 
-use crate::args::StageArgs;
 use crate::out::{End, Finished, Out, environment};
 use atelier_protocol::error::{Code, Problem};
 use atelier_stage::{Options, Script, Stage};
 use serde_json::json;
+use std::path::PathBuf;
+
+#[derive(clap::Args, Debug)]
+pub struct StageArgs {
+    /// The script (YAML).
+    pub script: PathBuf,
+    /// The port on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// Write every request and answer to this file as JSON lines.
+    #[arg(long, value_name = "FILE")]
+    pub transcript: Option<PathBuf>,
+    /// Only read the script and say whether it is right.
+    #[arg(long)]
+    pub check: bool,
+}
 
 pub async fn stage(args: &StageArgs, out: &Out) -> End {
     let file = args.script.to_string_lossy();

@@ -1,12 +1,48 @@
 //! `atelier state`: the project's store as a whole.
 
-use crate::args::{Args, StateVerb};
+use crate::args::Args;
 use crate::out::{End, Finished, Out, unexpected};
 use crate::session;
 use atelier_protocol::error::ExitClass;
 use atelier_protocol::op::{Op, Reply};
+use clap::Subcommand;
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+#[derive(Subcommand, Debug)]
+pub enum StateVerb {
+    /// The read models, each with a hash over its rows.
+    Hash {
+        /// Make them anew from the first event on first.
+        #[arg(long)]
+        rebuild: bool,
+    },
+    /// Walk the whole history, its contents and the read models, and say what is not as it was written.
+    Check,
+    /// Copy the store, as of now, into a folder that does not exist yet.
+    Backup {
+        /// The folder.
+        to: PathBuf,
+    },
+    /// Put a copy in the store's place, while nobody works on the project. What was there is kept beside it.
+    Restore {
+        /// The copy.
+        from: PathBuf,
+        /// Also where the store holds a history already.
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Save what can be read of a damaged store into a new folder; the store stays as it is.
+    Salvage {
+        /// The folder, which must not exist yet.
+        to: PathBuf,
+        /// Another store's folder, instead of the project's.
+        #[arg(long, value_name = "DIR")]
+        from: Option<PathBuf>,
+    },
+    /// Remove contents that no event names any more.
+    Prune,
+}
 
 pub async fn state(args: &Args, verb: &StateVerb, out: &Out) -> End {
     match verb {

@@ -1,11 +1,43 @@
 //! `atelier export state` and `atelier import state`: the whole state of a project as one file, and back.
 
-use crate::args::{Args, ImportVerb, WholeVerb};
+use crate::args::Args;
 use crate::out::{End, Finished, Out, unexpected};
 use crate::session;
 use atelier_protocol::error::{Code, ExitClass, Problem};
 use atelier_protocol::op::{Op, Reply};
+use clap::Subcommand;
 use serde_json::json;
+use std::path::PathBuf;
+
+#[derive(Subcommand, Debug)]
+pub enum WholeVerb {
+    /// The project's whole state as one file: history, contents, what git holds of its runs, settings without secrets.
+    ///
+    /// It holds everything that was recorded (goals, prompts, answers, outputs of commands), unmasked.
+    State {
+        /// The file to write; must not exist yet.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+        /// Refused: a masked history is another one and has another hash. `runs record` writes a masked record of a run.
+        #[arg(long)]
+        redacted: bool,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub enum ImportVerb {
+    /// Into the project's folder, a clone of the same repository at any path. A damaged or cut file changes nothing.
+    State {
+        /// A file that `export state` wrote.
+        file: PathBuf,
+        /// Put it in the place of a history that is there; that one is kept beside.
+        #[arg(long)]
+        replace: bool,
+        /// Put the settings in the file in force too.
+        #[arg(long)]
+        settings: bool,
+    },
+}
 
 pub async fn export(args: &Args, verb: &WholeVerb, out: &Out) -> End {
     let WholeVerb::State { to, redacted } = verb;
