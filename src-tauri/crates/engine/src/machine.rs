@@ -1,22 +1,31 @@
-//! The state of a run as its own events tell it, and what is to be done next.
+//! The state of a run as its own events tell it.
 //!
-//! Pure: a fold and a decision, no I/O. Whoever owns the store folds the same events to the same state and goes on
-//! from there; that is all there is to resuming. It keeps what the next decision needs and no more: what finished steps
-//! said is for the screen, which folds for itself. What is done, and how, is `run`'s part.
+//! Pure: a fold, no I/O. Whoever owns the store folds the same events to the same state and goes on from there; that is
+//! all there is to resuming. It keeps what the next decision needs and no more: what finished steps said is for the
+//! screen, which folds for itself. What is to be done next is decided in `next`; how it is done is `run`'s part.
 
 use crate::digest::Digest;
-use crate::flow::{Flow, Kind};
+use crate::flow::Flow;
 use crate::talk::Talk;
-use atelier_protocol::error::{Code, Problem};
+use atelier_protocol::error::Code;
 use atelier_protocol::event::{
-    Actor, Answer, Ask, BudgetNode, BudgetUnit, Check, Comment, ContextMismatch, Effect, EffectOutcome, Envelope,
-    Event, FailureClass, Grants, MismatchKind, Outcome, Route, StepResult, ToolCall, Usage,
+    Actor, Answer, Ask, Check, Comment, ContextMismatch, Effect, EffectOutcome, Envelope, Event, FailureClass, Grants,
+    MismatchKind, Outcome, Route, StepResult,
 };
 use atelier_protocol::ids::{ApprovalId, RoleId, RunId, Seq, StepId};
 use atelier_protocol::settings::ModelChoice;
-use atelier_protocol::view::{ApprovalView, Item, RunState, RunView, TurnState};
+use atelier_protocol::view::RunView;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+mod budget;
+mod forget;
+mod next;
+mod progress;
+
+pub use budget::Budget;
+pub use next::Action;
+pub use progress::Progress;
 
 /// The version of a machine as it is kept in a snapshot. Raised when its shape or its fold changes; a snapshot of
 /// another version is not used.
@@ -118,135 +127,6 @@ pub struct Done {
     pub undone: bool,
 }
 
-/// What a run may use, and what it has used.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Budget {
-    /// Tokens it was given at the start.
-    pub given: Option<u64>,
-    /// Tokens it may use by now.
-    pub limit: Option<u64>,
-    /// Tokens used. Where a server did not say, estimated from the bytes, never taken as none.
-    pub spent: u64,
-    /// Whether the user refused more.
-    pub refused: bool,
-    /// What the user gave this run beyond the limits of the budget's nodes.
-    pub raised: Vec<(BudgetNode, BudgetUnit, u64)>,
-    /// Nodes of the budget that are nearly used up, as the user was told.
-    pub warned: Vec<String>,
-    /// Bytes of the prompt of the last call.
-    prompt_bytes: u64,
-}
-
-/// The last accepted result, and what happened since. Activity is no progress.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
-    /// Model turns since.
-    pub turns: u32,
-    /// When it was, or when the run last went on from waiting, milliseconds since 1970 UTC.
-    pub since_ms: u64,
-    /// What it was.
-    pub last: String,
-    /// Whether the stretch since was noticed as a stall.
-    pub noticed: bool,
-    /// The tree that a check was last recorded on.
-    checked: String,
-}
-
-/// What is to be done next.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Action {
-    /// Nothing, ever again.
-    Stop,
-    /// Nothing until somebody resumes it, or its turn comes.
-    Rest,
-    /// Nothing until the question is answered or its time is over.
-    Wait {
-        /// The question.
-        approval: ApprovalId,
-        /// When silence counts as a rejection.
-        expires_at_ms: u64,
-    },
-    /// Nothing until the child run ended.
-    Await {
-        /// The child.
-        child: RunId,
-    },
-    /// Ask the world about an effect whose outcome is not recorded.
-    Settle {
-        /// The effect's key.
-        key: String,
-    },
-    /// Make the private tree.
-    MakeTree,
-    /// Begin a step.
-    Begin {
-        /// Its place in the flow.
-        index: usize,
-        /// The step in its round.
-        step: StepId,
-    },
-    /// Ask the model for the next turn of the current step.
-    AskModel,
-    /// Answer a tool call.
-    CallTool {
-        /// The call.
-        call: ToolCall,
-    },
-    /// The model says it is finished without having called the tool that delivers; see what the text holds.
-    Conclude {
-        /// Its text.
-        text: String,
-    },
-    /// The required output is there: end the step.
-    EndAgentStep,
-    /// Go on with the checks of the current step.
-    Check,
-    /// Run the command of the current step.
-    RunScript,
-    /// Start the process of the current step.
-    StartService,
-    /// Put the task of the current step on the board.
-    PutTask,
-    /// Ask the question of the current step.
-    AskQuestion,
-    /// The question was answered.
-    QuestionAnswered {
-        /// What is taken as the answer.
-        said: String,
-    },
-    /// Start the child run of the current step.
-    Call,
-    /// The child run ended.
-    ChildEnded {
-        /// How.
-        outcome: Outcome,
-    },
-    /// Ask for the hand-over, or act on its answer.
-    AskHandOver,
-    /// The question of the hand-over was answered.
-    HandOverAnswered {
-        /// The answer.
-        answer: Answer,
-    },
-    /// Publish the commits.
-    HandOver,
-    /// Undo what a step did.
-    Undo {
-        /// The step.
-        done: Done,
-    },
-    /// It cannot be done.
-    Fail {
-        /// Why.
-        problem: Problem,
-    },
-    /// The flow has come to its end.
-    Finish {
-        /// How.
-        outcome: Outcome,
-    },
-}
-
 impl Machine {
     /// The state of the run whose events these are; `None` where the first is not a run's start.
     pub fn of<'a>(events: impl IntoIterator<Item = &'a Envelope>) -> Option<Machine> {
@@ -286,14 +166,8 @@ impl Machine {
             on_base: Vec::new(),
             processes: BTreeMap::new(),
             children: Vec::new(),
-            budget: Budget { given: *budget_tokens, limit: *budget_tokens, ..Budget::default() },
-            progress: Progress {
-                turns: 0,
-                since_ms: first.at_ms,
-                last: "the start".to_owned(),
-                noticed: false,
-                checked: String::new(),
-            },
+            budget: Budget::start(*budget_tokens),
+            progress: Progress::start(first.at_ms),
             remarks: Vec::new(),
             sent_back: 0,
         })
@@ -449,40 +323,6 @@ impl Machine {
         }
     }
 
-    /// What is to be done next.
-    pub fn next(&self, flow: &Flow) -> Action {
-        match self.view.state {
-            state if state.is_final() => return Action::Stop,
-            state if state.rests() || state == RunState::WaitsForSlot => return Action::Rest,
-            _ => {}
-        }
-        if let Some((key, _)) = self.effects.iter().find(|(_, tried)| tried.outcome.is_none()) {
-            return Action::Settle { key: key.clone() };
-        }
-        // A question about a command may be part of making the tree.
-        let about_commands = |ask: &Ask| matches!(ask, Ask::Command { .. } | Ask::ProjectCommands { .. });
-        let leave = self.view.approvals.iter().any(|asked| asked.answer.is_none() && about_commands(&asked.ask));
-        if !leave && (self.forks_tree() || (self.view.on.is_some() && !self.tree_made)) {
-            return Action::MakeTree; // the user's folder is not what it begins with
-        }
-        if let Some(asked) = self.view.pending_approval() {
-            return Action::Wait { approval: asked.id.clone(), expires_at_ms: asked.expires_at_ms };
-        }
-        if let Some(child) = self.open_child() {
-            return Action::Await { child: child.clone() };
-        }
-        if let Some(problem) = &self.view.compensating {
-            return match self.done.iter().rev().find(|done| !done.undone) {
-                Some(done) => Action::Undo { done: done.clone() },
-                None => Action::Finish { outcome: Outcome::Failed { problem: problem.clone() } },
-            };
-        }
-        match &self.current {
-            Some(current) => self.within(flow, current),
-            None => self.between(flow),
-        }
-    }
-
     /// The place in the flow of a step; `None` where the flow has no such step.
     pub fn index_of(flow: &Flow, step: &StepId) -> Option<usize> {
         flow.steps.iter().position(|s| s.id == step.name())
@@ -510,75 +350,6 @@ impl Machine {
             Ask::Tool { call, .. } if call.id == id => asked.answer,
             _ => None,
         })
-    }
-
-    fn within(&self, flow: &Flow, current: &Current) -> Action {
-        let Some(step) = Self::index_of(flow, &current.step).map(|index| &flow.steps[index]) else {
-            return Action::Fail { problem: lost_step(&current.step) };
-        };
-        if step.kind.needs_tree() && !self.tree_made {
-            return Action::MakeTree;
-        }
-        match &step.kind {
-            Kind::Agent { .. } => {
-                let talk = &current.talk;
-                match (talk.pending.first(), talk.delivered, &talk.closing) {
-                    (Some(call), _, _) => Action::CallTool { call: call.clone() },
-                    (None, true, _) => Action::EndAgentStep,
-                    (None, false, Some(text)) => Action::Conclude { text: text.clone() },
-                    (None, false, None) => Action::AskModel,
-                }
-            }
-            Kind::Check => Action::Check,
-            Kind::Approve => match self.asked_in(current).and_then(|asked| asked.answer) {
-                Some(answer) => Action::HandOverAnswered { answer },
-                None => Action::AskHandOver,
-            },
-            Kind::HandOver => Action::HandOver,
-            Kind::Script { .. } => Action::RunScript,
-            Kind::Service { .. } => Action::StartService,
-            Kind::Task { .. } => Action::PutTask,
-            Kind::Ask { question, .. } => {
-                let answered = self.answers.iter().rev().find(|(asked, _)| asked == question);
-                match (self.asked_in(current).and_then(|asked| asked.answer), answered) {
-                    (Some(_), Some((_, said))) => Action::QuestionAnswered { said: said.clone() },
-                    _ => Action::AskQuestion,
-                }
-            }
-            Kind::Call { .. } => match &current.child {
-                Some(outcome) => Action::ChildEnded { outcome: outcome.clone() },
-                None => Action::Call,
-            },
-        }
-    }
-
-    fn asked_in(&self, current: &Current) -> Option<&ApprovalView> {
-        let asked = current.asked.as_ref()?;
-        self.view.approvals.iter().find(|a| a.id == *asked)
-    }
-
-    fn between(&self, flow: &Flow) -> Action {
-        let index = match &self.ended {
-            None => 0,
-            Some((step, result)) => {
-                let Some(index) = Self::index_of(flow, step) else {
-                    return Action::Fail { problem: lost_step(step) };
-                };
-                match result {
-                    StepResult::Done if index + 1 == flow.steps.len() => {
-                        return Action::Finish { outcome: Outcome::Done };
-                    }
-                    StepResult::Done => index + 1,
-                    StepResult::SentBack { .. } => {
-                        flow.steps[index].back_to.or_else(|| author_before(flow, index)).unwrap_or(index)
-                    }
-                    StepResult::Failed { problem } => return Action::Fail { problem: problem.clone() },
-                }
-            }
-        };
-        let name = &flow.steps[index].id;
-        let round = self.rounds.get(name).copied().unwrap_or(0) + 1;
-        Action::Begin { index, step: StepId::of(name, round) }
     }
 
     fn talk(&mut self, change: impl FnOnce(&mut Talk)) {
@@ -648,132 +419,4 @@ impl Machine {
             }
         }
     }
-
-    /// Drops what only the step that ended needed.
-    fn forget_step(&mut self) {
-        let last = self.view.steps.len().saturating_sub(1);
-        self.view.steps.drain(..last);
-        for step in &mut self.view.steps {
-            step.items.clear();
-            step.brief.clear();
-        }
-        self.effects.retain(|_, tried| {
-            tried.outcome.is_none()
-                || tried.step.is_none()
-                || matches!(tried.effect, Effect::MakeTree { .. } | Effect::ForkTree { .. } | Effect::HandOver { .. })
-        });
-        let hand_over = self.view.approvals.iter().rposition(|a| matches!(a.ask, Ask::HandOver { .. }));
-        let mut at = 0;
-        self.view.approvals.retain(|asked| {
-            at += 1;
-            asked.answer.is_none() || Some(at - 1) == hand_over
-        });
-    }
-
-    /// Drops items that are in the conversation as well. The call that is open is told by its item.
-    fn forget_items(&mut self) {
-        for step in &mut self.view.steps {
-            step.items.retain(|item| matches!(item, Item::Turn { state: TurnState::Open, .. }));
-        }
-    }
-
-    /// Drops checks and reviews of other trees than the present one, and all but the last of each.
-    fn forget_evidence(&mut self) {
-        let view = &mut self.view;
-        let Some(tree) = view.checkpoint.as_ref().map(|point| point.tree.clone()) else { return };
-        let latest: Vec<_> = view.latest_checks(&tree).into_iter().cloned().collect();
-        view.checks = latest;
-        if let Some(last) = view.reviews.pop() {
-            view.reviews.clear();
-            view.reviews.push(last);
-        }
-    }
-}
-
-impl Budget {
-    fn apply(&mut self, event: &Event) {
-        match event {
-            Event::CallStarted { prompt, .. } => {
-                self.prompt_bytes = prompt.parts.iter().map(|part| u64::from(part.bytes)).sum();
-            }
-            Event::CallFinished { text, thinking, usage, .. } => {
-                self.spent = self.spent.saturating_add(self.tokens(usage, text.len() + thinking.len()));
-            }
-            Event::CallFailed { used, .. } => self.spent = self.spent.saturating_add(used.tokens),
-            Event::MemorySummarised { summary } => self.spent = self.spent.saturating_add(summary.used.tokens),
-            _ => {}
-        }
-    }
-
-    /// What a call used: as the server says, else three bytes a token.
-    fn tokens(&self, usage: &Usage, answer_bytes: usize) -> u64 {
-        let prompt = usage.prompt_tokens.map_or(self.prompt_bytes.div_ceil(3), u64::from);
-        prompt + usage.output_tokens.map_or((answer_bytes as u64).div_ceil(3), u64::from)
-    }
-}
-
-impl Progress {
-    /// Sees an event before the view folds it.
-    fn apply(&mut self, envelope: &Envelope, before: &RunView) {
-        let made = match &envelope.event {
-            Event::CallFinished { .. } => {
-                self.turns += 1;
-                None
-            }
-            Event::StallNoticed { .. } => {
-                self.noticed = true;
-                None
-            }
-            // Waiting is no stall: the time counts from here.
-            Event::ApprovalSettled { .. } | Event::RunResumed { .. } | Event::SlotGiven {} => {
-                self.since_ms = envelope.at_ms;
-                None
-            }
-            Event::SpecWritten { .. } => Some("the specification".to_owned()),
-            Event::CheckpointMade { checkpoint } => {
-                let known = before.checkpoint.as_ref().map(|point| point.tree.as_str());
-                let new = known != Some(&checkpoint.tree) && !(known.is_none() && checkpoint.files.is_empty());
-                new.then(|| format!("a changed tree with {} files", checkpoint.files.len()))
-            }
-            Event::CheckRecorded { check } if !check.tree.is_empty() && check.tree != self.checked => {
-                self.checked.clone_from(&check.tree);
-                Some(format!("the check `{}` of a new tree", check.name))
-            }
-            Event::ReviewRecorded { .. } => Some("a review".to_owned()),
-            Event::HandedOver { .. } => Some("the hand-over".to_owned()),
-            Event::StepFinished { result: StepResult::Done } => {
-                Some(envelope.step.as_ref().map_or_else(|| "a step".to_owned(), |step| format!("step {step}")))
-            }
-            Event::StepUndone { undone, .. } => Some(format!("the undoing of {undone}")),
-            Event::ChildEnded { outcome: Outcome::Done, child } => Some(format!("child run {child}")),
-            Event::ChildEnded { .. } => {
-                self.since_ms = envelope.at_ms;
-                None
-            }
-            _ => None,
-        };
-        if let Some(last) = made {
-            *self = Progress {
-                turns: 0,
-                since_ms: envelope.at_ms,
-                last,
-                noticed: false,
-                checked: std::mem::take(&mut self.checked),
-            };
-        }
-    }
-}
-
-/// The step whose role made the result that a question is about.
-fn author_before(flow: &Flow, index: usize) -> Option<usize> {
-    let asks = flow.steps[index].kind == Kind::Approve;
-    flow.steps[..index].iter().rposition(|step| asks && matches!(step.kind, Kind::Agent { writes: true, .. }))
-}
-
-fn lost_step(step: &StepId) -> Problem {
-    Problem::new(
-        Code::FlowInvalid,
-        format!("The flow of this run has no step `{}`.", step.name()),
-        "Start a new run with the present flow.",
-    )
 }

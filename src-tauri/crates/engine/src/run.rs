@@ -5,29 +5,27 @@
 
 use crate::desk::Desk;
 use crate::family;
-use crate::flow::{Flow, Kind, Step, Undo};
+use crate::flow::{Flow, Kind, Step};
 use crate::loaded::AtWork;
 use crate::machine::{Action, Current, Machine};
-use crate::prompt;
-use crate::record::Unrecorded;
-use crate::role::{Deliverable, Role};
-use crate::supervisor::disk_full;
-use crate::{checks, consent, kept, stack, tools};
-use atelier_journal::AppendError;
+use crate::role::Role;
+use crate::{kept, stack};
 use atelier_protocol::error::{Code, Problem};
-use atelier_protocol::event::{
-    Actor, Amount, Answer, Ask, EffectOutcome, Event, FailureClass, NewEvent, Outcome, StepResult,
-};
-use atelier_protocol::ids::{ApprovalId, RunId, Seq, StepId};
+use atelier_protocol::event::{Actor, Answer, Event, NewEvent, Outcome, StepResult};
+use atelier_protocol::ids::{ApprovalId, RunId, Seq};
 use atelier_protocol::mutant::{self, Mutant};
-use atelier_protocol::view::{Item, RunState, TurnState};
 use atelier_repo::TreeSpec;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// Entries of the folder listing in a brief; more are counted.
-const BRIEF_FILES: usize = 60;
+mod begin;
+mod halt;
+mod recording;
+
+pub(crate) use halt::Done;
+pub use halt::{Halt, Rested};
+
 /// Events read at once when catching up.
 const PAGE: usize = 1000;
 
@@ -46,82 +44,6 @@ pub struct Run {
     /// What it uses of servers of this machine ends with it.
     _at_work: AtWork,
 }
-
-/// Why nobody works on a run any more, and what makes it go on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rested {
-    /// It came to its end.
-    Ended {
-        /// The run that waited for it and goes on now.
-        wakes: Option<RunId>,
-    },
-    /// It waits for the user; an answer makes it go on, or that time.
-    Waits {
-        /// Milliseconds since 1970 UTC.
-        until_ms: u64,
-        /// When it was looked.
-        now_ms: u64,
-    },
-    /// It waits for another run to end, which is to be worked on.
-    Calls {
-        /// That run.
-        child: RunId,
-    },
-    /// It rests until somebody resumes it.
-    Rests,
-    /// It was stopped from outside; nothing of that is recorded.
-    Stopped,
-    /// The store is somebody else's now, or closed.
-    Gone,
-    /// The disk is full; it goes on once there is room.
-    NoRoom,
-}
-
-/// Why work on a run ends before its machine says so.
-#[derive(Debug)]
-pub enum Halt {
-    /// Something outside must be mended; resuming goes on.
-    Park(Problem),
-    /// It cannot be done.
-    Fail(Problem),
-    /// The user stopped it.
-    Stopped,
-    /// The store is somebody else's now, or closed; nothing may be recorded.
-    Gone,
-    /// The disk is full: nothing can be recorded now.
-    NoRoom,
-}
-
-impl From<Halt> for Problem {
-    fn from(halt: Halt) -> Self {
-        match halt {
-            Halt::Park(problem) | Halt::Fail(problem) => problem,
-            Halt::Stopped => {
-                Problem::new(Code::Cancelled, "The run was stopped.", "Look at it with `atelier runs show`.")
-            }
-            Halt::Gone => Problem::new(
-                Code::OwnerLost,
-                "The run ended meanwhile, or another process owns the project now.",
-                "Look at it with `atelier runs show`.",
-            ),
-            Halt::NoRoom => disk_full(),
-        }
-    }
-}
-
-impl From<Problem> for Halt {
-    fn from(problem: Problem) -> Self {
-        match problem.code {
-            Code::OwnerLost => Halt::Gone,
-            Code::Cancelled => Halt::Stopped,
-            Code::DiskFull => Halt::NoRoom,
-            _ => Halt::Park(problem),
-        }
-    }
-}
-
-/// What came of one action.
-pub(crate) type Done = Result<(), Halt>;
 
 impl Run {
     /// Takes up the run `id` from its recorded events.
@@ -237,86 +159,6 @@ impl Run {
         }
     }
 
-    /// Records that its turn has come, where it waited for one.
-    pub(crate) async fn takes_turn(&mut self) -> Done {
-        match self.machine.view.state {
-            RunState::WaitsForSlot => self.record_in(None, vec![Event::SlotGiven {}]).await,
-            _ => Ok(()),
-        }
-    }
-
-    /// Records events of this run in its current step, all or none, and folds them.
-    pub(crate) async fn record(&mut self, events: Vec<Event>) -> Done {
-        let step = self.machine.current.as_ref().map(|current| current.step.clone());
-        self.record_in(step.as_ref(), events).await
-    }
-
-    /// The same in a given step.
-    pub(crate) async fn record_in(&mut self, step: Option<&StepId>, events: Vec<Event>) -> Done {
-        let new: Vec<NewEvent> = events.into_iter().map(|event| NewEvent::of_run(&self.id, step, event)).collect();
-        // The user answered or stopped it meanwhile. What is recorded here happened all the same.
-        while !self.record_unless_changed(new.clone()).await? {}
-        Ok(())
-    }
-
-    /// Records events of this and of other runs, all or none; those of this run are folded.
-    pub(crate) async fn record_with_others(&mut self, new: Vec<NewEvent>) -> Done {
-        while !self.record_unless_changed(new.clone()).await? {}
-        Ok(())
-    }
-
-    /// Records events of this run, unless others were recorded since the last look; then those are folded instead, and
-    /// the answer is false. What the table of transitions does not allow is a defect and is not recorded.
-    async fn record_unless_changed(&mut self, new: Vec<NewEvent>) -> Result<bool, Halt> {
-        match self.desk.append_to(&[&self.machine.row], new).await {
-            Ok(events) => {
-                let before = self.machine.version;
-                self.heard_ms = events.last().map(|event| event.at_ms);
-                for event in events.iter().filter(|event| event.run.as_ref() == Some(&self.id)) {
-                    self.machine.apply(event);
-                    self.moved |= matches!(
-                        event.event,
-                        Event::CheckpointMade { .. }
-                            | Event::HandedOver { .. }
-                            | Event::RunRebased { .. }
-                            | Event::RunFinished { .. }
-                    );
-                }
-                if kept::is_due(before, self.machine.version) {
-                    kept::keep(&self.desk.projections, &self.machine).await;
-                }
-                Ok(true)
-            }
-            Err(Unrecorded::Refused(refused)) => Err(Halt::Park(defect(&refused.to_string()))),
-            Err(Unrecorded::Unread(problem)) => Err(problem.into()),
-            Err(Unrecorded::Append(error)) => self.not_appended(error).await,
-        }
-    }
-
-    async fn not_appended(&mut self, error: AppendError) -> Result<bool, Halt> {
-        match error {
-            AppendError::Conflict { .. } => {
-                self.catch_up().await?;
-                if self.machine.view.state.is_final() { Err(Halt::Gone) } else { Ok(false) }
-            }
-            AppendError::Fenced { .. } | AppendError::Closed => Err(Halt::Gone),
-            AppendError::DiskFull => Err(Halt::NoRoom),
-            error @ AppendError::TooLarge { .. } => Err(Halt::Park(error.into())),
-            error => {
-                tracing::error!(run = %self.id, %error, "the history cannot be written");
-                // No event can tell of it.
-                self.desk.journal.tell_failed(&error.into());
-                Err(Halt::Gone)
-            }
-        }
-    }
-
-    pub(crate) async fn catch_up(&mut self) -> Done {
-        let events = read_all(&self.desk, &self.id, self.machine.last_seq()).await?;
-        events.iter().for_each(|event| self.machine.apply(event));
-        Ok(())
-    }
-
     /// The current step, which every action within a step has.
     pub(crate) fn current(&self) -> Result<(&Current, &Step), Halt> {
         let current = self.machine.current.as_ref();
@@ -359,108 +201,6 @@ impl Run {
         Ok(TreeSpec { run, dir: self.tree_dir(), base, provide: self.desk.provided().await? })
     }
 
-    /// A model's turn that was under way when its process ended is over, and says so.
-    async fn close_open_calls(&mut self) -> Done {
-        let mut open = Vec::new();
-        for step in &self.machine.view.steps {
-            for item in &step.items {
-                if let Item::Turn { call, state: TurnState::Open, .. } = item {
-                    open.push((step.id.clone(), call.clone()));
-                }
-            }
-        }
-        for (step, call) in open {
-            let problem = Problem::new(
-                Code::Interrupted,
-                "The process ended before the model's turn was complete.",
-                "The same question is asked again.",
-            );
-            self.record_in(
-                Some(&step),
-                vec![Event::CallFailed {
-                    call,
-                    problem,
-                    partial: String::new(),
-                    class: Some(FailureClass::RetrySame),
-                    used: Amount::default(),
-                }],
-            )
-            .await?;
-        }
-        Ok(())
-    }
-
-    /// Records the outcome of an effect; where it landed, with the events that tell of it. Parks on failure.
-    pub(crate) async fn settled(&mut self, key: &str, result: Result<(), Problem>, told: Vec<Event>) -> Done {
-        let key = key.to_owned();
-        match result {
-            Ok(()) => {
-                let mut events = vec![Event::EffectSettled { key, outcome: EffectOutcome::Landed }];
-                events.extend(told);
-                self.record(events).await
-            }
-            Err(problem) => {
-                let outcome = EffectOutcome::NotLanded { problem: Some(problem.clone()) };
-                self.record(vec![Event::EffectSettled { key, outcome }]).await?;
-                // There was room for that record, so there is for a reason to rest; the user makes room for the effect.
-                Err(if problem.code == Code::DiskFull { Halt::Park(problem) } else { Halt::from(problem) })
-            }
-        }
-    }
-
-    async fn begin(&mut self, index: usize, step: StepId) -> Done {
-        let definition = self.flow.steps[index].clone();
-        // What is handed over is what was checked, so it stays where it is until that is done.
-        if definition.kind != Kind::HandOver {
-            Box::pin(self.follow_base()).await?;
-        }
-        if step.round() > self.flow.rounds.saturating_add(self.machine.sent_back) {
-            return Err(Halt::Fail(out_of_rounds(&self.machine, self.flow.rounds)));
-        }
-        let (role, brief) = match &definition.kind {
-            Kind::Agent { role, .. } => {
-                let Some(role) = self.roles.iter().find(|r| r.id == *role).cloned() else {
-                    return Err(Halt::Fail(defect("a flow was accepted with a role that does not exist")));
-                };
-                let brief = self.brief(&role).await?;
-                (Some(role.id), brief)
-            }
-            _ => (None, String::new()),
-        };
-        let undo = definition.undo.as_ref().map(Undo::words);
-        let started = Event::StepStarted { role, title: definition.title, brief, phase: definition.phase, undo };
-        self.record_in(Some(&step), vec![started]).await
-    }
-
-    async fn brief(&self, role: &Role) -> Result<String, Halt> {
-        let declared = checks::declared(&self.desk.root)?;
-        let changed = match &self.machine.view.checkpoint {
-            Some(point) if !point.files.is_empty() => {
-                point.files.iter().map(|file| format!("- {}\n", file.path)).collect()
-            }
-            _ => String::new(),
-        };
-        // A first look at the project; a role that goes on with a change knows it already.
-        let first = changed.is_empty() && role.delivers != Deliverable::Review;
-        let listing = if first { self.listing() } else { String::new() };
-        let parts = prompt::Brief { machine: &self.machine, checks: &declared, listing: &listing, changed: &changed };
-        let mut brief = prompt::brief(role, &parts);
-        if first {
-            brief.push_str(&self.shown_at_first(&brief).await);
-        }
-        Ok(brief)
-    }
-
-    fn listing(&self) -> String {
-        let files = self.files();
-        let names = tools::files_under(&files, &files);
-        let mut text: String = names.iter().take(BRIEF_FILES).map(|name| format!("{name}\n")).collect();
-        if names.len() > BRIEF_FILES {
-            text.push_str(&format!("({} more)\n", names.len() - BRIEF_FILES));
-        }
-        text
-    }
-
     /// The time, where the question is still open; one whose time is over is answered no.
     async fn waited(&mut self, approval: ApprovalId, expires_at_ms: u64) -> Result<Option<u64>, Halt> {
         let now_ms = self.heard_ms.unwrap_or_else(|| self.desk.sources.clock.now_ms());
@@ -473,31 +213,6 @@ impl Run {
         // An answer that came in between is the one that counts.
         self.record_unless_changed(vec![NewEvent::of_run(&self.id, step.as_ref(), settled)]).await?;
         Ok(None)
-    }
-
-    /// Records a question. Where a grant given with the start answers it, the answer too.
-    pub(crate) async fn ask(&mut self, ask: Ask, mut before: Vec<Event>) -> Done {
-        let approval = self.desk.sources.approval_id();
-        let granted = self.machine.grants.approve.contains(&ask.kind()) && !ask.needs_a_person();
-        let answer = match (granted, self.machine.grants.deny_asks) {
-            (true, _) => Some((Answer::Approve, "granted with the start of the run")),
-            (false, true) => Some((Answer::Reject, "questions are denied for this run")),
-            (false, false) => None,
-        };
-        let expires_at_ms = self.desk.sources.clock.now_ms().saturating_add((self.desk.settings)().approval_timeout_ms);
-        let follows = answer.and_then(|(answer, _)| consent::follows(&ask, answer));
-        before.push(Event::ApprovalRequested { approval: approval.clone(), ask, expires_at_ms });
-        if let Some((answer, note)) = answer {
-            before.push(Event::ApprovalSettled { approval, answer, by: Actor::Grant, note: note.to_owned() });
-        }
-        let step = self.machine.current.as_ref().map(|current| current.step.clone());
-        let own = before.into_iter().map(|event| NewEvent::of_run(&self.id, step.as_ref(), event));
-        self.record_with_others(own.chain(follows).collect()).await
-    }
-
-    pub(crate) async fn end_step(&mut self, mut before: Vec<Event>, result: StepResult) -> Done {
-        before.push(Event::StepFinished { result });
-        self.record(before).await
     }
 
     /// Records the end. What still runs for it is ended first; a run that waits for it learns of it in the same append.
@@ -571,24 +286,4 @@ pub(crate) fn defect(what: &str) -> Problem {
         format!("A rule of Atelier itself was broken: {what}."),
         "Please report this with the run's events.",
     )
-}
-
-/// The last thing that sent work back decides what kind of failure it is.
-fn out_of_rounds(machine: &Machine, rounds: u32) -> Problem {
-    let (step, reason) = match &machine.ended {
-        Some((step, StepResult::SentBack { reason })) => (step.name(), reason.as_str()),
-        _ => ("", ""),
-    };
-    let checked = machine.view.checkpoint.as_ref().map(|point| machine.view.checks_of(&point.tree));
-    let failed = checked == Some(atelier_protocol::event::ChecksVerdict::Failed);
-    let code = if failed { Code::ChecksFailed } else { Code::ReviewRejected };
-    Problem::new(
-        code,
-        match rounds {
-            1 => format!("`{step}` sent the work back. Your files are untouched."),
-            rounds => format!("`{step}` sent the work back {rounds} times. Your files are untouched."),
-        },
-        "Look at the run's changes and checks; start again with a narrower goal, or discard it.",
-    )
-    .with_details([reason.to_owned()])
 }
