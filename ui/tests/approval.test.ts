@@ -71,7 +71,7 @@ describe('a question about hand-over', () => {
     await user.click(at('approval.file.src/wrap.rs'));
     await settle();
     expect(at('tab.changes').getAttribute('aria-selected')).toBe('true');
-    expect(tape.diff.files[desk.at.file]?.change.path).toBe('src/wrap.rs');
+    expect(tape.diff.files[desk.review.at.file]?.change.path).toBe('src/wrap.rs');
   });
 });
 

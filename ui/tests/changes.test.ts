@@ -25,12 +25,12 @@ it('shows each file, hunk and line with the numbers of both sides', async () => 
 it('goes from hunk to hunk and file to file by key', async () => {
   const { desk } = await bench(finished, new HandPort(tape));
   await user.keyboard('{F7}{F7}');
-  expect(desk.at).toEqual({ file: 1, hunk: 1 });
+  expect(desk.review.at).toEqual({ file: 1, hunk: 1 });
   await user.keyboard('{F8}');
-  expect(desk.at).toEqual({ file: 2, hunk: 0 });
+  expect(desk.review.at).toEqual({ file: 2, hunk: 0 });
   expect(at('changes.file.src/wrap.rs').getAttribute('aria-current')).toBe('true');
   await user.keyboard('{Shift>}{F7}{/Shift}');
-  expect(desk.at).toEqual({ file: 1, hunk: 1 });
+  expect(desk.review.at).toEqual({ file: 1, hunk: 1 });
 });
 
 it('is fetched again when the run has recorded a new state, not at every event', async () => {

@@ -95,13 +95,13 @@ describe('a result', () => {
     const { desk } = await bench(finished, port);
     const run = desk.run;
     if (run === null) throw new Error('no run');
-    await desk.loadDiff(run);
-    desk.leaveHunk({ file: 0, hunk: 0 });
+    await desk.review.loadDiff(run);
+    desk.review.leaveHunk({ file: 0, hunk: 0 });
     await settle();
     expect(text('run.accept')).toContain('Accept without 1 hunk');
     await user.click(at('run.accept'));
     const sent = port.ops('accept_run')[0];
-    const diff = desk.diffs[run.id]?.diff;
+    const diff = desk.review.diffs[run.id]?.diff;
     const path = diff?.at === 'ready' ? diff.value.files[0]?.change.path : undefined;
     const only = sent?.op === 'accept_run' ? (sent.how.only ?? []) : [];
     expect(only.length).toBeGreaterThan(0);

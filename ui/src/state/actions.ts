@@ -127,12 +127,12 @@ function ofPanes(desk: Desk, hands: Hands, add: Add): void {
   add('next_run', 'Next run', () => desk.step(1));
   add('previous_run', 'Previous run', () => desk.step(-1));
   if (desk.run?.checkpoint != null) {
-    add('next_hunk', 'Next hunk', () => desk.moveDiff('hunk', 1));
-    add('previous_hunk', 'Previous hunk', () => desk.moveDiff('hunk', -1));
-    if (desk.choosing) add('leave_hunk', 'Leave the hunk out, or take it again', () => desk.leaveHunk());
-    if (desk.remarking) add('remark', 'Remark on the hunk', () => desk.askRemark());
-    add('next_file', 'Next changed file', () => desk.moveDiff('file', 1));
-    add('previous_file', 'Previous changed file', () => desk.moveDiff('file', -1));
+    add('next_hunk', 'Next hunk', () => desk.review.moveDiff('hunk', 1));
+    add('previous_hunk', 'Previous hunk', () => desk.review.moveDiff('hunk', -1));
+    if (desk.review.choosing) add('leave_hunk', 'Leave the hunk out, or take it again', () => desk.review.leaveHunk());
+    if (desk.review.remarking) add('remark', 'Remark on the hunk', () => desk.review.askRemark());
+    add('next_file', 'Next changed file', () => desk.review.moveDiff('file', 1));
+    add('previous_file', 'Previous changed file', () => desk.review.moveDiff('file', -1));
   }
 }
 

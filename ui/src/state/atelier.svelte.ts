@@ -5,7 +5,8 @@
 import { tick } from 'svelte';
 import type { KnownProject, Problem, ProviderView, Settings, Theme } from '../ipc/bindings';
 import { asProblem, expectReply, type Port, type StartInfo } from '../ipc/port';
-import { Desk, type Loaded } from './desk.svelte';
+import { Desk } from './desk.svelte';
+import type { Loaded } from './loaded';
 
 export type Overlay = 'palette' | 'settings' | 'export' | null;
 export type Opening = 'open' | 'init' | 'tour' | null;

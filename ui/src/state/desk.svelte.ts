@@ -4,16 +4,19 @@
 // what happened. Nothing is shown as done because it was asked for.
 
 import {
-  STATES, type AcceptMode, type Acceptance, type ConflictView, type DiffView, type Envelope, type ExportFormat, type Hash, type ModelChoice, type Op, type OperationView, type Problem, type ProjectView,
-  type ProviderView, type Reply, type RunId, type RunSummary, type RunView, type Seq,
-  type Take,
+  STATES, type AcceptMode, type Acceptance, type ExportFormat, type Hash, type ModelChoice, type Op, type OperationView, type Problem, type ProjectView, type ProviderView,
+  type RunId, type RunSummary, type RunView, type Seq,
 } from '../ipc/bindings';
 import { asProblem, expectReply, type Port } from '../ipc/port';
-import { FIRST, move, taken, type DiffPlace, type LeftOut } from './diff';
+import { Asks } from './asks.svelte';
+import { FIRST } from './diff';
 import { firstLine } from './format';
 import { recall, remember } from './layout.svelte';
 import { rowsOf, waitingBelow, type Row } from './list';
+import type { Loaded } from './loaded';
 import { changedRuns, isActive, listed, NOTHING, readWhole, runsOf, take, type ProjectState } from './project';
+import { Reader } from './reader.svelte';
+import { Review } from './review.svelte';
 import { runWord } from './words';
 
 export type Tab = 'changes' | 'checks' | 'context' | 'files';
@@ -40,11 +43,7 @@ export interface Without {
 }
 /** What the user is most likely to do next. */
 export type Primary = 'approve' | 'below' | 'waiting' | 'accept' | 'resume' | 'start' | null;
-export type Loaded<T> = { at: 'loading' } | { at: 'ready'; value: T } | { at: 'error'; problem: Problem };
 
-/** Events asked for at once, and how many runs are read side by side. */
-const PAGE = 10_000;
-const READERS = 4;
 /** Changes that are said one by one. */
 const SAID = 3;
 
@@ -55,6 +54,10 @@ export class Desk {
   readonly port: Port;
   /** Whether the project is the tour's sample, whose model is scripted. */
   readonly tour: boolean;
+  readonly asks: Asks;
+  readonly reader: Reader;
+  /** What is read of and said about a run's changes. */
+  readonly review: Review;
   project: ProjectView;
   state: ProjectState = $state.raw(NOTHING);
   /** The model servers that this project's runs can use. */
@@ -63,27 +66,11 @@ export class Desk {
   tab: Tab = $state('changes');
   pane: Pane = $state('thread');
   confirm: Confirm | null = $state.raw(null);
-  /** Why the last act on a run was refused. */
-  refusals: Readonly<Record<RunId, Problem>> = $state.raw({});
-  /** Acts under way, as `act.run`. */
-  busy: readonly string[] = $state.raw([]);
   accepted: Readonly<Record<RunId, AcceptMode>> = $state.raw({});
   /** The selected run as it was, while somebody looks at that. */
   past: Past | null = $state.raw(null);
   /** What the list of runs is narrowed to. */
   filter = $state('');
-  /** Why a run could not be read. */
-  unread: Readonly<Record<RunId, Problem>> = $state.raw({});
-  diffs: Readonly<Record<RunId, { key: string; diff: Loaded<DiffView> }>> = $state.raw({});
-  /** Where the reader of the diff is. */
-  at: DiffPlace = $state.raw(FIRST);
-  /** Hunks that are left out of what is accepted. */
-  left: Readonly<Record<RunId, readonly LeftOut[]>> = $state.raw({});
-  /** Files that your branch and a run both changed, and which side is taken of each. */
-  conflicts: Readonly<Record<RunId, readonly ConflictView[]>> = $state.raw({});
-  taken: Readonly<Record<RunId, Readonly<Record<string, Take>>>> = $state.raw({});
-  /** The hunk that a remark is being written on. */
-  remarkAt: DiffPlace | null = $state.raw(null);
   /** The operation that is asked about, with what taking it back changes. */
   undoing: OperationView | null = $state.raw(null);
   blobs: Readonly<Record<Hash, Loaded<string>>> = $state.raw({});
@@ -100,9 +87,6 @@ export class Desk {
 
   #close: (() => void) | null = null;
   #closed = false;
-  /** Runs to be read whole, the next one last, and those under way. */
-  #toRead: RunId[] = [];
-  #reading: readonly RunId[] = [];
   #confirmTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** The models that a run of this project can take. */
@@ -128,13 +112,6 @@ export class Desk {
     return newest === undefined ? null : (this.state.runs[newest.id] ?? null);
   });
 
-  /** Whether parts of the selected run's result can be left out now: it is there and nothing is decided. */
-  readonly choosing: boolean = $derived(
-    this.run?.state === 'done' && this.run.disposition.disposition === 'pending' && this.run.parent === null && this.run.branch !== null,
-  );
-  /** Whether a remark on the selected run's changes still reaches its author. */
-  readonly remarking: boolean = $derived(this.run !== null && this.run.checkpoint !== null && !STATES[this.run.state].final);
-
   /** The one thing that is brass now. */
   readonly primary: Primary = $derived.by(() => {
     if (this.run !== null && STATES[this.run.state].waits_for_user) return 'approve';
@@ -148,6 +125,13 @@ export class Desk {
   constructor(port: Port, project: ProjectView, tour = false) {
     this.port = port;
     this.tour = tour;
+    this.asks = new Asks(port, project.id);
+    this.reader = new Reader(this.asks, (run, events) => {
+      const before = this.state;
+      this.state = readWhole(before, run, events);
+      this.#tell(before, this.state);
+    });
+    this.review = new Review(this.asks, () => this.run, () => this.show('changes'));
     this.project = $state.raw(project);
     this.goal = recall(this.#goalKey()) ?? (tour ? TOUR_GOAL : '');
   }
@@ -173,7 +157,7 @@ export class Desk {
   /** Looks for the model servers; those known stay on screen meanwhile. */
   async loadModels(): Promise<void> {
     try {
-      const reply = await this.port.submit(this.project.id, { op: 'list_models' });
+      const reply = await this.asks.submit({ op: 'list_models' });
       this.models = { at: 'ready', value: expectReply(reply, 'models').value };
     } catch (reason) {
       this.models = { at: 'error', problem: asProblem(reason) };
@@ -182,12 +166,13 @@ export class Desk {
 
   close(): void {
     this.#closed = true;
+    this.reader.close();
     clearTimeout(this.#confirmTimer);
     this.#close?.();
   }
 
   select(run: RunId | null): void {
-    if (run !== this.selected) this.at = FIRST;
+    if (run !== this.selected) this.review.at = FIRST;
     this.#show(run);
     this.confirm = null;
     this.past = null;
@@ -196,15 +181,7 @@ export class Desk {
 
   /** Reads a run whole, unless it was read; the one asked for last comes first. */
   read(run: RunId): void {
-    if (run in this.state.runs || this.#reading.includes(run) || run in this.unread) return;
-    this.#toRead = [...this.#toRead.filter((other) => other !== run), run];
-    void this.#readNext();
-  }
-
-  /** Tries once more to read a run. */
-  readAgain(run: RunId): void {
-    this.unread = Object.fromEntries(Object.entries(this.unread).filter(([id]) => id !== run));
-    this.read(run);
+    if (!(run in this.state.runs)) this.reader.read(run);
   }
 
   /** Selects the run before or after in the list, as it is laid out. */
@@ -238,7 +215,7 @@ export class Desk {
     this.goalProblem = null;
     const goal = this.goal;
     const op: Op = { op: 'start_run', goal, model, approve: [], deny_asks: false, flow, priority: 'normal', budget_tokens: null, on: this.on };
-    const reply = await this.#ask('start', '', op, (problem) => (this.goalProblem = problem));
+    const reply = await this.asks.ask('start', '', op, (problem) => (this.goalProblem = problem));
     if (reply === null) return false;
     try {
       const run = expectReply(reply, 'run').value;
@@ -253,29 +230,22 @@ export class Desk {
   }
 
   settle(run: RunId, approval: string, answer: 'approve' | 'reject', note: string): Promise<boolean> {
-    return this.#act('settle', run, { op: 'settle_approval', approval, answer, note });
+    return this.asks.act('settle', run, { op: 'settle_approval', approval, answer, note });
   }
 
   resume(run: RunId): Promise<boolean> {
-    return this.#act('resume', run, { op: 'resume_run', run });
+    return this.asks.act('resume', run, { op: 'resume_run', run });
   }
 
   /** The first press asks for a second one; the second stops the run. */
   async stop(run: RunId): Promise<boolean> {
     if (!this.#pressedTwice('stop', run)) return false;
-    return this.#act('stop', run, { op: 'cancel_run', run });
+    return this.asks.act('stop', run, { op: 'cancel_run', run });
   }
 
   async accept(run: RunId, without: Without = {}): Promise<boolean> {
-    const diff = this.diffs[run]?.diff;
-    const left = this.left[run] ?? [];
-    const only = left.length > 0 && diff?.at === 'ready' ? taken(diff.value, left) : null;
-    const resolved = Object.entries(this.taken[run] ?? {}).map(([path, take]) => ({ path, take }));
-    const how: Acceptance = { way: null, only, resolved, message: null, skip_hooks: without.hooks ?? false, with_base: without.base ?? false, skip_signing: without.signatures ?? false };
-    const reply = await this.#ask('accept', run, { op: 'accept_run', run, how }, (problem) => {
-      this.#refuse(run, problem);
-      if (problem.code === 'accept_conflict') void this.loadConflicts(run);
-    });
+    const how: Acceptance = { way: null, only: this.review.part(run), resolved: this.review.resolved(run), message: null, skip_hooks: without.hooks ?? false, with_base: without.base ?? false, skip_signing: without.signatures ?? false };
+    const reply = await this.asks.ask('accept', run, { op: 'accept_run', run, how }, (problem) => this.#refusedByConflict(run, problem));
     if (reply?.reply === 'accepted') this.accepted = { ...this.accepted, [run]: reply.value.mode };
     await this.#look();
     return reply !== null;
@@ -290,82 +260,24 @@ export class Desk {
 
   /** Puts a run on what the run below it is now, with what was said about places that both changed. */
   async rebase(run: RunId): Promise<boolean> {
-    const resolved = Object.entries(this.taken[run] ?? {}).map(([path, take]) => ({ path, take }));
-    const reply = await this.#ask('rebase', run, { op: 'rebase_run', run, resolved }, (problem) => {
-      this.#refuse(run, problem);
-      if (problem.code === 'accept_conflict') void this.loadConflicts(run);
-    });
-    if (reply !== null) {
-      this.conflicts = { ...this.conflicts, [run]: [] };
-      this.taken = { ...this.taken, [run]: {} };
-    }
+    const op: Op = { op: 'rebase_run', run, resolved: this.review.resolved(run) };
+    const reply = await this.asks.ask('rebase', run, op, (problem) => this.#refusedByConflict(run, problem));
+    if (reply !== null) this.review.settled(run);
     return reply !== null;
-  }
-
-  /** Leaves a hunk of the selected run's diff out of what is accepted, or takes it again; without a place, the one read now. */
-  leaveHunk(place: DiffPlace = this.at): void {
-    const run = this.run;
-    const diff = run === null ? undefined : this.diffs[run.id]?.diff;
-    if (run === null || !this.choosing || diff?.at !== 'ready') return;
-    const path = diff.value.files[place.file]?.change.path;
-    if (path === undefined) return;
-    const left = this.left[run.id] ?? [];
-    const isIt = (other: LeftOut): boolean => other.path === path && other.hunk === place.hunk;
-    const next = left.some(isIt) ? left.filter((other) => !isIt(other)) : [...left, { path, hunk: place.hunk }];
-    this.left = { ...this.left, [run.id]: next };
-  }
-
-  isLeft(path: string, hunk: number): boolean {
-    return this.choosing && (this.left[this.run?.id ?? ''] ?? []).some((other) => other.path === path && other.hunk === hunk);
-  }
-
-  /** Opens the field for a remark on the hunk that is read now. */
-  askRemark(place: DiffPlace = this.at): void {
-    this.at = place;
-    this.remarkAt = this.remarking ? place : null;
-  }
-
-  /** Remarks on the changed lines of a hunk; rejecting the hand-over sends them to the author. */
-  async remark(text: string): Promise<boolean> {
-    const run = this.run;
-    const diff = run === null ? undefined : this.diffs[run.id]?.diff;
-    const place = this.remarkAt;
-    const file = place === null || diff?.at !== 'ready' ? undefined : diff.value.files[place.file];
-    if (run === null || place === null || file === undefined) return false;
-    const lines = (file.hunks[place.hunk]?.lines ?? []).filter((line) => line.side === 'added');
-    const comment = { path: file.change.path, quote: lines.map((line) => line.text), line: lines[0]?.new ?? 1, text };
-    const done = await this.#act('remark', run.id, { op: 'comment_run', run: run.id, comment });
-    if (done) this.remarkAt = null;
-    return done;
-  }
-
-  /** Fetches both sides of the files that your branch and a run changed in the same place. */
-  async loadConflicts(run: RunId): Promise<void> {
-    try {
-      const reply = await this.port.submit(this.project.id, { op: 'show_conflicts', run });
-      this.conflicts = { ...this.conflicts, [run]: expectReply(reply, 'conflicts').value };
-    } catch (reason) {
-      this.#refuse(run, asProblem(reason));
-    }
-  }
-
-  /** Settles the conflict in one file: by a side, or by a text of the user's own. */
-  take(run: RunId, path: string, take: Take): void {
-    this.taken = { ...this.taken, [run]: { ...this.taken[run], [path]: take } };
   }
 
   /** Looks what taking the newest operation of a run back would change, and asks. */
   async askUndo(run: RunId): Promise<void> {
-    const reply = await this.#ask('undo', run, { op: 'list_operations', run, limit: 1000 }, (problem) => this.#refuse(run, problem));
+    const reply = await this.asks.ask('undo', run, { op: 'list_operations', run, limit: 1000 });
     if (reply?.reply !== 'operations') return;
     const newest = reply.value.find((operation) => operation.undone_by === null && operation.kind !== 'undo');
     if (newest === undefined) {
       this.notice = 'Nothing of this run can be taken back.';
       return;
     }
-    const shown = await this.#ask('undo', run, { op: 'show_operation', operation: newest.operation }, (problem) => this.#refuse(run, problem));
+    const shown = await this.asks.ask('undo', run, { op: 'show_operation', operation: newest.operation });
     const operation = shown?.reply === 'operations' ? shown.value[0] : undefined;
-    if (operation?.preview?.preview === 'refused') this.#refuse(run, operation.preview.problem);
+    if (operation?.preview?.preview === 'refused') this.asks.refuse(run, operation.preview.problem);
     else if (operation !== undefined) {
       this.undoing = operation;
       this.confirm = { act: 'undo', run, at: null };
@@ -378,7 +290,7 @@ export class Desk {
     this.confirm = null;
     this.undoing = null;
     if (operation === undefined) return false;
-    const done = await this.#act('undo', run, { op: 'undo_operation', operation });
+    const done = await this.asks.act('undo', run, { op: 'undo_operation', operation });
     await this.#look();
     return done;
   }
@@ -394,14 +306,14 @@ export class Desk {
 
   /** Continues a run another way, in a new run that is then shown. */
   async fork(run: RunId, at: Seq | null): Promise<boolean> {
-    const reply = await this.#ask('fork', run, { op: 'fork_run', run, at }, (problem) => this.#refuse(run, problem));
+    const reply = await this.asks.ask('fork', run, { op: 'fork_run', run, at });
     this.confirm = null;
     if (reply === null) return false;
     try {
       this.select(expectReply(reply, 'run').value);
       return true;
     } catch (reason) {
-      this.#refuse(run, asProblem(reason));
+      this.asks.refuse(run, asProblem(reason));
       return false;
     }
   }
@@ -414,7 +326,7 @@ export class Desk {
     keep({ at: 'loading' });
     const here = (): boolean => this.past?.run === run && this.past.at === at;
     try {
-      const reply = await this.port.submit(this.project.id, { op: 'show_run', run, at });
+      const reply = await this.asks.submit({ op: 'show_run', run, at });
       if (here()) keep({ at: 'ready', value: expectReply(reply, 'run_view').value });
     } catch (reason) {
       if (here()) keep({ at: 'error', problem: asProblem(reason) });
@@ -423,7 +335,7 @@ export class Desk {
 
   async discard(run: RunId): Promise<boolean> {
     this.confirm = null;
-    return this.#act('discard', run, { op: 'discard_run', run, anyway: false });
+    return this.asks.act('discard', run, { op: 'discard_run', run, anyway: false });
   }
 
   /** Writes a run's result, or the project, into a folder the user picks. */
@@ -434,30 +346,12 @@ export class Desk {
       if (folder === null) return;
       const name = run === null ? this.project.name : `${this.project.name}-${run.id.slice(-8)}`;
       const to = format === 'folder' ? `${folder}/${name}` : `${folder}/${name}.${format === 'tar_gz' ? 'tar.gz' : format}`;
-      const reply = await this.#ask('export', key, { op: 'export', run: run?.id ?? null, format, to }, (problem) => {
+      const reply = await this.asks.ask('export', key, { op: 'export', run: run?.id ?? null, format, to }, (problem) => {
         this.notice = `${problem.message} ${problem.hint}`;
       });
       if (reply !== null) this.notice = `Written: ${expectReply(reply, 'exported').value.path}`;
     } catch (reason) {
       this.notice = asProblem(reason).message;
-    }
-  }
-
-  /** Fetches the diff of a run, once for each recorded state of its tree. */
-  async loadDiff(run: RunView, again = false): Promise<void> {
-    const key = run.checkpoint?.commit ?? '';
-    const known = this.diffs[run.id];
-    if (key === '' || (known?.key === key && !again)) return;
-    const keep = (diff: Loaded<DiffView>): void => {
-      this.diffs = { ...this.diffs, [run.id]: { key, diff } };
-    };
-    // The diff of the state before stays readable while the next one is fetched.
-    keep(known?.diff.at === 'ready' ? known.diff : { at: 'loading' });
-    try {
-      const reply = await this.port.submit(this.project.id, { op: 'show_diff', run: run.id });
-      if (this.diffs[run.id]?.key === key) keep({ at: 'ready', value: expectReply(reply, 'diff').value });
-    } catch (reason) {
-      if (this.diffs[run.id]?.key === key) keep({ at: 'error', problem: asProblem(reason) });
     }
   }
 
@@ -469,55 +363,23 @@ export class Desk {
     };
     keep({ at: 'loading' });
     try {
-      keep({ at: 'ready', value: expectReply(await this.port.submit(this.project.id, { op: 'read_blob', hash }), 'blob').value });
+      keep({ at: 'ready', value: expectReply(await this.asks.submit({ op: 'read_blob', hash }), 'blob').value });
     } catch (reason) {
       keep({ at: 'error', problem: asProblem(reason) });
     }
   }
 
-  /** Goes to another hunk or file of the selected run's diff and shows it. */
-  moveDiff(what: 'hunk' | 'file', by: 1 | -1): void {
-    const diff = this.run === null ? undefined : this.diffs[this.run.id]?.diff;
-    this.show('changes');
-    if (diff?.at === 'ready') this.at = move(diff.value, this.at, what, by);
-  }
-
-  /** Shows one file of the selected run's diff. */
-  showFile(path: string): void {
-    const diff = this.run === null ? undefined : this.diffs[this.run.id]?.diff;
-    this.show('changes');
-    if (diff?.at === 'ready') this.at = { file: Math.max(0, diff.value.files.findIndex((file) => file.change.path === path)), hunk: 0 };
-  }
-
   doing(act: string, run: RunId): boolean {
-    return this.busy.includes(`${act}.${run}`);
+    return this.asks.doing(act, run);
   }
 
   #goalKey(): string {
     return `atelier.goal.${this.project.id}`;
   }
 
-  async #act(act: string, run: RunId, op: Op): Promise<boolean> {
-    return (await this.#ask(act, run, op, (problem) => this.#refuse(run, problem))) !== null;
-  }
-
-  async #ask(act: string, run: RunId, op: Op, refused: (problem: Problem) => void): Promise<Reply | null> {
-    if (this.doing(act, run)) return null;
-    const key = `${act}.${run}`;
-    this.busy = [...this.busy, key];
-    this.refusals = Object.fromEntries(Object.entries(this.refusals).filter(([id]) => id !== run));
-    try {
-      return await this.port.submit(this.project.id, op);
-    } catch (reason) {
-      refused(asProblem(reason));
-      return null;
-    } finally {
-      this.busy = this.busy.filter((other) => other !== key);
-    }
-  }
-
-  #refuse(run: RunId, problem: Problem): void {
-    this.refusals = { ...this.refusals, [run]: problem };
+  #refusedByConflict(run: RunId, problem: Problem): void {
+    this.asks.refuse(run, problem);
+    if (problem.code === 'accept_conflict') void this.review.loadConflicts(run);
   }
 
   #pressedTwice(act: Confirm['act'], run: RunId): boolean {
@@ -534,7 +396,7 @@ export class Desk {
   /** The branch may have moved: the title says which one is checked out. */
   async #look(): Promise<void> {
     try {
-      this.project = expectReply(await this.port.submit(this.project.id, { op: 'show_project' }), 'project').value;
+      this.project = expectReply(await this.asks.submit({ op: 'show_project' }), 'project').value;
     } catch {
       // the title keeps what it knew
     }
@@ -555,7 +417,7 @@ export class Desk {
   async #list(): Promise<void> {
     if (this.state.lines.size > 0) return;
     try {
-      const reply = await this.port.submit(this.project.id, { op: 'list_runs', states: [], limit: null });
+      const reply = await this.asks.submit({ op: 'list_runs', states: [], limit: null });
       this.state = listed(this.state, expectReply(reply, 'runs').value);
     } catch {
       // slower, and the same
@@ -564,30 +426,8 @@ export class Desk {
 
   #show(run: RunId | null): void {
     this.selected = run;
-    this.remarkAt = null;
+    this.review.remarkAt = null;
     if (run !== null && this.lines.has(run)) this.read(run);
-  }
-
-  async #readNext(): Promise<void> {
-    const run = this.#reading.length < READERS ? this.#toRead.pop() : undefined;
-    if (run === undefined || this.#closed) return;
-    this.#reading = [...this.#reading, run];
-    try {
-      const events: Envelope[] = [];
-      for (let more = true; more; ) {
-        const op: Op = { op: 'read_events', run, after: events.at(-1)?.seq ?? 0, limit: PAGE };
-        const page = expectReply(await this.port.submit(this.project.id, op), 'events').value;
-        events.push(...page);
-        more = page.length === PAGE;
-      }
-      const before = this.state;
-      this.state = readWhole(before, run, events);
-      this.#tell(before, this.state);
-    } catch (reason) {
-      this.unread = { ...this.unread, [run]: asProblem(reason) };
-    }
-    this.#reading = this.#reading.filter((other) => other !== run);
-    void this.#readNext();
   }
 
   /** On opening: what waits, else what runs, else the newest. */
