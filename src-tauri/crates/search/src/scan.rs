@@ -12,6 +12,9 @@ use tantivy::Term;
 use tantivy::query::Bm25StatisticsProvider;
 use tantivy::schema::Field;
 
+/// A path, how well its content and how well the path fit, and how many whole names either has.
+pub(crate) type Scored = (Arc<str>, f32, f32, f32);
+
 /// BM25's usual saturation and length weights, as the index uses them.
 const K1: f32 = 1.2;
 const B: f32 = 0.75;
@@ -57,14 +60,13 @@ impl Scanned {
         self.hidden.contains(path) || above.into_iter().any(|folder| self.hidden.contains(folder))
     }
 
-    /// Path, how well the content and how well the path fit, and how many whole names either has, of the files that have
-    /// one of the words.
+    /// The files that have one of the words.
     pub(crate) fn scores(
         &self,
         fields: Fields,
         stats: &OfFiles<'_>,
         words: &Words,
-    ) -> tantivy::Result<Vec<(Arc<str>, f32, f32, f32)>> {
+    ) -> tantivy::Result<Vec<Scored>> {
         if self.files.is_empty() {
             return Ok(Vec::new());
         }
