@@ -61,12 +61,7 @@ impl Scanned {
     }
 
     /// The files that have one of the words.
-    pub(crate) fn scores(
-        &self,
-        fields: Fields,
-        stats: &OfFiles<'_>,
-        words: &Words,
-    ) -> tantivy::Result<Vec<Scored>> {
+    pub(crate) fn scores(&self, fields: Fields, stats: &OfFiles<'_>, words: &Words) -> tantivy::Result<Vec<Scored>> {
         if self.files.is_empty() {
             return Ok(Vec::new());
         }
