@@ -48,6 +48,7 @@ fn main() -> ExitCode {
     if let Some(done) = atelier_engine::reader::serve_if_asked(std::env::args_os().skip(1)) {
         return done;
     }
+    atelier_engine::heap::share();
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("ATELIER_LOG").unwrap_or_else(|_| "error".into()))
         .with_writer(std::io::stderr)

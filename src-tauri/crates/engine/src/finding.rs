@@ -69,16 +69,16 @@ impl Desk {
     }
 
     /// What is in the index now.
-    pub async fn index_state(&self) -> Result<IndexView, Problem> {
+    pub async fn index_state(self: &Arc<Self>) -> Result<IndexView, Problem> {
         let view = IndexView { watch: self.watched(), ..self.index()?.status()? };
         self.with_documents(view).await
     }
 
     /// The same with the files of other formats, which are left out of the index and found all the same.
-    pub(crate) async fn with_documents(&self, view: IndexView) -> Result<IndexView, Problem> {
-        let (documents, read, unread) = self.documents().await?;
-        let mut view = IndexView { documents, ..view };
-        view.skipped.retain_mut(|(path, reason)| match read.get(path) {
+    pub(crate) async fn with_documents(self: &Arc<Self>, view: IndexView) -> Result<IndexView, Problem> {
+        let documents = self.documents().await?;
+        let mut view = IndexView { documents: documents.count, ..view };
+        view.skipped.retain_mut(|(path, reason)| match documents.read.get(path) {
             Some(None) => false,
             Some(Some(problem)) => {
                 reason.clone_from(problem);
@@ -86,7 +86,7 @@ impl Desk {
             }
             None => true,
         });
-        if unread > 0 {
+        if documents.unread > 0 {
             view.missing.push(IndexPart::Documents);
         }
         view.meaning = self.meaning_view();

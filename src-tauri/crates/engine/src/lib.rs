@@ -34,6 +34,7 @@ mod fork;
 mod freshness;
 mod gateway;
 mod hands;
+pub mod heap;
 mod home;
 mod hooks;
 mod kept;

@@ -48,8 +48,34 @@ pub(crate) struct Beside {
     following: tokio::sync::Mutex<()>,
     /// Held while documents are read.
     reading: tokio::sync::Mutex<()>,
+    counted: std::sync::Mutex<Option<Counted>>,
     /// Bytes that came out of archives and were not told yet.
     pub(crate) unpacked: AtomicU64,
+}
+
+/// The documents of the folder, as far as they are on the shelf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Documents {
+    /// How many can be found.
+    pub count: u32,
+    /// Those that were read, with what was wrong.
+    pub read: BTreeMap<String, Option<String>>,
+    /// How many are not read yet.
+    pub unread: usize,
+}
+
+/// What was counted when, by the numbers of index and shelf: whoever looks every moment what became of the index does not
+/// go through all files each time.
+#[derive(Debug)]
+struct Counted {
+    at: (u64, u64),
+    documents: Arc<Documents>,
+}
+
+impl Beside {
+    fn counted(&self) -> std::sync::MutexGuard<'_, Option<Counted>> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Whether hits of a kind come from elsewhere than the index of files.
@@ -93,25 +119,35 @@ impl Desk {
         self.within_patience(|desk| async move { desk.take_in_documents().await }).await
     }
 
-    /// How many documents can be found, which of them could not be read and why, and how many are not read yet.
-    pub(crate) async fn documents(&self) -> Result<(u32, BTreeMap<String, Option<String>>, usize), Problem> {
-        let (index, shelf) = (self.index()?, self.shelf()?);
+    /// The documents of the folder, as far as they are on the shelf.
+    pub(crate) async fn documents(self: &Arc<Self>) -> Result<Arc<Documents>, Problem> {
+        let (index, shelf, desk) = (self.index()?, self.shelf()?, self.clone());
+        // Told of before they are counted: what is written meanwhile is counted again next time.
+        let at = (index.written(), shelf.written());
+        if let Some(counted) = desk.beside.counted().as_ref().filter(|counted| counted.at == at) {
+            return Ok(counted.documents.clone());
+        }
         blocking(move || {
             let known = known(&shelf);
+            let now = index.files_now(atelier_documents::is_document);
+            let whole = now.is_some();
             // Nobody waits for a long write to learn this.
-            let wanted = index
-                .files_now(atelier_documents::is_document)
-                .unwrap_or_else(|| known.iter().map(|(path, known)| (path.clone(), known.marks.clone())).collect());
-            let mut read = BTreeMap::new();
-            let mut unread = 0;
+            let wanted =
+                now.unwrap_or_else(|| known.iter().map(|(path, known)| (path.clone(), known.marks.clone())).collect());
+            let mut documents = Documents { count: 0, read: BTreeMap::new(), unread: 0 };
             for (path, marks) in wanted {
                 match known.get(&path).filter(|known| known.marks == marks) {
-                    Some(known) => drop(read.insert(path, known.problem.clone())),
-                    None => unread += 1,
+                    Some(known) => drop(documents.read.insert(path, known.problem.clone())),
+                    None => documents.unread += 1,
                 }
             }
-            let count = read.values().filter(|problem| problem.is_none()).count();
-            Ok((u32::try_from(count).unwrap_or(u32::MAX), read, unread))
+            let count = documents.read.values().filter(|problem| problem.is_none()).count();
+            documents.count = u32::try_from(count).unwrap_or(u32::MAX);
+            let documents = Arc::new(documents);
+            if whole {
+                *desk.beside.counted() = Some(Counted { at, documents: documents.clone() });
+            }
+            Ok(documents)
         })
         .await
     }

@@ -16,7 +16,7 @@ use atelier_protocol::view::{IndexPart, IndexView, WatchView};
 use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -49,6 +49,8 @@ pub(crate) struct Shared {
     /// The project's HEAD, as far as somebody said.
     head: Mutex<Option<String>>,
     pub pending: Pending,
+    /// How often what is known of the files was written.
+    pub written: AtomicU64,
     /// `None` until the first refresh.
     last: Mutex<Option<IndexView>>,
     /// Held as long as the index is open; behind everything else, so that it is given back last.
@@ -116,6 +118,7 @@ impl Index {
             past: Mutex::new(Arc::new(past)),
             head: Mutex::default(),
             pending: Pending::default(),
+            written: AtomicU64::default(),
             last: Mutex::new(last),
             _owned: owned,
         };
@@ -228,6 +231,11 @@ impl Index {
         self.shared.writing.try_lock().ok().map(|writing| files(&writing, wanted))
     }
 
+    /// A number that is another one as soon as [`Index::files_now`] may give something else.
+    pub fn written(&self) -> u64 {
+        self.shared.written.load(Ordering::Acquire)
+    }
+
     /// The parts that the index keeps its documents in. Few of them make fast searches.
     pub fn segments(&self) -> usize {
         self.shared.reader.searcher().segment_readers().len()
@@ -300,15 +308,19 @@ impl Shared {
 
     /// Does some writing, alone. Where it fails, everything that was not committed is forgotten.
     pub(crate) fn write<T>(&self, work: impl FnOnce(&mut Writing) -> Result<T, IndexError>) -> Result<T, IndexError> {
+        let forget = |writing: &mut Writing| {
+            writing.forget(&self.backlog);
+            self.unparsed.store(writing.unparsed().count(), Ordering::Relaxed);
+        };
         let mut writing = self.writing.lock().unwrap_or_else(|poisoned| {
             let mut writing = poisoned.into_inner();
-            writing.forget(&self.backlog);
+            forget(&mut writing);
             self.writing.clear_poison();
             writing
         });
         let done = work(&mut writing);
         if done.is_err() {
-            writing.forget(&self.backlog);
+            forget(&mut writing);
         }
         done
     }

@@ -6,6 +6,7 @@
 //! of git: commits are handed in as plain data ([`Index::remember`]).
 
 mod context;
+mod defining;
 mod error;
 mod folder;
 mod index;

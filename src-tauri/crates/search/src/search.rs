@@ -3,6 +3,7 @@
 //! No hit is made from stored text. A file that changed since it was indexed is read again, and one that is gone
 //! gives none. What an answer had to do without is said with it.
 
+use crate::defining::restored;
 use crate::error::IndexError;
 use crate::folder::Folder;
 use crate::index::{Index, Shared};
@@ -15,7 +16,6 @@ use crate::query::Words;
 use crate::rank::{Asked, Candidate, OfFiles, fused};
 use crate::scan::Scanned;
 use crate::store::Content;
-use crate::writing::restored;
 use atelier_protocol::Hash;
 use atelier_protocol::view::{Found, FoundBy, Hit, HitKind};
 use std::collections::HashMap;

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 use tantivy::collector::TopDocs;
 use tantivy::directory::MmapDirectory;
@@ -115,6 +116,7 @@ pub struct Shelf {
     /// What the last commit holds.
     marks: RwLock<BTreeMap<String, String>>,
     upto: RwLock<u64>,
+    written: AtomicU64,
 }
 
 impl std::fmt::Debug for Shelf {
@@ -174,6 +176,7 @@ impl Shelf {
             writing: Mutex::default(),
             marks: RwLock::new(marks),
             upto: RwLock::new(upto),
+            written: AtomicU64::default(),
         })
     }
 
@@ -185,6 +188,11 @@ impl Shelf {
     /// The marks of all groups that have one.
     pub fn marks(&self) -> BTreeMap<String, String> {
         self.marks.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A number that is another one as soon as [`Shelf::marks`] may give something else.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
     }
 
     /// Takes a delivery in: all of it or nothing. It is searchable when this returns.
@@ -257,6 +265,7 @@ impl Shelf {
         let mut marks = self.marks.write().unwrap_or_else(PoisonError::into_inner);
         delivery.gone.iter().for_each(|group| drop(marks.remove(group)));
         marks.extend(delivery.marks.iter().cloned());
+        self.written.fetch_add(1, Ordering::AcqRel);
         *self.upto.write().unwrap_or_else(PoisonError::into_inner) = upto;
         Ok(())
     }

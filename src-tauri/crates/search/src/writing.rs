@@ -3,16 +3,17 @@
 //! tantivy has no primary key: a file is taken out by its path and added again. One writer stays open as long as it
 //! works: a writer per edit would leave a segment per edit.
 
+use crate::defining;
 use crate::error::IndexError;
 use crate::folder::{Folder, Met, now};
 use crate::index::Shared;
 use crate::kind;
 use crate::store::{Backlog, Content, Entry, Marks};
-use crate::symbols::{self, Symbol};
+use crate::symbols;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use tantivy::directory::error::LockError;
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy, NoMergePolicy};
@@ -23,7 +24,7 @@ const HEAP: usize = 24_000_000;
 /// The same while all files are new.
 const FIRST_HEAP: usize = 40_000_000;
 /// More threads gain nothing: they wait for the files.
-const MOST_THREADS: usize = 4;
+pub(crate) const MOST_THREADS: usize = 4;
 /// A file changed so short a time before it was read may have been changed again within one tick of the clock.
 const TICK: i64 = 2_000_000_000;
 /// How long the lock of a writer that is gone may still be held.
@@ -38,6 +39,8 @@ pub(crate) struct Writing {
     writer: Option<IndexWriter>,
     /// What the last commit holds.
     pub entries: HashMap<Arc<str>, Known>,
+    /// Files whose definitions were found after the last commit.
+    pub defined: Vec<Arc<str>>,
     /// The next file's number.
     next: u64,
 }
@@ -73,13 +76,18 @@ struct Batch {
 impl Writing {
     pub(crate) fn holding(entries: HashMap<Arc<str>, Known>) -> Self {
         let next = entries.values().map(|known| known.id + 1).max().unwrap_or(0);
-        Self { writer: None, entries, next }
+        Self { entries, next, ..Self::default() }
     }
 
     /// Forgets what was not committed.
     pub(crate) fn forget(&mut self, backlog: &Backlog) {
         self.writer = None;
         backlog.clear();
+        for path in std::mem::take(&mut self.defined) {
+            if let Some(known) = self.entries.get_mut(&path) {
+                known.symbols = false;
+            }
+        }
     }
 
     /// Files of a known language whose definitions are not in the index.
@@ -222,7 +230,9 @@ impl Shared {
             let writer = self.writer(writing, first)?;
             for (path, known) in &mut batch.put {
                 if symbols::has_grammar(path) {
-                    known.symbols = self.add_symbols(writer, folder, path, known)?;
+                    let found = defining::definitions(folder, path, known);
+                    known.symbols = found.is_some();
+                    found.map_or(Ok(()), |found| self.add_definitions(writer, path, known, &found))?;
                 }
             }
         }
@@ -241,25 +251,27 @@ impl Shared {
             }
         }
         writing.entries.extend(batch.put);
-        self.unparsed.store(writing.unparsed().count(), Ordering::Relaxed);
+        self.written.fetch_add(1, Ordering::AcqRel);
         if dirty {
             self.reader.reload().map_err(IndexError::storage("reading the index", &self.dir))?;
         }
+        self.unparsed.store(writing.unparsed().count(), Ordering::Relaxed);
         Ok(batch.changes)
     }
 
-    fn seal(&self, writing: &mut Writing, first: bool) -> Result<(), IndexError> {
+    pub(crate) fn seal(&self, writing: &mut Writing, first: bool) -> Result<(), IndexError> {
         let storage = || IndexError::storage("committing the index", &self.dir);
         let mut commit = self.writer(writing, first)?.prepare_commit().map_err(storage())?;
         commit.set_payload("refreshed");
         commit.commit().map_err(storage())?;
+        writing.defined.clear();
         if first {
             writing.writer = None; // the next one has less memory and merges
         }
         Ok(())
     }
 
-    fn writer<'a>(&self, writing: &'a mut Writing, first: bool) -> Result<&'a mut IndexWriter, IndexError> {
+    pub(crate) fn writer<'a>(&self, writing: &'a mut Writing, first: bool) -> Result<&'a mut IndexWriter, IndexError> {
         match &mut writing.writer {
             Some(writer) => Ok(writer),
             slot => {
@@ -294,7 +306,7 @@ impl Shared {
         }
     }
 
-    fn keyed(&self, path: &str, id: u64) -> TantivyDocument {
+    pub(crate) fn keyed(&self, path: &str, id: u64) -> TantivyDocument {
         let mut document = TantivyDocument::default();
         document.add_text(self.fields.path, path);
         document.add_u64(self.fields.id, id);
@@ -321,97 +333,11 @@ impl Shared {
         writer.add_document(document).map_err(IndexError::storage("writing the index", &self.dir))?;
         Ok(())
     }
-
-    /// Adds the definitions of a file; not where the file is not any more what the index holds.
-    fn add_symbols(
-        &self,
-        writer: &IndexWriter,
-        folder: &Folder,
-        path: &str,
-        known: &Known,
-    ) -> Result<bool, IndexError> {
-        let Some((content, text)) = folder.read(path) else { return Ok(false) };
-        if content != known.entry.content || !matches!(content, Content::Hash(_)) {
-            return Ok(false);
-        }
-        let symbols = symbols::symbols(path, &text);
-        let mut document = self.keyed(path, known.id);
-        let names: Vec<&str> = symbols.iter().map(|symbol| symbol.name.as_str()).collect();
-        document.add_text(self.fields.defs, names.join("\n"));
-        document.add_text(self.fields.symbols, stored(&content, &symbols));
-        writer.add_document(document).map_err(IndexError::storage("writing the index", &self.dir))?;
-        Ok(true)
-    }
-
-    /// Finds definitions until all are there or it is time; whether all are.
-    pub(crate) fn parse(&self, writing: &mut Writing, folder: &Folder, until: Instant) -> Result<bool, IndexError> {
-        let work: Vec<(Arc<str>, Known)> =
-            writing.unparsed().map(|(path, known)| (path.clone(), known.clone())).collect();
-        let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(work.len())));
-        let writer = self.writer(writing, false)?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        std::thread::scope(|scope| {
-            let parse = || -> Result<(), IndexError> {
-                while Instant::now() < until {
-                    let Some((path, known)) = work.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-                    self.add_symbols(writer, folder, path, known)?;
-                    // One that changed is read anew by the next refresh; it does not lack definitions until then.
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
-                }
-                Ok(())
-            };
-            let threads: Vec<_> = (0..cores.min(MOST_THREADS)).map(|_| scope.spawn(parse)).collect();
-            let ended = |joined: std::thread::Result<_>| {
-                let broken = "a thread that looks for definitions broke";
-                joined.unwrap_or_else(|_| Err(IndexError::storage("finding definitions", &self.dir)(broken)))
-            };
-            threads.into_iter().try_for_each(|thread| ended(thread.join()))
-        })?;
-        let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if !done.is_empty() {
-            self.seal(writing, false)?;
-        }
-        for path in done {
-            if let Some(known) = writing.entries.get_mut(&path) {
-                known.symbols = true;
-            }
-        }
-        let left = writing.unparsed().count();
-        self.unparsed.store(left, Ordering::Relaxed);
-        self.reader.reload().map_err(IndexError::storage("reading the index", &self.dir))?;
-        Ok(left == 0)
-    }
 }
 
 /// Whether enough time lay between the file's last change and its reading for the marks to tell.
 fn settled(entry: &Entry) -> bool {
     entry.marks.mtime.max(entry.marks.ctime).saturating_add(TICK) < entry.seen
-}
-
-/// Definitions as the index keeps them: the hash of the text that they are in, then each on a line.
-fn stored(content: &Content, symbols: &[Symbol]) -> String {
-    let mut text = String::new();
-    if let Content::Hash(hash) = content {
-        text.push_str(hash);
-    }
-    for Symbol { name, lines: [first, last], .. } in symbols {
-        text.push_str(&format!("\n{first} {last} {name}"));
-    }
-    text
-}
-
-/// The definitions in what [`stored`] made; nothing where they are of another text.
-pub(crate) fn restored(text: &str, hash: &str) -> Vec<(String, [u32; 2])> {
-    let mut lines = text.lines();
-    if lines.next() != Some(hash) {
-        return Vec::new();
-    }
-    let of_line = |line: &str| {
-        let mut parts = line.splitn(3, ' ');
-        let (first, last) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        Some((parts.next()?.to_owned(), [first, last]))
-    };
-    lines.filter_map(of_line).collect()
 }
 
 /// Whether a path is one of a folder itself.

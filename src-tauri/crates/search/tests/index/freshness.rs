@@ -130,6 +130,22 @@ fn definitions_come_later_and_are_named_as_missing_until_then() {
 }
 
 #[test]
+fn copies_of_a_text_have_their_definitions_each() {
+    let text = |n: usize| format!("fn copied{}() {{\n    body();\n}}\n", n % 10);
+    let files: Vec<(String, String)> = (0..200).map(|n| (format!("part{n}/same.rs"), text(n))).collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let bench = Bench::indexed(&files);
+    // One that changes before it is its turn harms none of its copies.
+    bench.write("part7/same.rs", "fn other() {}\n");
+    while !bench.index().complete(&bench.root(), Duration::ZERO).unwrap_or(true) {
+        bench.index().complete(&bench.root(), Duration::from_secs(5)).unwrap();
+    }
+    let hits = bench.index().search(&bench.root(), Ask { query: "copied7", limit: 50, ..Ask::default() }).unwrap().hits;
+    let named: Vec<bool> = hits.iter().map(|hit| hit.symbol.as_deref() == Some("copied7")).collect();
+    assert!(named[..19].iter().all(|named| *named) && !named[19..].contains(&true), "{named:?}");
+}
+
+#[test]
 fn the_file_that_defines_a_name_comes_before_those_that_use_it() {
     let uses = "fn caller() {\n    parse_header(1);\n    parse_header(2);\n    parse_header(3);\n}\n";
     let defines = format!("fn parse_header(n: u8) {{\n{}}}\n", "    let something = other_things_here;\n".repeat(12));
