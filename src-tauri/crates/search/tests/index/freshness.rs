@@ -140,6 +140,7 @@ fn copies_of_a_text_have_their_definitions_each() {
     while !bench.index().complete(&bench.root(), Duration::ZERO).unwrap_or(true) {
         bench.index().complete(&bench.root(), Duration::from_secs(5)).unwrap();
     }
+    bench.refresh();
     let hits = bench.index().search(&bench.root(), Ask { query: "copied7", limit: 50, ..Ask::default() }).unwrap().hits;
     let named: Vec<bool> = hits.iter().map(|hit| hit.symbol.as_deref() == Some("copied7")).collect();
     assert!(named[..19].iter().all(|named| *named) && !named[19..].contains(&true), "{named:?}");
