@@ -14,7 +14,7 @@ use atelier_tests::{Cli, World, steady};
 use std::path::Path;
 use std::process::Command;
 
-fn clone(from: &Path, to: &Path) {
+pub fn clone(from: &Path, to: &Path) {
     let done = Command::new("git").args(["clone", "--quiet"]).arg(from).arg(to).output().unwrap();
     assert!(done.status.success(), "{done:?}");
     for (key, value) in [("user.name", "Ada"), ("user.email", "ada@example.org")] {

@@ -2,18 +2,20 @@
 //!
 //! Guards: nothing that a project brings along runs, and nothing of the user's is lent to a tree, before all of it was shown
 //! and allowed; a change asks again, and a no counts for the run that asked. Turned red by a `leave_for_project` that
-//! gives its leave without asking, and by a hash that leaves the set-up out.
+//! gives its leave without asking, by a hash that leaves the set-up out, and by an import that makes its trees with all that the
+//! folder's list names.
 
+use crate::carrying::clone;
 use crate::limits::put;
 use atelier_engine::{Project, Workshop};
 use atelier_protocol::error::Code;
-use atelier_protocol::event::{Answer, Ask, CommandsView, Effect, Envelope, Event, ProjectCommand};
+use atelier_protocol::event::{Answer, Ask, CommandsView, Comment, Effect, Envelope, Event, ProjectCommand};
 use atelier_protocol::hash::Hash;
 use atelier_protocol::ids::RunId;
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::view::{RunState, RunView};
-use atelier_tests::world::{begin, follow, goal, rests};
-use atelier_tests::{Cli, World};
+use atelier_tests::world::{begin, follow, goal, options, rests, start, user_state};
+use atelier_tests::{Cli, World, steady};
 
 /// What the project asks for: a file of the user's, a command in every tree, and a check.
 const BRINGS: &str = "schema: 1\nsetup:\n  - copy: .env\n  - run: [sh, -c, 'cp .env seen']\nchecks:\n  - {name: test, argv: [sh, tests/run.sh]}\n";
@@ -165,4 +167,55 @@ async fn on_the_command_line_it_is_listed_allowed_and_asked_for() {
     assert_eq!(of(&["checks", "allow"]).last()["result"]["allowed"], true);
     assert_eq!(of(&run).exit, 0);
     assert_eq!(of(&["checks", "permit"]).exit, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_lends_nothing_before_the_yes_and_a_run_that_goes_on_is_lent_it_after() {
+    let (world, workshop, project) = opened().await;
+    let run = start(&project, goal(false)).await;
+    let (view, _) = follow(&project, &run, rests).await;
+    let path = view.checkpoint.as_ref().unwrap().files[0].path.clone();
+    let Some(Ask::HandOver { .. }) = view.pending_approval().map(|asked| &asked.ask) else { panic!("{view:?}") };
+    workshop.close().await;
+    let file = world.folder.path().join("state").to_string_lossy().into_owned();
+    let written =
+        Cli::new(&world.home(), &world.project(), &world.stage.url()).run(&["export", "state", "--to", &file]);
+    assert_eq!(written.exit, 0, "{}", written.text);
+
+    // The folder it comes to asks for more than was ever allowed.
+    let (home, folder) = (world.folder.path().join("home-2"), world.folder.path().join("elsewhere/greet"));
+    clone(&world.project(), &folder);
+    std::fs::create_dir_all(folder.join(".atelier")).unwrap();
+    std::fs::create_dir_all(folder.join("deps")).unwrap();
+    std::fs::write(folder.join(".env"), "KEY=theirs\n").unwrap();
+    std::fs::write(folder.join("deps/one"), "1\n").unwrap();
+    let brings =
+        "schema: 1\nsetup:\n  - copy: .env\n  - link: deps\nchecks:\n  - {name: test, argv: [cat, .env, deps/one]}\n";
+    std::fs::write(folder.join(".atelier/project.yaml"), brings).unwrap();
+    let imported = Cli::new(&home, &folder, &world.stage.url()).run(&["import", "state", &file]);
+    assert_eq!(imported.exit, 0, "{}", imported.text);
+    let lent = || {
+        let all = user_state(&home.join("data/trees")).into_keys();
+        all.filter(|name| name.ends_with("/tree/.env") || name.ends_with("/tree/deps")).count()
+    };
+    assert_eq!(lent(), 0, "nobody has said yes to this list");
+
+    let options = options(&home, world.server(), steady::sources(2), None);
+    let workshop = Workshop::open(options).await.unwrap();
+    let project = workshop.open_project(&folder).await.unwrap();
+    project.submit(Op::ResumeRun { run: run.clone() }).await.unwrap();
+    let comment = Comment { path, quote: Vec::new(), line: 1, text: "Once more.".to_owned() };
+    project.submit(Op::CommentRun { run: run.clone(), comment }).await.unwrap();
+    settle(&project, &view, Answer::Reject).await;
+    let (view, _) = follow(&project, &run, |v| {
+        v.pending_approval().is_some_and(|a| matches!(a.ask, Ask::ProjectCommands { .. })) || v.state.is_final()
+    })
+    .await;
+    assert_eq!(asked(&view)[..2], ["lend a copy of .env", "lend, to read, deps"]);
+    assert_eq!(lent(), 0);
+    settle(&project, &view, Answer::Approve).await;
+    let (view, _) = follow(&project, &run, rests).await;
+    let check = view.checks.last().unwrap();
+    assert_eq!((check.output.text.as_str(), lent()), ("KEY=theirs\n1\n", 2), "{:?}", view.problem);
+    workshop.close().await;
 }

@@ -12,6 +12,7 @@ use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Answer, Ask, Check, Effect, EffectOutcome, Event, Mechanism, StepResult};
 use atelier_protocol::hash::Hash;
 use atelier_protocol::view::DeclaredCheck;
+use atelier_repo::RunTree;
 use atelier_sandbox::{Ran, Spec};
 use std::path::Path;
 use std::time::Duration;
@@ -199,8 +200,15 @@ impl Run {
         })
     }
 
-    /// What a command of this run may touch: never the user's folder, whatever the run reads from.
+    /// What a command of this run may touch: never the user's folder, whatever the run reads from. What the project lends
+    /// lies in the tree by then, also in one that was brought here or made before the user's yes.
     pub(crate) async fn confined(&self, argv: &[String], timeout_ms: u64) -> Result<Spec, Problem> {
+        let provided = self.desk.provided().await?;
+        if !provided.is_empty() {
+            let root = self.desk.root.clone();
+            let lend = move |tree: &RunTree| tree.lend(&root, &provided).map_err(|e| e.problem());
+            self.desk.with_tree(self.tree_run(), lend).await?;
+        }
         self.desk.confined(argv, &self.tree_dir().join("tree"), timeout_ms).await
     }
 }

@@ -5,7 +5,6 @@
 //! a file that is cut or damaged, or of another project, changes nothing. Nothing in it is masked, since a masked history
 //! would be another one.
 
-use crate::declared;
 use crate::desk::blocking;
 use crate::dormant::unpack_trees;
 use crate::mend::Idle;
@@ -160,12 +159,11 @@ impl Workshop {
             // Trees that are here stay, and what a run left in its own is not overwritten, also where they are packed.
             unpack_trees(&carried_to, &project)?;
             let repo = UserRepo::open(&own).map_err(|e| e.problem())?;
-            let provide = declared::read(&own).map(|declared| declared.provide).unwrap_or_default();
             let place = |run: &RunId| TreeSpec {
                 run: run.clone(),
                 dir: carried_to.tree(&project, run),
                 base: String::new(), // the bundle says it
-                provide: provide.clone(),
+                provide: Vec::new(), // lent before the first command, if the user says yes
             };
             repo.carry_in(&bundle, &bare, &place).map_err(|e| e.problem())
         })

@@ -140,7 +140,7 @@ impl RunTree {
     }
 
     /// The last checkpoint, or the base.
-    fn head<'repo>(&self, repo: &'repo Repository) -> Result<Commit<'repo>, TreeError> {
+    pub(crate) fn head<'repo>(&self, repo: &'repo Repository) -> Result<Commit<'repo>, TreeError> {
         Ok(repo.find_reference(BRANCH).and_then(|r| r.peel_to_commit()).map_err(git("reading the last checkpoint"))?)
     }
 

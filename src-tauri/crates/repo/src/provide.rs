@@ -1,12 +1,13 @@
 //! What the user gives to a run's tree besides the commit: files that are not committed but that builds need.
 //!
 //! Copied, or lent by a link that commands can read and not change. Never recorded: each is excluded in the run's own
-//! repository, and what the commit has already is refused. Nothing of the user's is followed out of the project.
+//! repository, and what the commit has already is refused. Nothing of the user's is followed out of the project, nothing
+//! of the tree's out of the tree. Whether the user has said yes to it is not asked here.
 
-use crate::fault::io;
-use crate::listing::Listing;
-use crate::paths;
-use crate::run_tree::TreeError;
+use crate::fault::{git, io};
+use crate::listing::{Listing, kept_listing};
+use crate::run_tree::{RunTree, TreeError};
+use crate::{durable, paths};
 use std::fs;
 use std::path::{Component, Path};
 
@@ -74,6 +75,65 @@ impl Provide {
         }
         Ok(())
     }
+}
+
+impl RunTree {
+    /// Gives a tree that is there already what it lacks of this: one that was made before the user's yes, or in which somebody
+    /// removed it. What the user does not have is left out; what the commits hold is refused, as when a tree is made.
+    pub fn lend(&self, project: &Path, provide: &[Provide]) -> Result<(), TreeError> {
+        let lacks = |root: &Path, path: &str| {
+            paths::look(root, Path::new(path)).map(|found| found.is_none()).map_err(io("reading", root))
+        };
+        let mut lacking = Vec::new();
+        for one in provide {
+            if lacks(self.root(), one.path())? && !lacks(project, one.path())? {
+                lacking.push(one.clone());
+            }
+        }
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let repo = self.repo()?;
+        let files = self.head(&repo)?.tree().map_err(git("reading the last checkpoint"))?;
+        Provide::refuse_any(&lacking, &*kept_listing(&repo, &files)?)?;
+        // Excluded first: nothing of it is ever part of a checkpoint.
+        let exclude = self.dir().join("repo/info/exclude");
+        let mut lines = fs::read(&exclude).map_err(io("reading", &exclude))?;
+        for line in excluded(&lacking).lines() {
+            if !lines.split(|byte| *byte == b'\n').any(|known| known == line.as_bytes()) {
+                lines.extend_from_slice(format!("\n{line}\n").as_bytes());
+            }
+        }
+        durable::write(&exclude, &lines)?;
+        // Whole or not at all, so that a kill leaves no half of a folder to be taken for the whole.
+        let aside = self.dir().join("repo/lent");
+        for one in lacking {
+            paths::remove_all(&aside).map_err(io("removing", &aside))?;
+            one.put(project, &aside)?;
+            let (from, to) = (aside.join(one.path()), self.root().join(one.path()));
+            make_parents(self.root(), one.path())?;
+            fs::rename(&from, &to).map_err(io("moving", &to))?;
+        }
+        Ok(paths::remove_all(&aside).map_err(io("removing", &aside))?)
+    }
+}
+
+/// Makes the folders on the way to a path below `root`. Somebody else works there: a link in the place of one of them could
+/// lead anywhere, so it is refused.
+fn make_parents(root: &Path, path: &str) -> Result<(), TreeError> {
+    let mut place = root.to_owned();
+    for part in Path::new(path).parent().into_iter().flat_map(Path::components) {
+        place.push(part);
+        match fs::symlink_metadata(&place) {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => {
+                let why = "a link or file of the run is in the place of a folder above it".to_owned();
+                return Err(TreeError::Unprovidable { path: path.to_owned(), why });
+            }
+            Err(_) => fs::create_dir(&place).map_err(io("making", &place))?,
+        }
+    }
+    Ok(())
 }
 
 /// The lines by which git leaves them out, as `info/exclude` has them.

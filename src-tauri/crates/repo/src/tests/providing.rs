@@ -1,7 +1,8 @@
 //! A run's tree gets what the user says it needs besides the commit.
 //!
 //! Guards: it is never recorded, never changed by way of the tree's own making or removing, and never leads out of the
-//! project. Turns red, for example, when `excluded` no longer reaches the run's repository.
+//! project or the tree. Turns red, for example, when `excluded` no longer reaches the run's repository, or when `lend` makes
+//! the folders above without looking at what is there.
 
 use crate::fixture::{Project, run_id, write};
 use crate::{Provide, RunTree, TreeError, TreeSpec};
@@ -69,4 +70,46 @@ fn what_is_committed_leaves_the_project_or_is_gits_is_refused_before_anything_is
     }
     let tree = made(&project, &[copy("etc/passwd")]).unwrap();
     assert!(!tree.root().join("etc").exists(), "a link of the user's is not followed");
+}
+
+#[test]
+fn a_tree_that_is_there_is_lent_what_it_lacks() {
+    let project = Project::new(&[("a", "1\n"), ("docs/b", "2\n")]);
+    project.write(".env", "KEY=1\n");
+    project.write("deps/x/index.js", "x\n");
+    // What the user excludes need not be UTF-8, and still counts afterwards.
+    fs::write(project.path(".git/info/exclude"), b"# caf\xe9\nmine\n").unwrap();
+    let tree = made(&project, &[copy(".env")]).unwrap();
+    let list = [copy(".env"), link("deps"), copy("not there")];
+    let before = project.state();
+    fs::remove_file(tree.root().join(".env")).unwrap();
+    for _ in 0..2 {
+        tree.lend(project.root(), &list).unwrap();
+    }
+    let read = |path: &str| fs::read_to_string(tree.root().join(path)).unwrap();
+    assert_eq!((read(".env"), read("deps/x/index.js")), ("KEY=1\n".into(), "x\n".into()));
+    write(tree.root(), ".env", "KEY=2\n");
+    tree.lend(project.root(), &list).unwrap();
+    assert_eq!(read(".env"), "KEY=2\n", "what is there stays");
+    write(tree.root(), "a", "2\n");
+    write(tree.root(), "mine", "excluded\n");
+    assert_eq!(tree.checkpoint("change a", 0).unwrap().files.len(), 1, "nothing that was lent is part of the change");
+    assert!(!tree.dir().join("repo/lent").exists());
+    assert_eq!(project.state(), before);
+    assert!(tree.lend(project.root(), &[copy("a")]).is_ok(), "it is there");
+    fs::remove_file(tree.root().join("a")).unwrap();
+    let refused = tree.lend(project.root(), &[copy("a")]).unwrap_err();
+    assert!(matches!(refused, TreeError::Unprovidable { .. }), "the commit has it: {refused}");
+}
+
+#[test]
+fn a_link_that_a_run_made_leads_nothing_that_is_lent_out_of_its_tree() {
+    let project = Project::new(&[("a", "1\n")]);
+    project.write("config/key", "KEY=1\n");
+    let tree = made(&project, &[]).unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(outside.path(), tree.root().join("config")).unwrap();
+    let refused = tree.lend(project.root(), &[copy("config/key")]).unwrap_err();
+    assert!(matches!(refused, TreeError::Unprovidable { .. }), "{refused}");
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
 }
