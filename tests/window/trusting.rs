@@ -1,4 +1,4 @@
-//! What a project brings along is shown before any of it runs, and allowed in the window.
+//! What a project brings along is shown before any of it runs, allowed in the window, and that taken back there.
 
 use crate::journeys::{begin, knows_its_model, open};
 use crate::window::{Window, program};
@@ -38,6 +38,7 @@ async fn seen(theme: Theme, name: &str) {
     window.click("approval.approve").await;
     window.until("approval.card", "data-ask", "hand_over").await;
     again(&window).await;
+    take_back(&window, name).await;
     assert_eq!(window.page_errors().await, serde_json::json!([]));
     window.close().await;
 }
@@ -48,6 +49,23 @@ async fn again(window: &Window) {
     window.press(&(Key::Control + &Key::Enter)).await;
     window.until_page("String(document.querySelectorAll(\"[data-test^='rail.run.']\").length)", "2").await;
     window.until("approval.card", "data-ask", "hand_over").await;
+}
+
+/// By the keyboard alone: the settings are opened at what may run, and the yes is taken back. The next run asks again.
+async fn take_back(window: &Window, name: &str) {
+    window.press(&(Key::Control + "k")).await;
+    window.type_into("palette.text", "may run").await;
+    window.press(&(Key::Enter + "")).await;
+    window.until("settings.brought.standing", "data-allowed", "true").await;
+    window.until_page("document.activeElement.dataset.test ?? ''", "settings.brought.allow").await;
+    window.keep_picture(&format!("commands-allowed-{name}")).await;
+    window.press(&(Key::Enter + "")).await;
+    window.until("settings.brought.standing", "data-allowed", "false").await;
+    window.keep_picture(&format!("commands-taken-back-{name}")).await;
+    window.press(&(Key::Escape + "")).await;
+    window.type_into("goal.text", "Greet politely a third time.").await;
+    window.press(&(Key::Control + &Key::Enter)).await;
+    window.until("approval.card", "data-ask", "project_commands").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,6 +60,7 @@ export class HandPort implements Port {
       show_project: { reply: 'project', value: tape.project },
       show_diff: { reply: 'diff', value: tape.diff },
       list_runs: { reply: 'runs', value: [] },
+      show_commands: { reply: 'commands', value: { hash: 'blake3:none', commands: [], allowed: true } },
     };
   }
 

@@ -1,8 +1,8 @@
 // The settings: saved as they are chosen, refused without losing what was.
 
 import { describe, expect, it } from 'vitest';
-import type { ModelWork } from '../src/ipc/bindings';
-import { at, HandPort, maybe, problem, recording, text, user, welcome } from './bench';
+import type { CommandsView, ModelWork } from '../src/ipc/bindings';
+import { at, bench, HandPort, maybe, problem, recording, settle, text, user, welcome } from './bench';
 
 const tape = recording('wrap-job');
 
@@ -163,4 +163,59 @@ describe('models', () => {
     await user.selectOptions(at('settings.policy'), '');
     expect(port.ops('change_settings')[1]?.settings.routing.policy).toBeNull();
   });
+});
+
+describe('what the open project may run', () => {
+  const brought: CommandsView = {
+    hash: 'blake3:aa',
+    commands: [
+      { brings: 'copy', path: '.env' },
+      { brings: 'check', name: 'test', argv: ['sh', 'tests/run.sh'], network: [], source: '.atelier/project.yaml' },
+    ],
+    allowed: true,
+  };
+  async function shown(port: HandPort, value: CommandsView): Promise<void> {
+    port.answers.show_commands = { reply: 'commands', value };
+    await bench([], port);
+    await user.keyboard('{Control>}k{/Control}may run{Enter}');
+    await settle();
+  }
+
+  it('is taken back and given again from the keyboard, as it was shown', async () => {
+    const port = new HandPort(tape);
+    await shown(port, brought);
+    expect(text('settings.brought.list')).toContain('sh tests/run.sh');
+    expect(text('settings.brought.standing')).toContain('until one of these changes');
+    expect(document.activeElement).toBe(at('settings.brought.allow'));
+    port.answers.allow_commands = { reply: 'commands', value: { ...brought, allowed: false } };
+    await user.keyboard('{Enter}');
+    expect(port.ops('allow_commands')).toEqual([{ op: 'allow_commands', hash: 'blake3:aa', allowed: false }]);
+    expect(text('settings.brought.standing')).toContain('asks first');
+    expect(document.activeElement).toBe(at('settings.brought.allow'));
+    await user.keyboard('{Enter}');
+    expect(port.ops('allow_commands')[1]?.allowed).toBe(true);
+  });
+
+  it('that changed under the eyes of who answers is refused in words and looked at again', async () => {
+    const port = new HandPort(tape);
+    await shown(port, brought);
+    port.answers.allow_commands = problem('wrong_state', 'What the project brings along is something else by now.');
+    await user.click(at('settings.brought.allow'));
+    expect(text('settings.brought.problem')).toContain('something else by now');
+    port.answers.show_commands = { reply: 'commands', value: { ...brought, allowed: false } };
+    await user.click(at('settings.brought.problem').querySelector('button') as HTMLElement);
+    expect(text('settings.brought.standing')).toContain('asks first');
+  });
+
+  it('is said to be nothing where that is so', async () => {
+    const port = new HandPort(tape);
+    await shown(port, { ...brought, commands: [] });
+    expect(text('settings.brought.none')).toContain('.atelier/project.yaml');
+    expect(maybe('settings.brought.allow')).toBeNull();
+  });
+});
+
+it('without a project nothing is said of one', async () => {
+  await open();
+  expect(maybe('settings.brought')).toBeNull();
 });

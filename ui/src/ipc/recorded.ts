@@ -12,7 +12,7 @@
 //   `theme=light` the look, where the recording's settings should not decide
 
 import { reduce, summaryOf } from '../state/reduce';
-import type { Envelope, Op, Phase, Problem, Reply, RunId, RunView, Settings, Theme } from './bindings';
+import type { CommandsView, Envelope, Op, Phase, Problem, ProjectView, Reply, RunId, RunView, Settings, Theme } from './bindings';
 import { Player } from './player';
 import type { Port } from './port';
 import { parseRecording, type Recording } from './recording';
@@ -50,6 +50,12 @@ function refusal(code: Problem['code'], message: string, hint: string): Problem 
   return { code, message, hint };
 }
 
+/** What the project of a recording brings along: its checks, which have run in it. */
+function brought(project: ProjectView): CommandsView {
+  const commands = project.checks.map(({ name, argv, source, network }) => ({ brings: 'check' as const, name, argv, network: network ?? [], source }));
+  return { hash: 'blake3:recorded', commands, allowed: true };
+}
+
 const ONLY_A_RECORDING = refusal(
   'wrong_state',
   'This page plays a recording, so that cannot be done here.',
@@ -73,6 +79,8 @@ export function play(recording: Recording, options: PlayOptions): Port {
         return { reply: 'permissions', value: [] };
       case 'show_egress':
         return { reply: 'egress', value: { rows: [], totals: [] } };
+      case 'show_commands':
+        return { reply: 'commands', value: brought(project) };
       case 'list_models':
         return { reply: 'models', value: recording.models };
       case 'show_project':

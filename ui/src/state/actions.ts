@@ -46,6 +46,7 @@ export function actionsOf(atelier: Atelier, hands: Hands | null): Action[] {
   }
   add('theme', 'Switch between dark and light', () => void atelier.turnTheme());
   add('settings', 'Settings', () => (atelier.overlay = 'settings'));
+  if (desk !== null) list.push({ id: 'brought', title: `Settings: what ${desk.project.name} may run`, key: null, aside: '', act: () => atelier.showBrought() });
   if (atelier.overlay !== 'palette') return list; // only there are they read, and they may be many
   for (const run of desk?.runs ?? []) {
     list.push({

@@ -16,6 +16,8 @@ export class Atelier {
   info: StartInfo | null = $state.raw(null);
   desk: Desk | null = $state.raw(null);
   overlay: Overlay = $state(null);
+  /** The part of the settings that they were opened for. */
+  part: 'brought' | null = $state(null);
   known: Loaded<KnownProject[]> = $state.raw({ at: 'loading' });
   models: Loaded<ProviderView[]> = $state.raw({ at: 'loading' });
   settings: Loaded<Settings> = $state.raw({ at: 'loading' });
@@ -85,6 +87,12 @@ export class Atelier {
     this.overlay = null;
     void this.loadKnown();
     void this.loadModels();
+  }
+
+  /** Opens the settings at what the open project may run. */
+  showBrought(): void {
+    this.part = 'brought';
+    this.overlay = 'settings';
   }
 
   async loadKnown(): Promise<void> {

@@ -57,7 +57,7 @@ export function askWords(ask: Ask, run: RunView, project: ProjectView): AskWords
       return {
         title: 'Let this project’s own commands run',
         short: 'the project’s own commands',
-        approve: 'Approve lets them run in the sandbox, on private copies, now and from now on, until one of them changes.',
+        approve: 'Approve lets them run in the sandbox, on private copies, now and from now on, until one of them changes or you take it back in the settings.',
         reject: 'Reject ends the run; nothing that the project brings along is run or lent.',
         yes: 'Let them run',
         no: 'Do not run them',
