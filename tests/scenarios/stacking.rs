@@ -13,7 +13,7 @@ use atelier_protocol::event::{AcceptMode, Acceptance, Answer, Envelope, Event, O
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::view::{Disposition, RunState, RunView};
 use atelier_tests::world::{PATIENCE, follow, goal, on_top, rests, start};
-use atelier_tests::{World, steady};
+use atelier_tests::{Cli, World, steady};
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, OnceLock};
@@ -22,6 +22,14 @@ use std::time::{Duration, Instant};
 async fn view(project: &Project, run: &RunId) -> RunView {
     match project.submit(Op::ShowRun { run: run.clone(), at: None }).await.unwrap() {
         Reply::RunView(view) => *view,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The runs that the list says could not follow.
+async fn behind(project: &Project) -> Vec<RunId> {
+    match project.submit(Op::ListRuns { states: Vec::new(), limit: None }).await.unwrap() {
+        Reply::Runs(runs) => runs.into_iter().filter(|run| run.behind).map(|run| run.id).collect(),
         other => panic!("{other:?}"),
     }
 }
@@ -168,6 +176,11 @@ async fn what_both_changed_is_shown_and_settled_and_until_then_nothing_is_accept
         (held.problem.code, held.problem.details.clone()),
         (Code::AcceptConflict, vec!["docs/manners.md".to_owned()])
     );
+    assert_eq!(behind(&project).await, std::slice::from_ref(&upper.id));
+    let listed = Cli::new(&world.home(), &world.project(), &world.stage.url()).run(&["runs", "list"]);
+    for told in ["! behind the run below", &format!("`atelier runs show {}` says why", upper.id), "runs rebase"] {
+        assert!(listed.text.contains(told), "{told}: {}", listed.text);
+    }
     let show = Op::ShowConflicts { run: upper.id.clone() };
     let Reply::Conflicts(shown) = project.submit(show).await.unwrap() else { panic!() };
     assert_eq!((shown[0].yours.as_deref(), shown[0].run.as_deref()), (None, Some("Say good night.\n")));
@@ -177,6 +190,7 @@ async fn what_both_changed_is_shown_and_settled_and_until_then_nothing_is_accept
     let run = Resolution { path: "docs/manners.md".to_owned(), take: Take::Run };
     project.submit(rebase(vec![run])).await.unwrap();
     assert_eq!(view(&project, &upper.id).await.on.and_then(|on| on.held), None);
+    assert!(behind(&project).await.is_empty());
     assert_eq!(
         std::fs::read_to_string(tree_of(&world, &upper.id).join("docs/manners.md")).unwrap(),
         "Say good night.\n"

@@ -74,32 +74,54 @@ async fn a_task_on_top_of_another_comes_to_the_branch_with_it() {
     window.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_both_changed_is_put_together_in_the_window() {
+/// The run below takes back what both changed, and the one on top of it, which waits for its hand-over or is done, cannot
+/// follow: its row says so, its thread says why, and both are put together there.
+async fn put_together(done: bool, name: &str) {
     let Some(program) = program() else { return };
     let world = World::with_script("short.yaml").await;
     set_up(&world).await;
     let window = open(&program, &world).await;
-    let (lower, _) = stacked(&window, &world).await;
-    hand_over(&window).await;
+    let (lower, upper) = stacked(&window, &world).await;
+    if done {
+        hand_over(&window).await;
+    }
     // A command of the upper run changed what the lower made, and the lower takes that back.
-    let upper = tree_with(&world, "docs/goodbye.md");
-    std::fs::write(upper.join("docs/manners.md"), "Say good night.\n").unwrap();
+    let tree = tree_with(&world, "docs/goodbye.md");
+    std::fs::write(tree.join("docs/manners.md"), "Say good night.\n").unwrap();
     let cli = Cli::new(&world.home(), &world.project(), &world.stage.url());
     let undone = cli.run(&["runs", "undo", lower.trim_start_matches("rail.run.")]);
     assert_eq!(undone.exit, 0, "{}", undone.text);
     window.part("run.behind").await;
-    window.keep_picture("stack-behind").await;
+    window.part(&upper.replace("rail.run.", "rail.behind.")).await;
+    let theme = "document.documentElement.dataset.theme";
+    window.press(&(Key::Control + &(Key::Shift + "l"))).await;
+    window.until_page(theme, "light").await;
+    window.keep_picture(&format!("stack-behind-{name}-light")).await;
+    window.press(&(Key::Control + &(Key::Shift + "l"))).await;
+    window.until_page(theme, "dark").await;
+    window.keep_picture(&format!("stack-behind-{name}-dark")).await;
     window.click("run.behind.show").await;
     window.part("run.conflict.docs/manners.md").await;
     window.click("run.conflict.run.docs/manners.md").await;
-    window.keep_picture("stack-conflict").await;
+    window.keep_picture(&format!("stack-conflict-{name}")).await;
     window.click("run.rebase").await;
-    window.until_page("String(document.querySelector(\"[data-test='run.behind']\"))", "null").await;
-    window.keep_picture("stack-settled").await;
-    assert_eq!(std::fs::read_to_string(upper.join("docs/manners.md")).unwrap(), "Say good night.\n");
+    for gone in ["run.behind", &upper.replace("rail.run.", "rail.behind.")] {
+        window.until_page(&format!("String(document.querySelector(\"[data-test='{gone}']\"))"), "null").await;
+    }
+    window.keep_picture(&format!("stack-settled-{name}")).await;
+    assert_eq!(std::fs::read_to_string(tree.join("docs/manners.md")).unwrap(), "Say good night.\n");
     assert_eq!(window.page_errors().await, serde_json::json!([]));
     window.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_both_changed_is_put_together_in_the_window() {
+    put_together(true, "done").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_while_it_waits_for_its_hand_over() {
+    put_together(false, "waits").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ function line(id: string, state: RunState, parent: string | null = null, goal = 
   const at = Number(id.replace(/\D/g, ''));
   return {
     id, goal, state, parent, disposition: { disposition: 'pending' }, started_at_ms: at, updated_at_ms: at, last_seq: at, files: 0,
-    priority: 'normal', questions: 0, stalled: false, on: null,
+    priority: 'normal', questions: 0, stalled: false, on: null, behind: false,
   };
 }
 /** The rows in short: `# group count` and the ids, indented. */
@@ -52,6 +52,18 @@ describe('the layout', () => {
       expect(rows.filter((row) => row.top + LINE > from && row.top < from + 600).every((row) => seen.includes(row))).toBe(true);
     }
   });
+});
+
+it('a run that could not follow the one it stands on says so in its row, and is found by that', async () => {
+  const lines = newestFirst([{ ...line('r1', 'waits_for_approval'), on: 'r0', behind: true }, line('r2', 'waits_for_approval'), { ...line('r3', 'done'), behind: true, disposition: { disposition: 'discarded' } }]);
+  expect(drawn(rowsOf(lines, 'behind'))).toEqual(['# waiting 1', 'r1']);
+  const { desk, port } = await bench([], new HandPort(tape));
+  port.answers.list_runs = { reply: 'runs', value: lines };
+  desk.state = listed(desk.state, lines);
+  await settle();
+  expect(text('rail.behind.r1')).toBe('behind');
+  expect(maybe('rail.behind.r2')).toBeNull();
+  expect(maybe('rail.behind.r3')).toBeNull();
 });
 
 it('ten thousand runs are laid out, drawn, narrowed and opened', { timeout: 120_000 }, async () => {

@@ -1,7 +1,7 @@
 // The thread of a run in each of its states, and the acts that end one.
 
 import { describe, expect, it } from 'vitest';
-import type { RunView } from '../src/ipc/bindings';
+import type { Envelope, RunView } from '../src/ipc/bindings';
 import { runWord } from '../src/state/words';
 import { at, bench, HandPort, maybe, problem, recording, runIn, settle, text, upTo, user } from './bench';
 
@@ -232,4 +232,21 @@ it('a lost connection is said, and said no more when it is back', async () => {
   expect(text('status.lost')).toContain('The owner went away.');
   await port.send([{ frame: 'caught_up', value: finished.length }]);
   expect(maybe('status.lost')).toBeNull();
+});
+
+it('a run that waits for its hand-over and could not follow says why, and what to do next', async () => {
+  const asked = upTo(tape.events, 'approval_requested');
+  const run = asked.find((event) => event.kind === 'run_started')?.run ?? '';
+  const events = asked.map((event) => (event.kind === 'run_started' ? { ...event, payload: { ...event.payload, on: { run: 'below', paths: [], held: null } } } : event));
+  const last = asked.at(-1) as Envelope;
+  const problemOf = problem('accept_conflict', 'It does not fit on the run below.', 'Look at both sides.');
+  const held = { ...last, seq: last.seq + 1, step: null, kind: 'rebase_held', payload: { held: { to: 'c0ffee', problem: problemOf } } } as Envelope;
+  const { port } = await bench([...events, held], new HandPort(tape));
+  expect(text('run.behind')).toContain('It does not fit on the run below. Look at both sides.');
+  expect(maybe('run.result')).toBeNull();
+  port.answers.show_conflicts = { reply: 'conflicts', value: [{ path: 'a', yours: 'one\n', run: 'two\n', merged: null, base: null }] };
+  await user.click(at('run.behind.show'));
+  await user.click(at('run.conflict.run.a'));
+  await user.click(at('run.rebase'));
+  expect(port.ops('rebase_run')).toEqual([{ op: 'rebase_run', run, resolved: [{ path: 'a', take: { take: 'run' } }] }]);
 });

@@ -3879,7 +3879,11 @@ stalled: boolean,
 /**
  * The run it stands on.
  */
-on: RunId | null, };
+on: RunId | null, 
+/**
+ * Whether that one moved and this one could not follow.
+ */
+behind: boolean, };
 
 export type DiffView = { 
 /**

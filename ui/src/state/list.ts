@@ -89,9 +89,14 @@ function filtered(runs: readonly RunSummary[], words: string): readonly RunSumma
   const wanted = words.toLowerCase().split(/\s+/).filter((word) => word !== '');
   if (wanted.length === 0) return runs;
   return runs.filter((run) => {
-    const text = `${run.goal} ${runWord(run).word}`.toLowerCase();
+    const text = `${run.goal} ${runWord(run).word}${isBehind(run) ? ' behind' : ''}`.toLowerCase();
     return wanted.every((word) => text.includes(word));
   });
+}
+
+/** Whether the run it stands on moved and it could not follow, which matters until it is decided. */
+export function isBehind(run: RunSummary): boolean {
+  return run.behind && run.disposition.disposition === 'pending';
 }
 
 export function heightOf(row: Row): number {

@@ -227,6 +227,7 @@ export function summaryOf(view: RunView): RunSummary {
     questions: view.approvals.filter((approval) => approval.answer === null).length,
     stalled: view.stalled !== null,
     on: view.on?.run ?? null,
+    behind: view.on !== null && view.on.held !== null,
   };
 }
 

@@ -12,7 +12,7 @@ use atelier_protocol::RunId;
 use atelier_protocol::error::Problem;
 use atelier_protocol::ids::Seq;
 use atelier_protocol::op::{Op, Reply};
-use atelier_protocol::view::{DiffView, RunState, Side};
+use atelier_protocol::view::{DiffView, Disposition, RunState, Side};
 use clap::Subcommand;
 use serde_json::json;
 use std::path::PathBuf;
@@ -234,8 +234,10 @@ async fn list(project: &Project, states: Vec<RunState>, limit: Option<u32>, out:
     }
     for run in &runs {
         let goal = run.goal.lines().next().unwrap_or_default();
+        let behind =
+            if run.behind && run.disposition == Disposition::Pending { "  ! behind the run below" } else { "" };
         out.say(format!(
-            "{}  {:<15} {:>3} files  {goal}",
+            "{}  {:<15} {:>3} {:<5}  {goal}{behind}",
             run.id,
             // A run that worked for another has nothing of its own to be decided.
             if run.parent.is_some() && run.state == RunState::Done {
@@ -243,7 +245,15 @@ async fn list(project: &Project, states: Vec<RunState>, limit: Option<u32>, out:
             } else {
                 story::state(run.state, &run.disposition)
             },
-            run.files
+            run.files,
+            if run.files == 1 { "file" } else { "files" }
+        ));
+    }
+    if let Some(run) = runs.iter().find(|run| run.behind && run.disposition == Disposition::Pending) {
+        out.say(format!(
+            "The run below one of them moved and it could not follow: `atelier runs show {}` says why, \
+             `atelier runs conflicts` shows both sides, `atelier runs rebase` puts it on top.",
+            run.id
         ));
     }
     Ok(Finished::done(json!({"runs": runs})))

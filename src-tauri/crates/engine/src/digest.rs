@@ -41,6 +41,9 @@ pub struct Digest {
     /// The run it stands on.
     #[serde(default)]
     pub on: Option<RunId>,
+    /// Whether that one moved and this one could not follow.
+    #[serde(default)]
+    behind: bool,
     /// Questions that wait for the user, in the order they were asked.
     pub questions: Vec<Question>,
     /// Children that are open, in the order they began.
@@ -95,7 +98,7 @@ impl Projection for Runs {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn keys(&self, event: &Envelope) -> Vec<String> {
@@ -130,6 +133,7 @@ impl Digest {
             questions: u32::try_from(self.questions.len()).unwrap_or(u32::MAX),
             stalled: self.stalled,
             on: self.on.clone(),
+            behind: self.behind,
         }
     }
 
@@ -155,6 +159,7 @@ impl Digest {
             parent: parent.clone(),
             priority: *priority,
             on: on.as_ref().map(|on| on.run.clone()),
+            behind: false,
             questions: Vec::new(),
             children: Vec::new(),
             deciding: false,
@@ -245,11 +250,13 @@ impl Digest {
             }
             // The fold of the whole view takes it as no progress either.
             Event::RunRebased { rebase } => {
+                self.behind = false;
                 if let Some(checkpoint) = &rebase.checkpoint {
                     self.tree = Some(checkpoint.tree.clone());
                     self.files = u32::try_from(checkpoint.files.len()).unwrap_or(u32::MAX);
                 }
             }
+            Event::RebaseHeld { .. } => self.behind = self.on.is_some(),
             Event::EffectIntended { effect, .. } if effect.decides() => self.deciding = true,
             // While one is open nobody works on the run, so nothing else is settled in it.
             Event::EffectSettled { .. } => self.deciding = false,

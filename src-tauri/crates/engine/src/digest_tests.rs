@@ -1,14 +1,15 @@
 //! The row of a run held against its whole view: whatever happens in whatever order, both say the same.
 //!
 //! Guards: lists, questions, recovery and the scheduler see each run as a screen does.
-//! Turns red, for example, when `Digest::apply` leaves out the end of a child, or takes a parked run for one at work.
+//! Turns red, for example, when `Digest::apply` leaves out the end of a child, or takes a parked run for one at work, or when a
+//! run stays behind that was put on its base.
 
 use super::{Digest, fold};
 use atelier_protocol::Envelope;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{
     Actor, Answer, Ask, Base, BudgetUnit, Checkpoint, Effect, EffectOutcome, Event, FileChange, FileStatus, FlowRef,
-    Grants, Outcome, Parent, Priority, Spec, StepPhase, StepResult,
+    Grants, HeldBase, Outcome, Parent, Priority, Rebase, Spec, Stacked, StepPhase, StepResult,
 };
 use atelier_protocol::hash::Hash;
 use atelier_protocol::ids::{ApprovalId, RunId, Seq, StepId, StoreId};
@@ -52,7 +53,7 @@ fn started(parent: bool) -> Event {
         grants: Grants::default(),
         parent: parent.then(|| Parent { run: run(9), step: StepId::of("call", 1), root: run(9), depth: 1 }),
         forked: None,
-        on: None,
+        on: (!parent).then(|| Box::new(Stacked { run: run(8), paths: Vec::new(), held: None })),
         priority: Priority::High,
         budget_tokens: None,
     }
@@ -134,6 +135,19 @@ fn event() -> impl Strategy<Value = Event> {
         }),
         1 => Just(Event::RunDiscarded {}),
         1 => Just(Event::Noticed { problem: problem(Code::Io) }),
+        2 => Just(Event::RebaseHeld {
+            held: Box::new(HeldBase { to: "c3".into(), problem: problem(Code::AcceptConflict) }),
+        }),
+        1 => prop::option::of(0usize..3).prop_map(|files| Event::RunRebased {
+            rebase: Box::new(Rebase {
+                from: "c".into(),
+                to: "c3".into(),
+                paths: Vec::new(),
+                checkpoint: files.map(checkpoint),
+                was: None,
+                commits: Vec::new(),
+            }),
+        }),
         4 => Just(Event::StallNoticed { turns: 3, ms: 4, last: "spec".into() }),
     ]
 }

@@ -376,6 +376,7 @@ impl RunView {
             questions: u32::try_from(self.approvals.iter().filter(|a| a.answer.is_none()).count()).unwrap_or(u32::MAX),
             stalled: self.stalled.is_some(),
             on: self.on.as_ref().map(|on| on.run.clone()),
+            behind: self.on.as_ref().is_some_and(|on| on.held.is_some()),
         }
     }
 

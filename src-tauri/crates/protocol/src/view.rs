@@ -314,4 +314,7 @@ pub struct RunSummary {
     /// The run it stands on.
     #[serde(default)]
     pub on: Option<RunId>,
+    /// Whether that one moved and this one could not follow.
+    #[serde(default)]
+    pub behind: bool,
 }
