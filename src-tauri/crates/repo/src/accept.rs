@@ -7,7 +7,7 @@
 use crate::fault::{Fault, git};
 use crate::hand_over::branch_ref;
 use crate::open::{OpenError, UserRepo};
-use crate::paths::shown;
+use crate::paths::{files, shown};
 use crate::run_tree::ref_target;
 use crate::settled::Settled;
 use atelier_protocol::error::{Code, Problem};
@@ -36,19 +36,19 @@ pub struct Accept {
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptRefusal {
     /// The user's branch and the run changed the same lines.
-    #[error("your branch and the run changed the same places in {} file(s)", paths.len())]
+    #[error("your branch and the run changed the same places in {}", files(paths.len()))]
     Conflict {
         /// The files.
         paths: Vec<String>,
     },
     /// The user's uncommitted changes touch files of the run.
-    #[error("your uncommitted changes touch {} file(s) of the run", paths.len())]
+    #[error("your uncommitted changes touch {} of the run", files(paths.len()))]
     Dirty {
         /// The files.
         paths: Vec<String>,
     },
     /// Files of the run need an external filter, such as LFS.
-    #[error("{} file(s) of the run need a filter program", paths.len())]
+    #[error("a filter program is needed for {} of the run", files(paths.len()))]
     Filtered {
         /// The files.
         paths: Vec<String>,
@@ -78,7 +78,7 @@ pub enum AcceptRefusal {
         branch: String,
     },
     /// Commits on top of the accept changed the same places.
-    #[error("later commits on your branch changed the same places in {} file(s)", paths.len())]
+    #[error("later commits on your branch changed the same places in {}", files(paths.len()))]
     BuiltUpon {
         /// The files.
         paths: Vec<String>,
@@ -101,7 +101,7 @@ pub enum AcceptRefusal {
         why: String,
     },
     /// A hook changed what is to be committed.
-    #[error("a git hook changed {} file(s) that are to be committed", paths.len())]
+    #[error("a git hook changed {} of those to be committed", files(paths.len()))]
     HookRewrote {
         /// The files.
         paths: Vec<String>,

@@ -38,6 +38,11 @@ pub(crate) fn shown(path: &[u8]) -> String {
     String::from_utf8_lossy(path).into_owned()
 }
 
+/// A number of files, for people.
+pub(crate) fn files(count: usize) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
+}
+
 /// What stands at `relative` below `root`, where every folder on the way is a real one. `None` where there is nothing, or
 /// where a link or file takes the place of a folder: following it could lead anywhere.
 pub(crate) fn look(root: &Path, relative: &Path) -> io::Result<Option<Metadata>> {

@@ -15,7 +15,7 @@ use crate::listing::new_objects;
 use crate::merge::{settle, unchecked, view};
 use crate::open::{FALLBACK, UserRepo};
 use crate::pack;
-use crate::paths::shown;
+use crate::paths::{files, shown};
 use crate::run_tree::{BASE, RunTree, TreeError, find_commit, keep_ref, open_private, ref_target};
 use crate::settled::Settled;
 use atelier_protocol::error::{Code, Problem};
@@ -60,7 +60,7 @@ pub struct Rebased {
 #[derive(Debug, thiserror::Error)]
 pub enum RebaseError {
     /// The run below and this one changed the same lines.
-    #[error("both changed the same places in {} file(s)", paths.len())]
+    #[error("both changed the same places in {}", files(paths.len()))]
     Conflict {
         /// The files.
         paths: Vec<String>,
