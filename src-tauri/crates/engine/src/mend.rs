@@ -2,11 +2,13 @@
 //!
 //! The store's lock is held meanwhile, so no owner comes in between. What was there is moved aside, never removed.
 
+use crate::packed::below;
 use crate::places::Places;
 use atelier_journal::{Chain, Salvaged, StoreLock, open_read_only, salvage};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::ids::StoreId;
-use std::fs::{self, File};
+use atelier_repo::sync_tree;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A store that nobody owns while this is held.
@@ -90,22 +92,16 @@ impl Idle {
     }
 }
 
-/// Copies the files below a folder, synced.
+/// Copies what is below a folder, and waits until it is on the disk.
 fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let place = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_folder(&entry.path(), &place)?;
-        } else {
-            fs::copy(entry.path(), &place)?;
-            File::options().read(true).write(true).open(&place)?.sync_all()?;
+    for (name, about) in below(from)? {
+        match about.is_dir() {
+            true => fs::create_dir(to.join(name))?,
+            false => drop(fs::copy(from.join(&name), to.join(&name))?),
         }
     }
-    #[cfg(unix)]
-    File::open(to)?.sync_all()?;
-    Ok(())
+    sync_tree(to).map_err(std::io::Error::other)
 }
 
 fn io(path: &Path, error: &std::io::Error) -> Problem {

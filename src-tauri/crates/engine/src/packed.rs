@@ -116,8 +116,8 @@ fn holds(archive: &Path, dir: &Path) -> io::Result<bool> {
     Ok(wanted.is_empty())
 }
 
-/// Everything below a folder: its path in there, and what it is.
-fn below(dir: &Path) -> io::Result<Vec<(PathBuf, Metadata)>> {
+/// Everything below a folder, each folder before what is in it: its path in there, and what it is.
+pub(crate) fn below(dir: &Path) -> io::Result<Vec<(PathBuf, Metadata)>> {
     let (mut met, mut folders) = (Vec::new(), vec![PathBuf::new()]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(dir.join(&folder))? {
