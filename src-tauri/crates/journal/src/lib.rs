@@ -37,6 +37,7 @@ mod snapshots;
 mod store;
 mod subscribe;
 mod sync;
+mod turns;
 mod wire;
 mod writer;
 

@@ -12,6 +12,7 @@
 use crate::append::Receipt;
 use crate::error::AppendError;
 use crate::feed::{Feed, News};
+use crate::turns;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::Path;
@@ -160,6 +161,7 @@ impl Syncer {
 impl Shared {
     /// One thread's work, until the line is closed and everyone in it has a sync.
     fn work(&self, log: &File) {
+        turns::short_and_soon();
         while let Some(next) = self.next() {
             let reached = match next {
                 Next::Sync { reached } => {

@@ -15,6 +15,7 @@ use crate::reader;
 use crate::reserve::{self, Reserve};
 use crate::store;
 use crate::sync::{Answer, Committed, Ended, Syncer};
+use crate::turns;
 use atelier_protocol::event::NewEvent;
 use atelier_protocol::mutant::{self, Mutant};
 use atelier_protocol::ports::Clock;
@@ -128,6 +129,7 @@ impl Writer {
     /// Starts the thread. It ends when it is told to stop or nobody can tell it anything any more.
     pub fn start(mut self, queue: mpsc::Receiver<Message>) -> std::io::Result<()> {
         std::thread::Builder::new().name("journal-writer".into()).spawn(move || {
+            turns::short_and_soon();
             let stopped = self.run(&queue);
             let Self { connection, checkpointer, syncer, _lock, .. } = self;
             // Everyone is answered, and nobody else moves pages.

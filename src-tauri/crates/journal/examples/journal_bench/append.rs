@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How often two loads take turns, so that both meet the same moods of the machine.
-const TURNS: u32 = 6;
+const TURNS: u32 = 12;
 
 /// What the runs append.
 #[derive(Clone, Copy)]
@@ -36,21 +36,35 @@ pub async fn load(folder: &Path, mix: Mix, runs: u64, rate: Option<u32>, time: D
 }
 
 /// A bare fsync and runs of the engine's mix at `rate` events a second take turns for `time` each, in one store. The
-/// fsyncs come as often as full appends.
+/// fsyncs come as often as full appends. How many times the slow fsyncs the slow full appends take is told of each turn,
+/// because both are slow in the turns in which the machine is.
 pub async fn beside_fsync(folder: &Path, runs: u64, rate: u32, time: Duration) -> Value {
     let place = Place::new(folder, "append");
     let owned = place.open().await;
-    let (mut load, mut fsyncs) = (Load::default(), Vec::new());
+    let (mut load, mut fsyncs, mut ratios) = (Load::default(), Vec::new(), Vec::new());
     for turn in 0..TURNS {
         // Of the 43 events of a run two are of class full.
-        fsyncs.extend(spread::fsync(folder, Duration::from_secs(43) / (2 * rate), time / TURNS));
+        let bare = spread::fsync(folder, Duration::from_secs(43) / (2 * rate), time / TURNS);
         let first = u64::from(turn) * runs;
-        load.add(appends(&owned.journal, Mix::Engine, first..first + runs, Some(rate), time / TURNS).await);
+        let appends = appends(&owned.journal, Mix::Engine, first..first + runs, Some(rate), time / TURNS).await;
+        ratios.push(p99(&appends.full) / p99(&bare));
+        fsyncs.extend(bare);
+        load.add(appends);
     }
     owned.close().await;
     let mut figures = load.figures();
     figures["fsync_as_often"] = spread::of(fsyncs);
+    ratios.sort_by(f64::total_cmp);
+    figures["full_p99_in_fsync_p99s"] =
+        json!({ "least": ratios.first(), "median": ratios[ratios.len() / 2], "most": ratios.last(), "turns": TURNS });
     figures
+}
+
+/// The 99th percentile, in seconds.
+fn p99(times: &[Duration]) -> f64 {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    times.get(times.len() * 99 / 100).map_or(0.0, Duration::as_secs_f64)
 }
 
 async fn appends(journal: &Journal, mix: Mix, runs: Range<u64>, rate: Option<u32>, time: Duration) -> Load {

@@ -46,7 +46,7 @@ async fn measure(folder: &Path, events: usize) -> Value {
         figures.insert(name.into(), append::load(folder, mix, runs, None, time).await.figures());
     }
     for rate in RATES {
-        let figure = append::beside_fsync(folder, 20, rate, 2 * time).await;
+        let figure = append::beside_fsync(folder, 20, rate, 4 * time).await;
         figures.insert(format!("engine_mix_20_runs_at_{rate}_a_second"), figure);
     }
     let after = bare();
