@@ -35,36 +35,30 @@ pub async fn load(folder: &Path, mix: Mix, runs: u64, rate: Option<u32>, time: D
     load
 }
 
-/// A bare fsync and runs of the engine's mix at `rate` events a second take turns for `time` each, in one store. The
-/// fsyncs come as often as full appends. How many times the slow fsyncs the slow full appends take is told of each turn,
-/// because both are slow in the turns in which the machine is.
+/// Bare fsyncs and runs of the engine's mix at `rate` events a second take turns for `time` in all, in one store. The
+/// fsyncs come as often as full appends: evenly, from one thread, and as they come to the journal, from one thread for
+/// each run, which has a file of its own.
 pub async fn beside_fsync(folder: &Path, runs: u64, rate: u32, time: Duration) -> Value {
     let place = Place::new(folder, "append");
     let owned = place.open().await;
-    let (mut load, mut fsyncs, mut ratios) = (Load::default(), Vec::new(), Vec::new());
+    let (mut load, mut even, mut of_runs) = (Load::default(), Vec::new(), Vec::new());
     for turn in 0..TURNS {
         // Of the 43 events of a run two are of class full.
-        let bare = spread::fsync(folder, Duration::from_secs(43) / (2 * rate), time / TURNS);
+        let (gap, time) = (Duration::from_secs(43) / (2 * rate), time / TURNS);
+        even.extend(spread::fsync(folder, gap, time));
+        of_runs.extend(spread::fsync_of_many(folder, runs as u32, gap, time));
         let first = u64::from(turn) * runs;
-        let appends = appends(&owned.journal, Mix::Engine, first..first + runs, Some(rate), time / TURNS).await;
-        ratios.push(p99(&appends.full) / p99(&bare));
-        fsyncs.extend(bare);
-        load.add(appends);
+        load.add(appends(&owned.journal, Mix::Engine, first..first + runs, Some(rate), time).await);
     }
     owned.close().await;
     let mut figures = load.figures();
-    figures["fsync_as_often"] = spread::of(fsyncs);
-    ratios.sort_by(f64::total_cmp);
-    figures["full_p99_in_fsync_p99s"] =
-        json!({ "least": ratios.first(), "median": ratios[ratios.len() / 2], "most": ratios.last(), "turns": TURNS });
+    figures["fsync_as_often"] = spread::of(even);
+    figures["fsync_of_each_run_as_often"] = spread::of(of_runs);
+    let p99 = |of: &str| figures[of]["p99_ms"].as_f64().unwrap_or(f64::NAN);
+    let full = p99("full_append");
+    figures["full_append_p99_in_fsync_p99s"] =
+        json!({ "even": full / p99("fsync_as_often"), "of_each_run": full / p99("fsync_of_each_run_as_often") });
     figures
-}
-
-/// The 99th percentile, in seconds.
-fn p99(times: &[Duration]) -> f64 {
-    let mut times = times.to_vec();
-    times.sort_unstable();
-    times.get(times.len() * 99 / 100).map_or(0.0, Duration::as_secs_f64)
 }
 
 async fn appends(journal: &Journal, mix: Mix, runs: Range<u64>, rate: Option<u32>, time: Duration) -> Load {
