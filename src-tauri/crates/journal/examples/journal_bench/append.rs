@@ -46,7 +46,7 @@ pub async fn beside_fsync(folder: &Path, runs: u64, rate: u32, time: Duration) -
         // Of the 43 events of a run two are of class full.
         let (gap, time) = (Duration::from_secs(43) / (2 * rate), time / TURNS);
         even.extend(spread::fsync(folder, gap, time));
-        of_runs.extend(spread::fsync_of_many(folder, runs as u32, gap, time));
+        of_runs.extend(fsyncs_of_many(folder, runs as u32, gap, time));
         let first = u64::from(turn) * runs;
         load.add(appends(&owned.journal, Mix::Engine, first..first + runs, Some(rate), time).await);
     }
@@ -59,6 +59,23 @@ pub async fn beside_fsync(folder: &Path, runs: u64, rate: u32, time: Duration) -
     figures["full_append_p99_in_fsync_p99s"] =
         json!({ "even": full / p99("fsync_as_often"), "of_each_run": full / p99("fsync_of_each_run_as_often") });
     figures
+}
+
+/// Bare fsyncs from `many` threads, each with a file of its own, that together come once a `gap`, and not in step.
+fn fsyncs_of_many(folder: &Path, many: u32, gap: Duration, time: Duration) -> Vec<Duration> {
+    let rest = gap * many;
+    let of_one = |number: u32| {
+        let folder = folder.join(format!("fsync{number}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::thread::sleep(rest.mul_f64((f64::from(number) * 0.618).fract()));
+        let times = spread::fsync(&folder, rest, time);
+        std::fs::remove_dir_all(&folder).unwrap();
+        times
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..many).map(|number| scope.spawn(move || of_one(number))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    })
 }
 
 async fn appends(journal: &Journal, mix: Mix, runs: Range<u64>, rate: Option<u32>, time: Duration) -> Load {

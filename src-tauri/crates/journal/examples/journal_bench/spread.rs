@@ -36,20 +36,3 @@ pub fn fsync(folder: &Path, gap: Duration, time: Duration) -> Vec<Duration> {
     std::fs::remove_file(&path).unwrap();
     times
 }
-
-/// The same from `many` threads, each with a file of its own, that together come as often, and not in step.
-pub fn fsync_of_many(folder: &Path, many: u32, gap: Duration, time: Duration) -> Vec<Duration> {
-    let rest = gap * many;
-    let of_one = |number: u32| {
-        let folder = folder.join(format!("fsync{number}"));
-        std::fs::create_dir_all(&folder).unwrap();
-        std::thread::sleep(rest.mul_f64((f64::from(number) * 0.618).fract()));
-        let times = fsync(&folder, rest, time);
-        std::fs::remove_dir_all(&folder).unwrap();
-        times
-    };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..many).map(|number| scope.spawn(move || of_one(number))).collect();
-        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
-    })
-}
