@@ -4,44 +4,14 @@
 //! and each attempt is on record, whether or not the command says a word about it. Turned red by a `Pass::refusal` that
 //! forgets one of the three, and by an `open` that connects before the ledger has it.
 
-#![allow(clippy::unwrap_used)] // a test says so by failing
-
-use atelier_egress::{COMMANDS, Egress, EgressPolicy, Ledger, Pass, Room, WayOut, named_host};
+use crate::ledger::Kept;
+use atelier_egress::{COMMANDS, Egress, EgressPolicy, Pass, WayOut, named_host};
 use atelier_protocol::event::{CloudPermission, EgressNote, Reached};
 use atelier_protocol::ids::ProjectId;
-use futures_util::future::BoxFuture;
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-
-#[derive(Default, Clone)]
-struct Kept(Arc<Mutex<Vec<String>>>);
-
-impl Kept {
-    fn add(&self, note: &EgressNote) {
-        let EgressNote::Begun { entry } = note else { return };
-        let place = if entry.local { "here" } else { "away" };
-        let became = entry.refused.as_deref().unwrap_or("let through");
-        self.0.lock().unwrap().push(format!("{} {place} {became}", entry.purpose));
-    }
-    fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-impl Ledger for Kept {
-    fn keep(&self, note: EgressNote) -> BoxFuture<'_, Result<(), String>> {
-        self.add(&note);
-        Box::pin(std::future::ready(Ok(())))
-    }
-    fn room(&self) -> BoxFuture<'_, Room> {
-        let kept = self.clone();
-        Box::pin(
-            async move { Box::new(move |notes: Vec<EgressNote>| notes.iter().for_each(|note| kept.add(note))) as Room },
-        )
-    }
-}
 
 /// A plain server that stands for what is outside: answers each line with it.
 async fn outside() -> u16 {
@@ -143,9 +113,48 @@ async fn it_reaches_what_is_named_and_permitted_and_is_told_why_not() {
     registry.invalid:80: refused 1 (only CONNECT: another machine is only spoken to over TLS)
     ");
     drop(way_out);
-    let lines = ledger.lines();
+    let lines = ledger.lines(|note| {
+        let EgressNote::Begun { entry } = note else { return None };
+        let place = if entry.local { "here" } else { "away" };
+        Some(format!("{} {place} {}", entry.purpose, entry.refused.as_deref().unwrap_or("let through")))
+    });
     assert_eq!(lines.len(), 10, "each attempt, however it ended: {lines:#?}");
     assert!(lines.iter().all(|line| line.starts_with("command it ")));
+}
+
+#[tokio::test]
+async fn what_is_taken_back_ends_what_is_open_too() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let (mut read, mut write) = stream.split();
+        let _ = tokio::io::copy(&mut read, &mut write).await;
+    });
+    let (project, host) = (ProjectId::new(1, [7; 10]), format!("127.0.0.1:{server}"));
+    let permission =
+        CloudPermission { project: project.clone(), provider: COMMANDS.into(), host: host.clone(), approval: None };
+    let policy = Arc::new(EgressPolicy::new(true));
+    policy.set_permissions(vec![permission]);
+    let egress = Egress::new(policy.clone(), Arc::new(Kept::default()));
+    let holder = Some(COMMANDS.to_owned());
+    let pass = Pass { purpose: "x".into(), hosts: vec![host], holder, project: Some(project), run: None, role: None };
+    let way_out = WayOut::new(&egress, pass);
+    let listeners: Vec<TcpListener> =
+        way_out.ports().iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let direct = listeners[1].local_addr().unwrap().port();
+    way_out.serve(listeners).unwrap();
+
+    let mut stream = TcpStream::connect(("127.0.0.1", direct)).await.unwrap();
+    stream.write_all(b"hello").await.unwrap();
+    let mut heard = [0u8; 5];
+    stream.read_exact(&mut heard).await.unwrap();
+    policy.set_permissions(Vec::new());
+    let _ = stream.write_all(b"again").await;
+    let more = stream.read(&mut [0u8; 5]).await.unwrap_or(0);
+    assert_eq!((&heard, more), (b"hello", 0), "the connection ends and nothing comes back");
+    let all = way_out.reached();
+    assert_eq!(all.iter().map(|one| one.bytes_out).sum::<u64>(), 5, "{all:?}");
 }
 
 fn line(one: &Reached) -> String {
