@@ -2,8 +2,7 @@
 //!
 //! The declaration is read from the user's folder, never from the run's tree: a role cannot choose its own proof.
 
-use crate::declared;
-use atelier_protocol::error::Problem;
+use crate::declared::{self, Declared};
 use atelier_protocol::view::DeclaredCheck;
 use std::path::Path;
 
@@ -39,9 +38,9 @@ const DETECTED: &[Known] = &[
     known("makefile", &["make", "test"]),
 ];
 
-/// The checks of the project at `root`. An empty declaration means: none, on purpose.
-pub fn declared(root: &Path) -> Result<Vec<DeclaredCheck>, Problem> {
-    Ok(declared::read(root)?.checks.unwrap_or_else(|| detected(root)))
+/// The checks of the project at `root`, which says that of itself. An empty declaration means: none, on purpose.
+pub(crate) fn of(declared: &Declared, root: &Path) -> Vec<DeclaredCheck> {
+    declared.checks.clone().unwrap_or_else(|| detected(root))
 }
 
 /// The files that are looked for.
@@ -99,7 +98,11 @@ fn has_test(root: &Path, file: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use atelier_protocol::error::Code;
+    use atelier_protocol::error::{Code, Problem};
+
+    fn declared(root: &Path) -> Result<Vec<DeclaredCheck>, Problem> {
+        declared::read(root).map(|declared| of(&declared, root))
+    }
 
     #[test]
     fn a_declaration_wins_over_detection_and_may_be_empty() {

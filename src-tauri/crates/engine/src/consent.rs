@@ -6,7 +6,7 @@
 //! be reached on the network, and commands of flows, are questions of their own (`network`, `command`).
 
 use crate::command::Leave;
-use crate::declared;
+use crate::declared::Declared;
 use crate::desk::Desk;
 use crate::run::{Halt, Run};
 use crate::{checks, project::Project};
@@ -46,22 +46,21 @@ impl Projection for Allowed {
     }
 }
 
-/// All that the project at `root` brings along, in the order in which it is needed.
-fn brought(root: &Path) -> Result<Vec<ProjectCommand>, Problem> {
-    let declared = declared::read(root)?;
-    let lent = declared.provide.into_iter().map(|one| match one {
+/// All that the project at `root`, which says that of itself, brings along, in the order in which it is needed.
+fn brought(declared: &Declared, root: &Path) -> Vec<ProjectCommand> {
+    let lent = declared.provide.iter().cloned().map(|one| match one {
         Provide::Copy(path) => ProjectCommand::Copy { path },
         Provide::Link(path) => ProjectCommand::Link { path },
     });
-    let set_up =
-        declared.commands.into_iter().map(|one| ProjectCommand::SetUp { argv: one.argv, network: one.network });
-    let checks = checks::declared(root)?.into_iter().map(|check| ProjectCommand::Check {
+    let set_up = declared.commands.iter().cloned();
+    let set_up = set_up.map(|one| ProjectCommand::SetUp { argv: one.argv, network: one.network });
+    let checks = checks::of(declared, root).into_iter().map(|check| ProjectCommand::Check {
         name: check.name,
         argv: check.argv,
         network: check.network,
         source: check.source,
     });
-    Ok(lent.chain(set_up).chain(checks).collect())
+    lent.chain(set_up).chain(checks).collect()
 }
 
 /// Where the answer to the question is kept in a run.
@@ -82,7 +81,12 @@ pub(crate) fn follows(ask: &Ask, answer: Answer) -> Option<NewEvent> {
 impl Desk {
     /// What the project brings along now, and whether it may run.
     pub(crate) async fn commands(&self) -> Result<CommandsView, Problem> {
-        let commands = brought(&self.root)?;
+        self.commands_of(&*self.declared()?).await
+    }
+
+    /// What it brings along by what it says of itself, and whether that may run.
+    async fn commands_of(&self, declared: &Declared) -> Result<CommandsView, Problem> {
+        let commands = brought(declared, &self.root);
         let text = serde_json::to_vec(&commands).map_err(|e| crate::run::defect(&e.to_string()))?;
         let hash = Hash::of(&text);
         self.projections.caught_up().await?;
@@ -110,9 +114,10 @@ impl Desk {
 
     /// What a tree is given of the user's: nothing that was not allowed.
     pub(crate) async fn provided(&self) -> Result<Vec<Provide>, Problem> {
-        let provide = declared::read(&self.root)?.provide;
+        let declared = self.declared()?;
         // Nothing asked for needs no look into the history.
-        if provide.is_empty() || self.commands().await?.allowed { Ok(provide) } else { Ok(Vec::new()) }
+        let given = declared.provide.is_empty() || self.commands_of(&declared).await?.allowed;
+        Ok(if given { declared.provide.clone() } else { Vec::new() })
     }
 }
 

@@ -80,9 +80,14 @@ struct FileSetUp {
 
 /// What the project at `root` says of itself; a project without the file says nothing.
 pub(crate) fn read(root: &Path) -> Result<Declared, Problem> {
+    text(root)?.map_or_else(|| Ok(Declared::default()), |text| parse(&text))
+}
+
+/// The file's text; `None` where there is no file.
+pub(crate) fn text(root: &Path) -> Result<Option<String>, Problem> {
     match std::fs::read_to_string(root.join(FILE)) {
-        Ok(text) => parse(&text),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Declared::default()),
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Problem::new(
             Code::ProjectFileInvalid,
             format!("{FILE} cannot be read: {e}"),
@@ -91,7 +96,8 @@ pub(crate) fn read(root: &Path) -> Result<Declared, Problem> {
     }
 }
 
-fn parse(text: &str) -> Result<Declared, Problem> {
+/// What the file says by its text.
+pub(crate) fn parse(text: &str) -> Result<Declared, Problem> {
     let parsed: File = yaml::read(FILE, text).map_err(problem)?;
     let wrong = |at: &str, message: String| {
         let line = yaml::line_of(text, at);

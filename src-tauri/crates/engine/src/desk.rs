@@ -1,6 +1,8 @@
 //! What all runs of a project share: its history, folder, rules, index and ways to the outside.
 
 use crate::allowance::Doors;
+use crate::checks;
+use crate::declared::Declared;
 use crate::flow::{self, Flow};
 use crate::freshness::Following;
 use crate::keys::KeyRing;
@@ -24,7 +26,7 @@ use atelier_protocol::hash::Hash;
 use atelier_protocol::ids::{ProjectId, RunId};
 use atelier_protocol::op::{Op, Reply};
 use atelier_protocol::settings::Settings;
-use atelier_protocol::view::FlowView;
+use atelier_protocol::view::{DeclaredCheck, FlowView};
 use atelier_repo::{RunTree, UserRepo};
 use atelier_sandbox::{Sandbox, Toolchain};
 use atelier_search::Index;
@@ -77,7 +79,7 @@ pub struct Desk {
     pub(crate) watching: Following,
     /// Sees every append, just before and just after it.
     pub witness: Option<Witness>,
-    /// Roles and flows as they were read.
+    /// Roles, flows and what the project says of itself, as they were read.
     pub(crate) rulebook: Rulebook,
     /// Calls to models that are under way in this process, and how they ended.
     pub traffic: Arc<Traffic>,
@@ -119,6 +121,16 @@ impl Desk {
     /// The roles as their files say now.
     pub fn roles(&self) -> Result<Arc<Vec<Role>>, Problem> {
         self.rulebook.roles(&self.root)
+    }
+
+    /// What the project says of itself now.
+    pub(crate) fn declared(&self) -> Result<Arc<Declared>, Problem> {
+        self.rulebook.declared(&self.root)
+    }
+
+    /// The checks that it has now.
+    pub(crate) fn checks(&self) -> Result<Vec<DeclaredCheck>, Problem> {
+        Ok(checks::of(&*self.declared()?, &self.root))
     }
 
     /// The flow of that id, with its text: the project's own, else a shipped one.

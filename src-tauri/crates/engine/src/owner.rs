@@ -7,7 +7,7 @@ use crate::objects::Tell;
 use crate::run::{read_all, unknown};
 use crate::scheduler::Scheduler;
 use crate::supervisor::{Supervisor, disk_full};
-use crate::{accept, checks, push, role, servers, stack, take_back};
+use crate::{accept, push, role, servers, stack, take_back};
 use atelier_journal::{OpHandler, Order};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Event, Grants, NewEvent, Priority};
@@ -225,7 +225,7 @@ impl ProjectOwner {
         }
         let roles = self.desk.roles()?;
         let (flow, text) = self.desk.flow(flow.as_deref(), &roles)?;
-        checks::declared(&self.desk.root)?;
+        self.desk.checks()?;
         let read = |repo: &atelier_repo::UserRepo| {
             Ok((repo.base().map_err(|e| e.problem())?, repo.left_out().map_err(|e| e.problem())?))
         };
@@ -349,7 +349,7 @@ impl ProjectOwner {
             branch: base.branch,
             mechanism: self.desk.sandbox.mechanism(),
             roles: self.desk.roles()?.iter().map(role::Role::view).collect(),
-            checks: checks::declared(&self.desk.root)?,
+            checks: self.desk.checks()?,
             flows: self.desk.flows()?,
             // A list that is wrong is named where it would be used.
             prices: self.desk.prices().map_or_else(|_| Vec::new(), |prices| prices.lists()),

@@ -1,8 +1,10 @@
-//! Roles and flows as their files say, read once and kept while the files are as they were.
+//! Roles, flows and what the project says of itself, as their files say, read once and kept while the files are as they
+//! were.
 //!
 //! A cache by content: a file that changed is read anew at the next look, so what is kept never decides anything that
 //! the files do not. Thousands of runs of the same flow share one copy.
 
+use crate::declared::{self, Declared};
 use crate::flow::Flow;
 use crate::role::{self, Role};
 use crate::sources::ROLES;
@@ -23,6 +25,8 @@ pub(crate) struct Rulebook(Mutex<Pages>);
 struct Pages {
     /// The content of the project's role files, and all roles by it.
     roles: Option<(Hash, Arc<Vec<Role>>)>,
+    /// The content of the project's own file, and what it says.
+    declared: Option<(Hash, Arc<Declared>)>,
     /// By the content of their text, checked against these roles.
     flows: HashMap<Hash, Arc<Flow>>,
 }
@@ -37,8 +41,22 @@ impl Rulebook {
             return Ok(roles.clone());
         }
         let roles = Arc::new(role::over(ROLES, &files)?);
-        *self.pages() = Pages { roles: Some((content, roles.clone())), flows: HashMap::new() };
+        let mut pages = self.pages();
+        pages.roles = Some((content, roles.clone()));
+        pages.flows.clear();
         Ok(roles)
+    }
+
+    /// What the project in `root` says of itself.
+    pub fn declared(&self, root: &Path) -> Result<Arc<Declared>, Problem> {
+        let Some(text) = declared::text(root)? else { return Ok(Arc::default()) };
+        let content = Hash::of(text.as_bytes());
+        if let Some((_, declared)) = self.pages().declared.as_ref().filter(|(known, _)| *known == content) {
+            return Ok(declared.clone());
+        }
+        let declared = Arc::new(declared::parse(&text)?);
+        self.pages().declared = Some((content, declared.clone()));
+        Ok(declared)
     }
 
     /// The flow of that content, where it was read with the roles as they are.
@@ -80,5 +98,23 @@ mod tests {
         assert!(book.roles(root).is_err());
         std::fs::write(folder.join("own.yaml"), own).unwrap();
         assert!(Arc::ptr_eq(&second, &book.roles(root).unwrap()), "a wrong file in between leaves what is right");
+    }
+    #[test]
+    fn what_a_project_says_of_itself_is_read_anew_when_its_file_is_another() {
+        let project = tempfile::tempdir().unwrap();
+        let (book, root) = (Rulebook::default(), project.path());
+        assert_eq!(*book.declared(root).unwrap(), Declared::default());
+        std::fs::create_dir(root.join(".atelier")).unwrap();
+        let says = |text: &str| std::fs::write(root.join(declared::FILE), text).unwrap();
+        says("schema: 1\nchecks:\n  - {name: a, argv: [x]}\n");
+        let first = book.declared(root).unwrap();
+        assert!(Arc::ptr_eq(&first, &book.declared(root).unwrap()));
+        // As long as before, and within the same tick of the file system's clock.
+        says("schema: 1\nchecks:\n  - {name: b, argv: [x]}\n");
+        assert_eq!(book.declared(root).unwrap().checks.as_ref().unwrap()[0].name, "b");
+        says("schema: 1\nchecks: 3\n");
+        assert!(book.declared(root).is_err());
+        std::fs::remove_file(root.join(declared::FILE)).unwrap();
+        assert_eq!(*book.declared(root).unwrap(), Declared::default());
     }
 }

@@ -5,7 +5,7 @@
 //! is put back as it was before the first of them, so a set-up is never part of a run's change.
 
 use crate::command::{Leave, Order};
-use crate::declared::{self, Command};
+use crate::declared::Command;
 use crate::desk::Desk;
 use crate::run::{Done, Halt, Run};
 use crate::{command, consent, verify};
@@ -21,7 +21,8 @@ impl Run {
     /// Runs the project's set-up commands in the tree, those that did not pass yet. `false` where a question had to be
     /// asked first.
     pub(crate) async fn set_up(&mut self) -> Result<bool, Halt> {
-        let commands = declared::read(&self.desk.root)?.commands;
+        let declared = self.desk.declared()?;
+        let commands = &declared.commands;
         if commands.is_empty() {
             return Ok(true);
         }
@@ -60,7 +61,7 @@ impl Run {
 
     /// Whether there is a set-up: a tree that is there may then not be ready yet.
     pub(crate) fn sets_up(&self) -> Result<bool, Problem> {
-        Ok(!declared::read(&self.desk.root)?.commands.is_empty())
+        Ok(!self.desk.declared()?.commands.is_empty())
     }
 
     pub(crate) async fn make_tree(&mut self) -> Done {

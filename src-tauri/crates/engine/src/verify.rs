@@ -40,7 +40,7 @@ impl Run {
 
     /// The check step: every check on the present tree, then the verdict.
     pub(crate) async fn run_checks(&mut self) -> Done {
-        let declared = checks::declared(&self.desk.root)?;
+        let declared = self.desk.checks()?;
         if declared.is_empty() {
             let missing = Event::ChecksMissing { looked_for: checks::looked_for() };
             return self.end_step(vec![missing], StepResult::Done).await;
@@ -54,7 +54,7 @@ impl Run {
 
     /// Has every declared check recorded on the present tree; not yet where a question had to be asked first.
     pub(crate) async fn prove(&mut self) -> Result<bool, Halt> {
-        let declared = checks::declared(&self.desk.root)?;
+        let declared = self.desk.checks()?;
         let mut point = self.checkpoint_recorded().await?;
         for rerun in [false, true] {
             for check in &declared {
@@ -93,7 +93,7 @@ impl Run {
 
     /// The tool `run_check`.
     pub(crate) async fn run_check_tool(&mut self, call: ToolCall, before: Vec<Event>) -> Done {
-        let declared = checks::declared(&self.desk.root)?;
+        let declared = self.desk.checks()?;
         let names: Vec<&str> = declared.iter().map(|c| c.name.as_str()).collect();
         let wanted = call.arguments.get("name").and_then(Value::as_str).or(match names.as_slice() {
             [only] => Some(only),

@@ -6,7 +6,7 @@ use super::{Done, Halt, Run, defect};
 use crate::flow::{Kind, Undo};
 use crate::machine::Machine;
 use crate::role::{Deliverable, Role};
-use crate::{checks, prompt, tools};
+use crate::{prompt, tools};
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::event::{Event, StepResult};
 use atelier_protocol::ids::StepId;
@@ -40,7 +40,7 @@ impl Run {
     }
 
     async fn brief(&self, role: &Role) -> Result<String, Halt> {
-        let declared = checks::declared(&self.desk.root)?;
+        let declared = self.desk.checks()?;
         let changed = match &self.machine.view.checkpoint {
             Some(point) if !point.files.is_empty() => {
                 point.files.iter().map(|file| format!("- {}\n", file.path)).collect()
