@@ -4,7 +4,7 @@
 //! passed through as it is. The user's own history is never masked: placeholders exist on the way only.
 
 use crate::address::is_this_machine;
-use crate::chat::{ChatRequest, Message, ModelEvent, ModelStream};
+use crate::chat::{AnswerSchema, ChatRequest, Message, ModelEvent, ModelStream, ToolSpec};
 use crate::embed::EmbedRequest;
 use crate::error::CallError;
 use crate::held;
@@ -38,7 +38,8 @@ fn stays(server: &dyn Provider, passed_on: bool) -> bool {
     is_this_machine(&server.settings().base_url) && !passed_on
 }
 
-/// A request as it leaves, with the mask that restores its answer. Tools are ours and hold nothing of the user's.
+/// A request as it leaves, with the mask that restores its answer. Names of tools stay, by which they are called; what else
+/// tools, a schema and stop words say may be another program's, and with it the user's.
 pub fn mask(request: &ChatRequest) -> (ChatRequest, Mask) {
     let mut texts: Vec<&str> = Vec::new();
     for message in &request.messages {
@@ -47,9 +48,25 @@ pub fn mask(request: &ChatRequest) -> (ChatRequest, Mask) {
             tool_calls.iter().for_each(|call| strings(&call.arguments, &mut texts));
         }
     }
+    for tool in &request.tools {
+        texts.push(&tool.description);
+        strings(&tool.parameters, &mut texts);
+    }
+    if let Some(held) = &request.schema {
+        strings(&held.schema, &mut texts);
+    }
+    texts.extend(request.stop.iter().map(String::as_str));
     let mut mask = Mask::of(texts);
     let messages = request.messages.iter().map(|message| masked(message, &mut mask)).collect();
-    (ChatRequest { messages, ..request.clone() }, mask)
+    let tools = request.tools.iter().map(|tool| ToolSpec {
+        name: tool.name.clone(),
+        description: mask.apply(&tool.description),
+        parameters: mask.apply_to(&tool.parameters),
+    });
+    let tools = tools.collect();
+    let schema = request.schema.clone().map(|held| AnswerSchema { schema: mask.apply_to(&held.schema), ..held });
+    let stop = request.stop.iter().map(|word| mask.apply(word)).collect();
+    (ChatRequest { messages, tools, schema, stop, ..request.clone() }, mask)
 }
 
 fn strings<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {
@@ -258,6 +275,29 @@ mod tests {
                 ModelEvent::Done { usage: Usage::default(), stop: Stop::End, rest },
             ]
         );
+    }
+
+    /// Guards: what other programs say of their tools and answers leaves masked too. Turned red by a `mask` that looks at
+    /// the conversation alone.
+    #[test]
+    fn what_tools_schemas_and_stop_words_say_is_masked_and_names_are_kept() {
+        let tool = ToolSpec {
+            name: "tell".into(),
+            description: "Tells ada@example.org.".into(),
+            parameters: json!({"properties": {"to": {"enum": ["ada@example.org", "all"]}}}),
+        };
+        let schema = AnswerSchema { schema: json!({"properties": {"to": {"const": "ada@example.org"}}}), strict: true };
+        let request = ChatRequest {
+            tools: vec![tool],
+            schema: Some(schema),
+            stop: vec!["to ada@example.org".into()],
+            ..ChatRequest::new("m", vec![Message::user("hello")])
+        };
+        let (left, mask) = mask(&request);
+        let told = format!("{:?} {:?} {:?}", left.tools, left.schema, left.stop);
+        assert!(!told.contains("ada") && told.matches("[MASKED_EMAIL_1]").count() == 4, "{told}");
+        assert_eq!(left.tools[0].name, "tell");
+        assert_eq!(mask.restore_in(&json!({"to": "[MASKED_EMAIL_1]"})), json!({"to": "ada@example.org"}));
     }
 
     #[test]
