@@ -3,9 +3,10 @@
 //! The rules are a field of their own, a tool's answer is part of a user message, and neighbours of the same role are
 //! one message. A turn is complete when `message_stop` has come, not before.
 
+use crate::address::is_this_machine;
 use crate::chat::{ChatRequest, Message, ModelStream};
 use crate::embed::{EmbedRequest, Embedded};
-use crate::error::{CallError, clip};
+use crate::error::CallError;
 use crate::fetch;
 use crate::provider::Provider;
 use crate::refusal;
@@ -62,15 +63,7 @@ impl Provider for Anthropic {
     }
 
     fn describe(&self) -> BoxFuture<'_, ProviderView> {
-        async move {
-            let mut view = fetch::empty_view(&self.settings);
-            match self.inventory(view.local).await {
-                Ok(models) => view.models = models,
-                Err(error) => view.problem = Some(error.problem(&self.settings, "")),
-            }
-            view
-        }
-        .boxed()
+        async move { fetch::view_with(&self.settings, self.inventory().await) }.boxed()
     }
 
     fn settings(&self) -> &ProviderSettings {
@@ -79,11 +72,9 @@ impl Provider for Anthropic {
 }
 
 impl Anthropic {
-    async fn inventory(&self, local: bool) -> Result<Vec<ModelView>, CallError> {
-        let list = fetch::get(&*self.http, &fetch::versioned(&self.settings.base_url), "/models").await?.document()?;
-        let Some(entries) = list["data"].as_array() else {
-            return Err(CallError::Unreadable { text: clip(&list.to_string()) });
-        };
+    async fn inventory(&self) -> Result<Vec<ModelView>, CallError> {
+        let entries = fetch::listed(&*self.http, &self.settings.base_url).await?;
+        let local = is_this_machine(&self.settings.base_url);
         let model = |entry: &Value| {
             let name = entry["id"].as_str()?.to_owned();
             // Only its makers' own list has this type, and all of those call tools.
@@ -117,15 +108,14 @@ fn body(request: &ChatRequest) -> Value {
     if !request.tools.is_empty() {
         body["tools"] = request.tools.iter().map(tool).collect::<Vec<_>>().into();
     }
-    // With thought, earlier thoughts would have to be sent back signed beside their tool calls, and no temperature is
-    // taken; so it is asked for only where no tool is offered.
+    // With thought, earlier thoughts would have to be sent back signed beside their tool calls, and neither a temperature
+    // nor most shares are taken; so it is asked for only where no tool is offered. Newer models refuse both together.
     if request.think == Some(true) && request.tools.is_empty() {
         body["thinking"] = json!({"type": "enabled", "budget_tokens": THOUGHT});
         body["max_tokens"] = most.max(2 * THOUGHT).into();
     } else if let Some(temperature) = request.temperature() {
         body["temperature"] = temperature.into();
-    }
-    if let Some(top_p) = request.top_p() {
+    } else if let Some(top_p) = request.top_p() {
         body["top_p"] = top_p.into();
     }
     if !request.stop.is_empty() {
@@ -339,6 +329,21 @@ mod tests {
         assert_eq!(body(&request)["max_tokens"], 2 * THOUGHT);
         request.tools.push(crate::chat::ToolSpec { name: "t".into(), description: "d".into(), parameters: json!({}) });
         assert_eq!(body(&request).get("thinking"), None);
+    }
+
+    #[test]
+    fn a_temperature_and_a_share_are_not_sent_together_and_none_beside_thought() {
+        let mut request = ChatRequest::new("m", vec![Message::user("x")]);
+        let sent = |request: &ChatRequest| {
+            let body = body(request);
+            ["temperature", "top_p"].map(|key| body.get(key).and_then(Value::as_f64))
+        };
+        request.top_p = Some(0.9);
+        assert_eq!(sent(&request), [None, Some(0.9)]);
+        request.temperature = Some(0.2);
+        assert_eq!(sent(&request), [Some(0.2), None]);
+        request.think = Some(true);
+        assert_eq!(sent(&request), [None, None]);
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! Requests as both dialects make them, and the reading of JSON that is not quite.
+//! Requests as all dialects make them, and the reading of JSON that is not quite.
 
 use crate::address::is_this_machine;
 use crate::error::{CallError, clip};
 use crate::refusal;
 use atelier_protocol::ports::{Http, HttpLimits, HttpRequest, Method};
 use atelier_protocol::settings::ProviderSettings;
-use atelier_protocol::view::ProviderView;
+use atelier_protocol::view::{ModelView, ProviderView};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use serde_json::Value;
@@ -108,6 +108,24 @@ pub(crate) fn empty_view(settings: &ProviderSettings) -> ProviderView {
         models: Vec::new(),
         embedders: Vec::new(),
         problem: None,
+    }
+}
+
+/// The view of a server by the models it told of.
+pub(crate) fn view_with(settings: &ProviderSettings, told: Result<Vec<ModelView>, CallError>) -> ProviderView {
+    let view = empty_view(settings);
+    match told {
+        Ok(models) => ProviderView { models, ..view },
+        Err(error) => ProviderView { problem: Some(error.problem(settings, "")), ..view },
+    }
+}
+
+/// The entries of `/models`, as servers list them that speak OpenAI's or Anthropic's routes.
+pub(crate) async fn listed(http: &dyn Http, base: &str) -> Result<Vec<Value>, CallError> {
+    let mut list = get(http, &versioned(base), "/models").await?.document()?;
+    match list["data"].take() {
+        Value::Array(entries) => Ok(entries),
+        _ => Err(CallError::Unreadable { text: clip(&list.to_string()) }),
     }
 }
 

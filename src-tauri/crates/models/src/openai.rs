@@ -2,9 +2,10 @@
 //!
 //! How a stream of events is cut into objects is `sse`'s part; what they mean stands here.
 
+use crate::address::is_this_machine;
 use crate::chat::{ChatRequest, Message, ModelStream};
 use crate::embed::{self, EmbedRequest, Embedded};
-use crate::error::{CallError, clip};
+use crate::error::CallError;
 use crate::fetch;
 use crate::ollama::tool;
 use crate::provider::Provider;
@@ -50,15 +51,7 @@ impl Provider for OpenAi {
     }
 
     fn describe(&self) -> BoxFuture<'_, ProviderView> {
-        async move {
-            let mut view = fetch::empty_view(&self.settings);
-            match self.inventory(view.local).await {
-                Ok(models) => view.models = models,
-                Err(error) => view.problem = Some(error.problem(&self.settings, "")),
-            }
-            view
-        }
-        .boxed()
+        async move { fetch::view_with(&self.settings, self.inventory().await) }.boxed()
     }
 
     fn settings(&self) -> &ProviderSettings {
@@ -67,11 +60,9 @@ impl Provider for OpenAi {
 }
 
 impl OpenAi {
-    async fn inventory(&self, local: bool) -> Result<Vec<ModelView>, CallError> {
-        let list = fetch::get(&*self.http, &fetch::versioned(&self.settings.base_url), "/models").await?.document()?;
-        let Some(entries) = list["data"].as_array() else {
-            return Err(CallError::Unreadable { text: clip(&list.to_string()) });
-        };
+    async fn inventory(&self) -> Result<Vec<ModelView>, CallError> {
+        let entries = fetch::listed(&*self.http, &self.settings.base_url).await?;
+        let local = is_this_machine(&self.settings.base_url);
         let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
         let model = |entry: &Value| {
             let name = entry["id"].as_str()?.to_owned();

@@ -148,7 +148,7 @@ impl State {
                     None => self.last(&mut found),
                 };
                 // What came before an error is heard before it.
-                self.heard.take(found)?;
+                self.heard.take(found);
                 if !self.heard.over {
                     read?;
                 }
@@ -222,7 +222,7 @@ impl Heard {
         self.over = true;
     }
 
-    fn take(&mut self, found: Vec<Found>) -> Result<(), CallError> {
+    fn take(&mut self, found: Vec<Found>) {
         for found in found {
             if self.over {
                 break;
@@ -254,7 +254,6 @@ impl Heard {
                 Found::Done { usage, stop } => self.finish(usage, stop),
             }
         }
-        Ok(())
     }
 
     /// Ends with the call that could not be read.
