@@ -118,7 +118,7 @@ async fn nothing_leaves_before_it_is_permitted_and_nothing_personal_after() {
     let run = start(&project, job(vec![AskKind::HandOver], false)).await;
     let (view, _) = follow(&project, &run, |view| view.state.is_final()).await;
     assert!(!view.approvals.iter().any(|asked| asked.ask.kind() == AskKind::Cloud));
-    let op = Op::RevokeCloud { project: project.id().clone(), provider: "server".into() };
+    let op = Op::RevokeCloud { project: project.id().clone(), provider: "server".into(), host: None };
     assert_eq!(workshop.submit(op).await, Ok(Reply::Permissions(Vec::new())));
     let before = world.stage.chats().len();
     let run = start(&project, job(Vec::new(), true)).await;

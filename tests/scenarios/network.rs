@@ -164,7 +164,8 @@ async fn a_command_is_asked_for_kept_to_its_hosts_and_on_record() {
     let again = start(&project, goal(true)).await;
     let (view, _) = follow(&project, &again, rests).await;
     assert_eq!(view.state, RunState::Done, "{:?}", view.pending_approval());
-    let taken = Op::RevokeCloud { project: project.id().clone(), provider: atelier_engine::COMMANDS.to_owned() };
+    let taken =
+        Op::RevokeCloud { project: project.id().clone(), provider: atelier_engine::COMMANDS.to_owned(), host: None };
     workshop.submit(taken).await.unwrap();
     let third = start(&project, goal(true)).await;
     let (view, _) = follow(&project, &third, rests).await;

@@ -118,8 +118,22 @@ describe('what leaves this machine', () => {
     expect(rows[1]).toContain('200, 1.2 kB out, 34 B in, 70 ms');
     expect(text('settings.outgoing')).toContain('greet may go to far');
     await user.click(at('settings.outgoing.revoke.far'));
-    expect(port.ops('revoke_cloud')).toEqual([{ op: 'revoke_cloud', project: 'p', provider: 'far' }]);
+    expect(port.ops('revoke_cloud')).toEqual([{ op: 'revoke_cloud', project: 'p', provider: 'far', host: null }]);
     expect(text('settings.outgoing.none')).toContain('asked before the first time');
+  });
+
+  it('a host is taken back by itself, and the others of its holder stay', async () => {
+    const port = new HandPort(tape);
+    const held = ['a.example:443', 'b.example:443'].map((host) => ({ project: 'p', provider: 'commands', host, approval: null }));
+    port.answers.list_projects = { reply: 'projects', value: [{ id: 'p', name: 'greet', path: '/greet', shared: false }] };
+    port.answers.list_permissions = { reply: 'permissions', value: held };
+    port.answers.revoke_cloud = { reply: 'permissions', value: held.slice(1) };
+    await open(port);
+    expect(text('settings.outgoing.revoke.commands')).toBe('Take all back');
+    await user.click(at('settings.outgoing.revoke.commands.a.example:443'));
+    expect(port.ops('revoke_cloud')).toEqual([{ op: 'revoke_cloud', project: 'p', provider: 'commands', host: 'a.example:443' }]);
+    expect(text('settings.outgoing')).toContain('commands of greet may reach b.example:443');
+    expect(text('settings.outgoing.revoke.commands')).toBe('Take back');
   });
 });
 

@@ -905,9 +905,13 @@ id: string, } } | { "kind": "cloud_revoked", "payload": {
  */
 project: ProjectId, 
 /**
- * The model server's id.
+ * The model server's id, or `commands`.
  */
-provider: string, } } | { "kind": "run_started", "payload": { 
+provider: string, 
+/**
+ * The host; `None` is all of them. A program that does not know of this field takes all back.
+ */
+host?: string, } } | { "kind": "run_started", "payload": { 
 /**
  * What the user typed.
  */
@@ -1579,9 +1583,13 @@ id: string, } } | { "kind": "cloud_revoked", "payload": {
  */
 project: ProjectId, 
 /**
- * The model server's id.
+ * The model server's id, or `commands`.
  */
-provider: string, } } | { "kind": "run_started", "payload": { 
+provider: string, 
+/**
+ * The host; `None` is all of them. A program that does not know of this field takes all back.
+ */
+host?: string, } } | { "kind": "run_started", "payload": { 
 /**
  * What the user typed.
  */
@@ -5312,9 +5320,13 @@ permission: CloudPermission, } | { "op": "revoke_cloud",
  */
 project: ProjectId, 
 /**
- * The model server's id.
+ * The model server's id, or `commands`.
  */
-provider: string, } | { "op": "list_permissions" };
+provider: string, 
+/**
+ * Only for this host, as the permission names it; `None` is all of them.
+ */
+host: string | null, } | { "op": "list_permissions" };
 
 export type Reply = { "reply": "done" } | { "reply": "run", "value": RunId } | { "reply": "runs", "value": Array<RunSummary> } | { "reply": "run_view", "value": RunView } | { "reply": "events", "value": Array<Envelope> } | { "reply": "approvals", "value": Array<ApprovalView> } | { "reply": "diff", "value": DiffView } | { "reply": "blob", "value": string } | { "reply": "index", "value": IndexView } | { "reply": "context", "value": ContextView } | { "reply": "hits", "value": Array<Hit> } | { "reply": "found", "value": Array<Found> } | { "reply": "exported", "value": { 
 /**

@@ -37,10 +37,13 @@ pub enum EgressVerb {
         /// The model server's id in the settings; `commands` for all hosts that `.atelier/project.yaml` names now.
         provider: String,
     },
-    /// Take a permission back.
+    /// Take a permission back: for all its hosts, or for one.
     Revoke {
         /// The model server's id, or `commands`.
         provider: String,
+        /// Only for this host, as `egress permissions` names it; its port may be left out.
+        #[arg(long)]
+        host: Option<String>,
     },
     /// What a question about sending would send, to the letter.
     Text {
@@ -94,10 +97,7 @@ async fn perform(args: &Args, workshop: &Workshop, project: &Project, verb: &Egr
             }
             permissions(project, reply, out)
         }
-        EgressVerb::Revoke { provider } => {
-            let op = Op::RevokeCloud { project: project.id().clone(), provider: provider.clone() };
-            permissions(project, workshop.submit(op).await?, out)
-        }
+        EgressVerb::Revoke { provider, host } => revoke(workshop, project, provider, host.as_deref(), out).await,
         EgressVerb::Text { hash } => {
             let Some(hash) = Hash::parse(hash) else {
                 let message = format!("`{hash}` is not a hash.");
@@ -121,6 +121,36 @@ async fn local_only(workshop: &Workshop, state: Option<Switch>, out: &Out) -> En
         false => "not local-only: model servers on other machines may be asked, with your leave for each project",
     });
     Ok(Finished::done(json!({"local_only": settings.local_only})))
+}
+
+/// Takes permissions back. What is named must be held: whoever mistypes a name must not believe it is taken back.
+async fn revoke(workshop: &Workshop, project: &Project, provider: &str, host: Option<&str>, out: &Out) -> End {
+    let Reply::Permissions(all) = workshop.submit(Op::ListPermissions).await? else { return Err(unexpected()) };
+    let here: Vec<&CloudPermission> = all.iter().filter(|p| p.project == *project.id()).collect();
+    let meant = here.iter().filter(|p| p.provider == provider && host.is_none_or(|host| is_named(&p.host, host)));
+    let hosts: Vec<String> = meant.map(|p| p.host.clone()).collect();
+    if hosts.is_empty() {
+        let at = host.map_or(String::new(), |host| format!(" at {host}"));
+        return Err(Problem::new(
+            Code::BadArgument,
+            format!("This project has no permission for `{provider}`{at}, so nothing was taken back."),
+            "`atelier egress permissions` lists those it has.",
+        )
+        .with_details(here.iter().map(|p| format!("{} at {}", p.provider, p.host))));
+    }
+    let mut reply = Reply::Permissions(all);
+    let taken: Vec<Option<String>> = if host.is_some() { hosts.into_iter().map(Some).collect() } else { vec![None] };
+    for host in taken {
+        let op = Op::RevokeCloud { project: project.id().clone(), provider: provider.to_owned(), host };
+        reply = workshop.submit(op).await?;
+    }
+    permissions(project, reply, out)
+}
+
+/// Whether a host of a permission is the one that was typed, with its port or without.
+fn is_named(held: &str, typed: &str) -> bool {
+    let typed = typed.trim().to_ascii_lowercase();
+    held == typed || held.rsplit_once(':').is_some_and(|(name, _)| name == typed)
 }
 
 /// What a permission by that name would be for.
@@ -227,7 +257,18 @@ fn time(at_ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::time;
+    use super::{is_named, time};
+
+    #[test]
+    fn a_host_is_known_with_its_port_or_without() {
+        for typed in ["a.example", "A.example:443", " a.example "] {
+            assert!(is_named("a.example:443", typed), "{typed}");
+        }
+        assert!(is_named("[::1]:5432", "[::1]") && is_named("*.a.example:443", "*.a.example"));
+        for typed in ["a.example:80", "b.a.example", "example", ""] {
+            assert!(!is_named("a.example:443", typed), "{typed}");
+        }
+    }
 
     #[test]
     fn a_time_is_printed_as_utc() {

@@ -105,7 +105,8 @@ impl Wish<'_> {
         Ok(())
     }
 
-    /// Carries bytes both ways until one side is done, nothing moves for long, or local-only mode is turned on.
+    /// Carries bytes both ways until one side is done, nothing moves for long, or it would not be let through any more:
+    /// local-only mode was turned on, or the permission taken back.
     async fn carry(&self, client: &mut TcpStream, mut server: TcpStream, place: &str, tally: &mut Tally) {
         let away = !is_here(self.host);
         let (mut from_client, mut from_server) = (vec![0u8; 16 * 1024], vec![0u8; 16 * 1024]);
@@ -118,7 +119,7 @@ impl Wish<'_> {
                 }
             });
             let Ok(Ok((out, n))) = moved.await else { return };
-            if away && self.door.policy.local_only() {
+            if self.pass.refusal(self.host, self.port, &self.door.policy).is_some() {
                 return;
             }
             match (out, n) {

@@ -185,9 +185,9 @@ impl HomeOwner {
                 }
                 Ok(Reply::Permissions(known.permissions.held().to_vec()))
             }
-            Op::RevokeCloud { project, provider } => {
-                if known.permissions.held().iter().any(|p| p.project == project && p.provider == provider) {
-                    self.append(&mut known, Event::CloudRevoked { project, provider }).await?;
+            Op::RevokeCloud { project, provider, host } => {
+                if known.permissions.has(&project, &provider, host.as_deref()) {
+                    self.append(&mut known, Event::CloudRevoked { project, provider, host }).await?;
                 }
                 Ok(Reply::Permissions(known.permissions.held().to_vec()))
             }

@@ -6,7 +6,7 @@
 use atelier_journal::Journal;
 use atelier_protocol::error::Problem;
 use atelier_protocol::event::{CloudPermission, EgressEnd, EgressEntry, EgressRow, EgressTotal, EgressView, Event};
-use atelier_protocol::ids::{ApprovalId, RunId, Seq};
+use atelier_protocol::ids::{ApprovalId, ProjectId, RunId, Seq};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 /// Requests that one answer holds at most.
@@ -31,11 +31,16 @@ impl Permissions {
                 self.held.retain(|p| !same(p, permission));
                 self.held.push(permission.clone());
             }
-            Event::CloudRevoked { project, provider } => {
-                self.held.retain(|p| p.project != *project || p.provider != *provider);
+            Event::CloudRevoked { project, provider, host } => {
+                self.held.retain(|p| !is_of(p, project, provider, host.as_deref()));
             }
             _ => {}
         }
+    }
+
+    /// Whether there is anything to take back.
+    pub(crate) fn has(&self, project: &ProjectId, provider: &str, host: Option<&str>) -> bool {
+        self.held.iter().any(|p| is_of(p, project, provider, host))
     }
 
     pub(crate) fn held(&self) -> &[CloudPermission] {
@@ -53,7 +58,12 @@ impl Permissions {
 }
 
 fn same(one: &CloudPermission, other: &CloudPermission) -> bool {
-    one.project == other.project && one.provider == other.provider && one.host == other.host
+    is_of(one, &other.project, &other.provider, Some(&other.host))
+}
+
+/// Whether it is the permission of that project and holder for this host, or for any.
+fn is_of(one: &CloudPermission, project: &ProjectId, provider: &str, host: Option<&str>) -> bool {
+    one.project == *project && one.provider == provider && host.is_none_or(|host| one.host == host)
 }
 
 /// The ledger: totals of all there ever was, and the last requests that are `wanted`.
@@ -148,5 +158,54 @@ impl Reading {
             rows: self.rows.into_iter().rev().map(with_end).collect(),
             totals: self.totals.into_values().collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn project(n: u8) -> ProjectId {
+        ProjectId::new(1, [n; 10])
+    }
+
+    fn permitted(n: u8, provider: &str, host: &str) -> Event {
+        let (provider, host) = (provider.to_owned(), host.to_owned());
+        Event::CloudPermitted { permission: CloudPermission { project: project(n), provider, host, approval: None } }
+    }
+
+    fn after(events: &[Event]) -> Vec<String> {
+        let mut permissions = Permissions::default();
+        events.iter().for_each(|event| permissions.apply(event));
+        permissions.held().iter().map(|p| format!("{} {}", p.provider, p.host)).collect()
+    }
+
+    #[test]
+    fn a_host_is_taken_back_by_itself_and_all_of_a_holder_together() {
+        let given = [
+            permitted(1, "commands", "a.example:443"),
+            permitted(1, "commands", "b.example:443"),
+            permitted(1, "far", "a.example:443"),
+            permitted(2, "commands", "a.example:443"),
+        ];
+        let revoked = |host: Option<&str>| Event::CloudRevoked {
+            project: project(1),
+            provider: "commands".to_owned(),
+            host: host.map(str::to_owned),
+        };
+        let with = |last: Event| after(&[given.as_slice(), &[last]].concat());
+        let one = with(revoked(Some("a.example:443")));
+        assert_eq!(one, ["commands b.example:443", "far a.example:443", "commands a.example:443"]);
+        assert_eq!(with(revoked(None)), ["far a.example:443", "commands a.example:443"]);
+        assert_eq!(with(revoked(Some("a.example"))).len(), 4, "a host is named with its port");
+    }
+
+    #[test]
+    fn an_old_journal_that_names_no_host_means_all_of_them() {
+        let old = json!({"kind": "cloud_revoked", "payload": {"project": project(1), "provider": "commands"}});
+        let event: Event = serde_json::from_value(old.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&event).unwrap(), old, "it is written as it was");
+        assert_eq!(after(&[permitted(1, "commands", "a.example:443"), event]), [""; 0]);
     }
 }

@@ -98,8 +98,12 @@ pub enum Event {
     CloudRevoked {
         /// The project.
         project: ProjectId,
-        /// The model server's id.
+        /// The model server's id, or `commands`.
         provider: String,
+        /// The host; `None` is all of them. A program that does not know of this field takes all back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(optional)]
+        host: Option<String>,
     },
 
     /// A run began.

@@ -541,8 +541,11 @@ pub enum Op {
     RevokeCloud {
         /// The project.
         project: ProjectId,
-        /// The model server's id.
+        /// The model server's id, or `commands`.
         provider: String,
+        /// Only for this host, as the permission names it; `None` is all of them.
+        #[serde(default)]
+        host: Option<String>,
     },
     /// Home store: what may leave. Answered by [`Reply::Permissions`].
     ListPermissions,
