@@ -379,3 +379,8 @@ async fn every_fault_has_one_outcome_for_another_program_too() {
 async fn every_fault_of_an_openai_style_server_has_one_outcome_for_another_program() {
     insta::assert_snapshot!(matrix_of_the_door(ProviderKind::OpenAi).await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_fault_of_an_anthropic_server_has_one_outcome_for_another_program() {
+    insta::assert_snapshot!(matrix_of_the_door(ProviderKind::Anthropic).await);
+}
