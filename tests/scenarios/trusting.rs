@@ -2,8 +2,8 @@
 //!
 //! Guards: nothing that a project brings along runs, and nothing of the user's is lent to a tree, before all of it was shown
 //! and allowed; a change asks again, and a no counts for the run that asked. Turned red by a `leave_for_project` that
-//! gives its leave without asking, by a hash that leaves the set-up out, and by an import that makes its trees with all that the
-//! folder's list names.
+//! gives its leave without asking, by a hash that leaves the set-up out, by an import that makes its trees with all that the
+//! folder's list names, and by a hash that is the same in every home.
 
 use crate::carrying::clone;
 use crate::limits::put;
@@ -218,4 +218,31 @@ async fn an_import_lends_nothing_before_the_yes_and_a_run_that_goes_on_is_lent_i
     let check = view.checks.last().unwrap();
     assert_eq!((check.output.text.as_str(), lent()), ("KEY=theirs\n1\n", 2), "{:?}", view.problem);
     workshop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_yes_that_comes_with_an_imported_history_is_somebody_elses() {
+    let world = World::with_script("short.yaml").await;
+    let (workshop, _) = world.open().await;
+    workshop.close().await;
+    let brings = "schema: 1\nchecks:\n  - {name: test, argv: [cat, README.md]}\n";
+    let elsewhere = world.folder.path().join("elsewhere/greet");
+    clone(&world.project(), &elsewhere);
+    for folder in [world.project(), elsewhere.clone()] {
+        std::fs::create_dir_all(folder.join(".atelier")).unwrap();
+        std::fs::write(folder.join(".atelier/project.yaml"), brings).unwrap();
+    }
+    let here = Cli::new(&world.home(), &world.project(), &world.stage.url());
+    let there = Cli::new(&world.folder.path().join("home-2"), &elsewhere, &world.stage.url());
+    let allowed = |cli: &Cli| cli.run(&["checks", "list"]).last()["result"]["allowed"].clone();
+    let hash = |cli: &Cli| cli.run(&["state", "hash"]).last()["result"]["state"]["hash"].clone();
+    assert_eq!(here.run(&["checks", "allow"]).exit, 0);
+    assert_eq!(allowed(&here), true);
+    let file = world.folder.path().join("state").to_string_lossy().into_owned();
+    assert_eq!(here.run(&["export", "state", "--to", &file]).exit, 0);
+    let imported = there.run(&["import", "state", &file]);
+    assert_eq!(imported.exit, 0, "{}", imported.text);
+    assert_eq!(hash(&there), hash(&here), "the history is the same");
+    assert_eq!(allowed(&there), false, "and its yes is not of this home");
+    assert_eq!(there.run(&["checks", "allow"]).last()["result"]["allowed"], true);
 }

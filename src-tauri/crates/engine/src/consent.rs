@@ -2,7 +2,8 @@
 //!
 //! A project may come from anywhere, so nothing of it runs because its folder was opened: all of it is shown and asked
 //! about once, before the first of it is run or lent. The answer is kept in the project's history by the hash of all of it,
-//! in one append with the answer; whatever changes in it is asked about anew. A no counts for the run that asked. What may
+//! and of the home, in one append with the answer; whatever changes in it is asked about anew, and what was answered in
+//! another home, before the history was exported there and imported here, counts for nothing. A no counts for the run that asked. What may
 //! be reached on the network, and commands of flows, are questions of their own (`network`, `command`).
 
 use crate::command::Leave;
@@ -88,7 +89,10 @@ impl Desk {
     async fn commands_of(&self, declared: &Declared) -> Result<CommandsView, Problem> {
         let commands = brought(declared, &self.root);
         let text = serde_json::to_vec(&commands).map_err(|e| crate::run::defect(&e.to_string()))?;
-        let hash = Hash::of(&text);
+        // A yes in a history that comes from elsewhere is somebody else's: it is of another home.
+        let mut asked = self.home_mark()?;
+        asked.extend(text);
+        let hash = Hash::of(&asked);
         self.projections.caught_up().await?;
         let allowed = commands.is_empty() || self.projections.get(ALLOWED, &hash.to_string()).await?.is_some();
         Ok(CommandsView { hash, commands, allowed })

@@ -49,6 +49,7 @@ mod looking;
 pub mod machine;
 #[cfg(test)]
 mod machine_tests;
+mod mark;
 mod meaning;
 mod mend;
 mod mind;
