@@ -38,6 +38,10 @@ impl UserRepo {
         let (lock, own) = (self.git_dir().join("index.lock"), staging.join(OWN));
         remove_file(&own).map_err(io("removing", &own))?;
         File::create_new(&own).map_err(io("writing", &own))?;
+        // After a power cut, too, the lock is not there without the name by which it is ours.
+        for folder in [staging, self.git_dir()] {
+            durable::sync_dir(folder)?;
+        }
         let taken = match fs::hard_link(&own, &lock) {
             // Not every file system has second names; there nobody can tell whose a lock is.
             Err(e) if e.kind() != ErrorKind::AlreadyExists => File::create_new(&lock).map(drop),
@@ -53,7 +57,11 @@ impl UserRepo {
     /// Lets go of the index's lock that a killed accept of `run` left. One of another program stays.
     pub(crate) fn release_index(&self, run: &RunId) -> Result<(), Fault> {
         let (lock, own) = (self.git_dir().join("index.lock"), self.staging(run).join(OWN));
-        if same_file(&lock, &own) { remove_file(&lock).map_err(io("removing", &lock)) } else { Ok(()) }
+        if !same_file(&lock, &own) {
+            return Ok(());
+        }
+        remove_file(&lock).map_err(io("removing", &lock))?;
+        durable::sync_dir(self.git_dir())
     }
 
     /// Whether the index's lock is that of an accept of ours, at work or killed.
@@ -109,6 +117,8 @@ impl Drop for Held {
     fn drop(&mut self) {
         if let Some(lock) = &self.lock {
             let _ = fs::remove_file(lock);
+            // The name by which it is ours goes next.
+            let _ = self.index.parent().map(durable::sync_dir);
         }
     }
 }
