@@ -4,10 +4,11 @@
 //! passed off as allowed here is recorded together with this number. It is no secret of the user's and opens nothing.
 
 use crate::desk::Desk;
+use crate::files::Staged;
 use crate::sources::Sources;
 use atelier_protocol::error::{Code, Problem};
 use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 const FILE: &str = "home.mark";
@@ -34,20 +35,10 @@ fn of_home(data: &Path, sources: &Sources) -> io::Result<Vec<u8>> {
         Ok(mark) if mark.len() != BYTES => return Err(io::Error::new(ErrorKind::InvalidData, "it is not whole")),
         found => return found,
     }
-    // Whole or not there, and whoever comes first has made it.
-    let own = data.join(format!(".{FILE}-{}-{:x}", std::process::id(), sources.random()));
-    let made = || {
-        let mut new = fs::File::create_new(&own)?;
-        new.write_all(&(0..BYTES / 8).flat_map(|_| sources.random().to_be_bytes()).collect::<Vec<u8>>())?;
-        new.sync_all()?;
-        match fs::hard_link(&own, &file) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-            _ => fs::read(&file),
-        }
-    };
-    let made = made();
-    let _ = fs::remove_file(&own); // a name beside the file's own
-    made
+    // Where two make it at once, one is asked once more what may run.
+    let mark: Vec<u8> = (0..BYTES / 8).flat_map(|_| sources.random().to_be_bytes()).collect();
+    Staged::beside(&file, &mark)?.put()?;
+    fs::read(&file)
 }
 
 #[cfg(test)]
