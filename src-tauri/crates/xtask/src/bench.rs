@@ -34,7 +34,7 @@ cargo xtask bench NAME [RUNS]
   edits    real commits replayed through every edit format: exact, refused, wrong; the same under noise; a sample beside
            the appliers of Aider and Codex, where those are on the PATH
            `bench edits --repo DIR --commits N` (several folders: this repository and 200 where none is said);
-           --debug takes the debug program, --built takes it as it is; ATELIER_BENCH_SHOW=1 prints each wrong or needlessly refused case
+           --debug takes the debug program; ATELIER_BENCH_SHOW=1 prints each wrong or needlessly refused case
   crash    kills, failed calls and power cuts, and what was lost, repeated, orphaned or wrong after them (Linux)
              --kills N (at every event, around every append, then where the seed says; default 3000)  --seed S (default 1)
              --nth (every n-th call of each class fails)  --each K (only K of each class and way)
@@ -60,12 +60,13 @@ cargo xtask bench NAME [RUNS]
   search   indexing, queries, saves and idling on a folder of 60,000 files made from cargo's downloaded sources with 4,000
            commits: the index alone, and through `atelier index --watch` and `search --batch`; beside ripgrep
              --repo DIR (a clone of it, or a copy)  --files N  --commits N  --saves N  --edits N  --idle SECONDS
-             --debug (the debug programs)  --built (as they are)
+             --debug (the debug programs)
   turn     our own headless turn on the scripted model: process start to first request, peak memory of the tree, size of
            the first request; beside published agents, where they are on the PATH (Linux, default 5 runs)
              --program FILE (default: the command line program, built for release)
   table    puts the figures of target/bench/*.json into src-tauri/ARCHITECTURE.md
 
+crash, edits, gateway, oracle, repo and search take the programs as they are with --built.
 Each writes target/bench/NAME.json: commit, machine, baseline, figures. `window` and `memory` build release programs
 first and use a virtual display where there is none.
 ";
@@ -135,7 +136,7 @@ pub fn main(args: &Args) -> Result<(), Failure> {
         "gateway" => gateway::main(args),
         "localise" => localise::main(args),
         "oracle" => oracle::main(args),
-        "repo" => repo::main(args.values("--repo").last().unwrap_or_default(), runs(5)?),
+        "repo" => repo::main(args.values("--repo").last().unwrap_or_default(), runs(5)?, args.has("--built")),
         "search" => search::main(args),
         "turn" => turn::main(args, runs(5)?),
         "table" => table::main(),

@@ -30,7 +30,9 @@ pub fn main(args: &Args) -> Result<(), Failure> {
     let seed = number(args, "--seed", 1)?;
     let campaigns = asked(args)?;
     let packages = ["atelier-cli", "atelier-tests", "atelier-faults"].map(|name| ["--package", name]).concat();
-    run::check(workspace::cargo().args(["build", "--locked", "--bins", "--lib"]).args(packages))?;
+    if !args.has("--built") {
+        run::check(workspace::cargo().args(["build", "--locked", "--bins", "--lib"]).args(packages))?;
+    }
     if args.has("--mutants") {
         // Only this one program: the others are never built with rules that can be broken.
         let mutant = ["--package", "atelier-tests", "--features", "mutants", "--bin", "mutant"];

@@ -24,7 +24,9 @@ pub fn main(args: &Args) -> Result<(), Failure> {
     if release {
         build.arg("--release");
     }
-    run::check(&mut build)?;
+    if !args.has("--built") {
+        run::check(&mut build)?;
+    }
     let metadata = workspace::metadata()?;
     // Not below this repository: the sample project becomes one of its own.
     let folder = std::env::temp_dir().join(format!("atelier-gateway-{}", std::process::id()));

@@ -16,7 +16,9 @@ pub fn main(args: &Args) -> Result<(), Failure> {
     let packages = ["atelier-cli", "atelier-tests"].map(|name| ["--package", name]).concat();
     let mut build = workspace::cargo();
     build.args(["build", "--locked", "--bins"]).args(packages);
-    run::check(if release { build.arg("--release") } else { &mut build })?;
+    if !args.has("--built") {
+        run::check(if release { build.arg("--release") } else { &mut build })?;
+    }
     let metadata = workspace::metadata()?;
     let mut oracle = Command::new(workspace::built(&metadata, release).join("oracle"));
     oracle

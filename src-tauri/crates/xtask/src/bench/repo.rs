@@ -9,9 +9,11 @@ use serde_json::Value;
 use std::process::Command;
 
 /// Measures on a clone of `folder`, or on made files where that is empty.
-pub fn main(folder: &str, runs: usize) -> Result<(), Failure> {
+pub fn main(folder: &str, runs: usize, built: bool) -> Result<(), Failure> {
     let build = ["build", "--release", "--locked", "--package", "atelier-repo", "--example", "repo_bench"];
-    run::check(workspace::cargo().args(build))?;
+    if !built {
+        run::check(workspace::cargo().args(build))?;
+    }
     let program = workspace::built(&workspace::metadata()?, true).join("examples/repo_bench");
     let measured = run::output(Command::new(program).arg(folder).arg(runs.to_string()))?;
     let figures: Value = serde_json::from_slice(&measured)
