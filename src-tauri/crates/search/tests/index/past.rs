@@ -41,10 +41,10 @@ fn what_is_often_changed_together_with_the_best_is_lifted() {
     let of = |n: usize, paths: &[&str]| commit(&format!("{n}"), "Tidy", paths);
     let together: Vec<PastCommit> = (0..6).map(|n| of(n, &["a.rs", "n.rs", "m.rs"])).collect();
     let mut commits = vec![commit("e", "Evict in order: eviction", &["a.rs"])];
+    // b.rs is changed as often, and later, but alone.
+    commits.extend((10..16).map(|n| of(n, &["b.rs"])));
     commits.extend(together);
     commits.push(of(9, &["a.rs", "o.rs"]));
-    // b.rs is changed as often, alone.
-    commits.extend((10..16).map(|n| of(n, &["b.rs"])));
     bench.index().remember("h", commits).unwrap();
     assert_eq!(bench.paths("cache eviction"), ["a.rs", "m.rs", "b.rs", "n.rs"], "once together, as o.rs, is chance");
     assert_eq!(bench.paths("\"cache of\"").len(), 3, "where words must follow each other, no neighbour joins");
