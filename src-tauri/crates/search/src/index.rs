@@ -319,6 +319,8 @@ impl Shared {
             writing
         });
         let done = work(&mut writing);
+        // Also where it failed: what was learnt of a file on the way stays.
+        self.written.fetch_add(1, Ordering::AcqRel);
         if done.is_err() {
             forget(&mut writing);
         }

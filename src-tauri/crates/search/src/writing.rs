@@ -251,7 +251,6 @@ impl Shared {
             }
         }
         writing.entries.extend(batch.put);
-        self.written.fetch_add(1, Ordering::AcqRel);
         if dirty {
             self.reader.reload().map_err(IndexError::storage("reading the index", &self.dir))?;
         }
