@@ -158,7 +158,7 @@ impl UserRepo {
         let mut made = new_objects(&repo, target.tree().ok().as_ref(), &result)?;
         made.insert(commit);
         let mut commits = Vec::new();
-        for (id, text) in replayed(&repo, &base, &target, handed, &result)? {
+        for (id, text) in replayed(&repo, &target, handed, &result)? {
             made.insert(id);
             let (own, below) = (repo.find_commit(id).map_err(doing())?, target.tree().map_err(doing())?);
             made.extend(new_objects(&repo, Some(&below), &own.tree().map_err(doing())?)?);
@@ -296,7 +296,6 @@ fn moved(repo: &Repository, from: Oid, to: Oid, own: Oid) -> Result<Index, Fault
 /// of them become one. What is no longer the tree that was checked says so.
 fn replayed(
     repo: &Repository,
-    base: &git2::Commit<'_>,
     target: &git2::Commit<'_>,
     handed: &[Commit],
     result: &Tree<'_>,
@@ -308,12 +307,14 @@ fn replayed(
     }
     let Some(last) = old.last() else { return Ok(Vec::new()) };
     let mut steps: Vec<(&git2::Commit<'_>, Oid)> = Vec::new();
-    let (mut before, mut now) = (base.tree_id(), target.tree_id());
+    let mut now = target.tree_id();
     for (place, commit) in old.iter().enumerate() {
         let files = if place + 1 == old.len() {
             result.id()
         } else {
-            let mut merged = moved(repo, before, now, commit.tree_id())?;
+            // What it stands on itself: after a move that failed the run's base is another one.
+            let below = commit.parent(0).map_err(doing())?.tree_id();
+            let mut merged = moved(repo, below, now, commit.tree_id())?;
             if merged.has_conflicts() {
                 steps = vec![(&old[0], result.id())];
                 break;
@@ -324,7 +325,7 @@ fn replayed(
         if files != now || (place + 1 == old.len() && steps.is_empty()) {
             steps.push((commit, files));
         }
-        (before, now) = (commit.tree_id(), files);
+        now = files;
     }
     if let Some((_, files)) = steps.last_mut() {
         *files = result.id();

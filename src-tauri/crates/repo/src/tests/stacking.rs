@@ -2,7 +2,7 @@
 //!
 //! Guards: after any order of steps, hand-overs, accepts, dropped hunks and undos the upper run's files are those of the run
 //! below with the upper's own changes, or the places that both changed are named and nothing is touched. A killed move is
-//! finished by performing it again.
+//! finished by performing it again, one that failed by the next.
 //! Turns red, for example, when `moved` merges from the new base instead of from the old one, when `replayed` leaves the
 //! parent on the old base, or when `rebase` moves the base before the files.
 
@@ -13,6 +13,7 @@ use atelier_protocol::event::{AcceptMode, Acceptance, Commit, Part, Resolution, 
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 /// Places in a file that are far enough apart to be changed one without the other.
 const SLOTS: usize = 5;
@@ -157,6 +158,7 @@ impl Stack {
                     self.published = plan.commits;
                 }
                 self.base = self.below.clone();
+                self.no_commit_takes_back();
                 // What the run below says as well is no change of the upper's any more.
                 self.own.retain(|slot, said| self.base.get(slot) != Some(said));
                 Ok(())
@@ -166,6 +168,19 @@ impl Stack {
                 Err(paths)
             }
             Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    /// Each commit of the upper's branch says what the run below says, or what is the upper's own.
+    fn no_commit_takes_back(&self) {
+        let repo = self.project.git();
+        for commit in &self.published {
+            let found = repo.find_commit(git2::Oid::from_str(&commit.id).unwrap()).unwrap();
+            let file = found.tree().unwrap().get_path(Path::new("file")).unwrap().to_object(&repo).unwrap();
+            for (slot, said) in read(std::str::from_utf8(file.as_blob().unwrap().content()).unwrap()) {
+                let known = [self.base.get(&slot), self.own.get(&slot)];
+                assert!(known.contains(&Some(&said)), "`{}` says {said}", commit.subject);
+            }
         }
     }
 
@@ -282,27 +297,53 @@ fn what_both_changed_is_shown_from_both_sides_and_settled_as_the_user_says() {
     }
 }
 
+/// The acts of a move, in their order. The first and the last are those of a published run.
+const ACTS: [&str; 5] = ["pack", "keep", "files", "base", "branch"];
+
+/// An upper run whose move to what the run below says now ended before an act.
+fn stopped_before(stop: &'static str, published: bool) -> (Stack, Rebase) {
+    let mut stack = Stack::new();
+    stack.upper_says(3);
+    if published {
+        stack.publish_upper();
+    }
+    stack.below_says(0);
+    let user = stack.project.open();
+    user.lend(stack.lower.dir(), &stack.at).unwrap();
+    let plan = user.plan_rebase(&stack.upper, &stack.at, &[], &stack.published, AT_MS).unwrap().rebase;
+    let stopped = |act: &'static str| match act == stop {
+        true => Err(Fault::Io { doing: act, path: stack.project.data(), source: std::io::Error::other("stopped") }),
+        false => Ok(()),
+    };
+    assert!(user.rebase(&plan, &mut { stopped }).is_err(), "{stop}");
+    (stack, plan)
+}
+
 /// A crash before each act: asked of the world the move is not done, and performing it again finishes it.
 #[test]
 fn a_killed_move_is_finished_by_performing_it_again() {
-    for stop in ["pack", "keep", "files", "base", "branch"] {
-        let mut stack = Stack::new();
-        stack.upper_says(3);
-        stack.publish_upper();
-        stack.below_says(0);
+    for stop in ACTS {
+        let (stack, plan) = stopped_before(stop, true);
         let user = stack.project.open();
-        user.lend(stack.lower.dir(), &stack.at).unwrap();
-        let plan: Rebase = user.plan_rebase(&stack.upper, &stack.at, &[], &stack.published, AT_MS).unwrap().rebase;
-        let killed = |act: &'static str| match act == stop {
-            true => Err(Fault::Io { doing: act, path: stack.project.data(), source: std::io::Error::other("killed") }),
-            false => Ok(()),
-        };
-        assert!(user.rebase(&plan, &mut { killed }).is_err(), "{stop}");
         assert_eq!(user.settle_rebase(&plan), Settled::NotLanded, "{stop}");
         user.perform_rebase(&plan).unwrap();
         assert_eq!(user.settle_rebase(&plan), Settled::Landed, "{stop}");
         let found = fs::read_to_string(stack.upper.root().join("file")).unwrap();
         assert_eq!(found, text(&stack.wanted(&stack.below.clone())), "{stop}");
+    }
+}
+
+/// A move that failed in the middle is told, the work goes on where it is, and the next move is planned from there.
+#[test]
+fn a_move_that_failed_is_overtaken_by_the_next_one() {
+    for (stop, published) in ACTS.map(|stop| (stop, true)).into_iter().chain([("files", false), ("base", false)]) {
+        let (mut stack, _) = stopped_before(stop, published);
+        stack.upper = RunTree::open(stack.upper.dir()).unwrap();
+        stack.below_says(1);
+        assert_eq!(stack.follow(&[]), Ok(()), "{stop}");
+        stack.holds();
+        let lower = fs::read(stack.upper.root().join("lower")).unwrap();
+        assert_eq!(lower, b"1\n", "{stop}");
     }
 }
 
