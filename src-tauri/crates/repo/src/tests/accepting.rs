@@ -1,4 +1,7 @@
 //! From the run's branch to the user's own, with everything else of the user's left alone.
+//!
+//! Guards: an accept brings what the run changed and nothing else, whole or not at all, wherever it stops. Turns red, for
+//! example, when `land` moves the branch before the index is written, or when `files_in_the_way` is left out.
 
 use super::handing_over::hand_over;
 use crate::fixture::{AT_MS, Project, run_id, user_state, write};

@@ -8,7 +8,10 @@ use super::handing_over::hand_over;
 use crate::fixture::{AT_MS, Project, UserState, files_of, run_id, write};
 use crate::{CarryError, RunTree, TreeSpec, read_archive, write_archive};
 use atelier_protocol::ids::RunId;
+use flate2::Compression;
+use flate2::read::{GzDecoder, GzEncoder};
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 fn files(root: &Path) -> UserState {
@@ -107,8 +110,8 @@ fn a_branch_that_is_elsewhere_refuses_all_before_the_first_write() {
     assert!(!data.exists());
 }
 
-/// Guards: what is unpacked is what was packed, or it is refused. A mutant that turns it red: `read_archive` compares only
-/// the sizes.
+/// Guards: what is unpacked is what was packed, or it is refused, also where the damage came before the compression, whose
+/// own sum is right then. A mutant that turns it red: `read_archive` compares only the sizes.
 #[test]
 fn an_archive_is_read_back_whole_or_refused_wherever_it_is_damaged() {
     let away = tempfile::tempdir().unwrap();
@@ -123,18 +126,33 @@ fn an_archive_is_read_back_whole_or_refused_wherever_it_is_damaged() {
     let out = away.path().join("out");
     assert_eq!(read_archive(&file, &out).unwrap(), about);
     assert_eq!(files(&out), files(&folder));
+    let read = |name: &str, bytes: &[u8]| {
+        let damaged = away.path().join(name);
+        fs::write(&damaged, bytes).unwrap();
+        let into = away.path().join(format!("out of {name}"));
+        let said = read_archive(&damaged, &into);
+        // Some bytes say nothing about the files (a time, a system, what fills up).
+        said.is_ok().then(|| assert_eq!(files(&into), files(&folder), "{name}"))
+    };
     let whole = fs::read(&file).unwrap();
+    let mut plain = Vec::new();
+    GzDecoder::new(whole.as_slice()).read_to_end(&mut plain).unwrap();
+    let compressed = |plain: &[u8]| {
+        let mut bytes = Vec::new();
+        GzEncoder::new(plain, Compression::fast()).read_to_end(&mut bytes).unwrap();
+        bytes
+    };
+    let changed = |bytes: &[u8], at: usize| {
+        let mut bytes = bytes.to_vec();
+        bytes[at] ^= 0x10;
+        bytes
+    };
     for at in (0..whole.len()).step_by(whole.len() / 40 + 1) {
-        let cut = away.path().join(format!("cut-{at}"));
-        fs::write(&cut, &whole[..at]).unwrap();
-        assert!(read_archive(&cut, &away.path().join(format!("out-{at}"))).is_err(), "cut at {at}");
-        let mut changed = whole.clone();
-        changed[at] ^= 0x10;
-        let into = away.path().join(format!("into-{at}"));
-        fs::write(&cut, &changed).unwrap();
-        // A byte of the compressed head says nothing about the files (its time, its system).
-        if read_archive(&cut, &into).is_ok() {
-            assert_eq!(files(&into), files(&folder), "changed at {at}");
-        }
+        assert!(read(&format!("cut at {at}"), &whole[..at]).is_none(), "cut at {at}");
+        read(&format!("changed at {at}"), &changed(&whole, at));
+    }
+    assert!(read("compressed anew", &compressed(&plain)).is_some());
+    for at in (0..plain.len()).step_by(plain.len() / 80 + 1) {
+        read(&format!("changed at {at} and compressed anew"), &compressed(&changed(&plain, at)));
     }
 }

@@ -169,6 +169,11 @@ fn commits_are_signed_as_the_configuration_asks_or_refused() {
     script(&project, ".git/gpg", "cat > /dev/null; echo 'no key for you' >&2; exit 2");
     let refusal = user.remake(&plan, &none, true).unwrap_err();
     assert!(refusal.to_string().contains("no key for you"), "{refusal}");
+    // It says that it signed, and git makes a commit of it; there is no signature in that.
+    script(&project, ".git/gpg", "cat > /dev/null; echo '[GNUPG:] SIG_CREATED ' >&2");
+    let refusal = user.remake(&plan, &none, true).unwrap_err();
+    assert!(refusal.to_string().contains("has no signature"), "{refusal}");
+    assert_eq!(refusal.problem().code, Code::SigningFailed);
     assert_eq!(project.head(), plan.from);
 
     script(

@@ -1,4 +1,7 @@
 //! After a discard the user's repository is what it was before the run.
+//!
+//! Guards: nothing of a run stays behind, and nothing is removed that somebody still needs. Turns red, for example, when
+//! `perform_discard` does not look where the branch is, or when `remove_tree` does not ask whether its work is kept.
 
 use super::handing_over::hand_over;
 use crate::fixture::{AT_MS, Project, run_id, write};

@@ -1,7 +1,7 @@
 //! The tree of a fork: exactly a checkpoint of another run with some files changed, and independent of that run.
 //!
 //! Guards: forking never touches the original's tree; what a fork holds does not go with the original.
-//! Turns red, for example, when `fork_tree` borrows the original's objects instead of copying them.
+//! Turns red, for example, when `make` lets a fork borrow the original's objects instead of copying them.
 
 use crate::fixture::{AT_MS, Project, run_id, write};
 use crate::{Files, RunTree, Settled, TreeError, TreeSpec};

@@ -1,6 +1,7 @@
 //! A run's commits go to a remote: the ones that were shown, by a way that can be watched, never by force.
 //!
-//! Guards: nothing of the user's changes but what git last saw of the remote; what is refused sends nothing.
+//! Guards: the commits that arrive are those of the plan; nothing of the user's changes but what git last saw of the remote;
+//! what is refused sends nothing.
 //! Turns red, for example, when `perform_push` pushes the branch by name, or with `--force`.
 
 use super::handing_over::hand_over;
@@ -46,6 +47,23 @@ fn what_would_leave_is_said_and_then_just_that_arrives() {
     let changed: Vec<String> =
         project.state().into_iter().filter(|entry| !before.contains_key(&entry.0)).map(|e| e.0).collect();
     assert!(changed.iter().all(|key| key.contains("remotes/origin") || key.contains("refs/remotes")), "{changed:?}");
+}
+
+#[test]
+fn a_commit_that_came_after_the_yes_stays_here() {
+    if super::git_program().is_none() {
+        return;
+    }
+    let (project, remote, tip) = with_remote();
+    let user = project.open();
+    let plan = user.plan_push(&run_id(1), "origin", None).unwrap();
+    let (repo, branch) = (project.git(), format!("refs/heads/{}", plan.to));
+    let shown = repo.find_commit(Oid::from_str(&tip).unwrap()).unwrap();
+    let who = shown.author();
+    let later = repo.commit(Some(&branch), &who, &who, "not shown", &shown.tree().unwrap(), &[&shown]).unwrap();
+    user.perform_push(&plan, None).unwrap();
+    assert_eq!(remote.refname_to_id(&branch).unwrap().to_string(), tip, "what was shown arrived");
+    assert!(remote.find_commit(later).is_err(), "and nothing else");
 }
 
 #[test]

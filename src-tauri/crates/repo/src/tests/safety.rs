@@ -6,7 +6,7 @@
 //! campaigns' part (`tests/scenarios/faults.rs`, `seeds.rs`) and `taking_back`'s.
 //!
 //! Guards: user bytes lost or changed outside the declared set: 0.
-//! Turns red, for example, when `Landing::refuse_dirty` is left out, when `write_index` writes a new index instead of
+//! Turns red, for example, when `land` leaves out `refuse_dirty`, since the plan has looked already, when `write_index` writes a new index instead of
 //! touching entries, or when `refuse_busy` no longer looks for a lock.
 
 use super::git_program;
@@ -362,6 +362,37 @@ fn what_the_user_does_meanwhile_is_merged_with_or_refused() {
         user.perform_accept(&plan).unwrap();
     }
     assert_eq!((project.read("run.txt"), project.read("mine.txt")), ("1\ntwo\n3\n".into(), "later\n".into()));
+}
+
+/// The plan was free of the user's work; what it meets is not.
+#[test]
+fn what_is_done_between_the_plan_and_the_yes_is_in_the_way_too() {
+    type Make = fn(&Project);
+    let cases: &[(&str, &[&str], Make)] = &[
+        ("edited", &["run.txt"], |p| p.write("run.txt", "1\n2\nmine\n")),
+        ("staged, and put back", &["run.txt"], |p| {
+            p.write("run.txt", "1\n2\nmine\n");
+            p.stage("run.txt");
+            p.write("run.txt", "1\n2\n3\n");
+        }),
+        ("removed", &["run.txt"], |p| fs::remove_file(p.path("run.txt")).unwrap()),
+        ("made", &["made/new.txt"], |p| p.write("made/new.txt", "mine\n")),
+        ("made where a folder is needed", &["made"], |p| p.write("made", "mine\n")),
+    ];
+    for (name, in_the_way, make) in cases {
+        let project = Project::new(FILES);
+        let tree = project.tree(&run_id(1));
+        write(tree.root(), "run.txt", "1\ntwo\n3\n");
+        write(tree.root(), "made/new.txt", "new\n");
+        let over = hand_over(&project, &tree, "change things");
+        let user = project.open();
+        let plan = user.plan_accept(&run_id(1), over.tip(), &Acceptance::default(), AT_MS).unwrap();
+        make(&project);
+        let before = project.state();
+        let refused = user.perform_accept(&plan).unwrap_err();
+        assert!(matches!(&refused, AcceptRefusal::Dirty { paths } if paths == in_the_way), "{name}: {refused:?}");
+        assert_eq!(project.state(), before, "{name}");
+    }
 }
 
 #[test]

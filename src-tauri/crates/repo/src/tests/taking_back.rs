@@ -1,7 +1,7 @@
 //! What was done can be taken back, and that too; what came after it and what the user has not committed stays.
 //!
 //! Guards: taking back changes exactly the files it said it would, to the byte, and never loses anything.
-//! Turns red, for example, when `reversed` merges from the state before instead of from the one after, or when `withdrawal`
+//! Turns red, for example, when `without` merges from the state before instead of from the one after, or when `withdrawal`
 //! leaves out `refuse_dirty`.
 
 use super::handing_over::hand_over;

@@ -1,4 +1,7 @@
 //! Making a run's tree, recording it and putting it back.
+//!
+//! Guards: a tree is its commit to the byte, and nothing in it or beside it is lost or written through. Turns red, for example,
+//! when `keep` makes no reference, or when `make` takes a folder that is there for its own.
 
 use crate::fixture::{AT_MS, Project, run_id, write};
 use crate::{RunTree, Settled, Tip, TreeError, TreeSpec};
