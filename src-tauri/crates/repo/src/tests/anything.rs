@@ -1,4 +1,7 @@
 //! Whatever a run does to the files, its commits end at the checkpoint and an accept brings exactly that.
+//!
+//! Turns red, for example, when `put_files` leaves what the checkpoint does not have, or when `write_index` keeps entries
+//! that the run removed.
 
 use super::handing_over::unchecked;
 use crate::fixture::{AT_MS, Project, run_id, write};

@@ -1,4 +1,8 @@
 //! From a reviewed checkpoint to a branch of the user's repository.
+//!
+//! Guards: the branch ends at exactly what was reviewed and holds all it needs; no branch of the user moves. Turns red, for
+//! example, when `plan_hand_over` does not compare the tree, `copy_commits` leaves files out, or `publish` does not look
+//! where the branch is.
 
 use crate::fixture::{AT_MS, Project, run_id, write};
 use crate::{Checks, Fault, HandOver, HandOverError, Message, ReviewProof, ReviewedPatch, RunTree, Settled, branch_of};

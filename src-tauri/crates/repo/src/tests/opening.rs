@@ -1,4 +1,7 @@
 //! Which folders can be worked on, and what the others are told.
+//!
+//! Guards: what cannot be read or changed safely is refused by name before the first write. Turns red, for example, when
+//! `unsupported` takes an unknown extension for a harmless one, or when `refuse_busy` does not ask what is in progress.
 
 use crate::fixture::{Project, isolate};
 use crate::{OpenError, UserRepo};

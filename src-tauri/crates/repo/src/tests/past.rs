@@ -1,4 +1,8 @@
-//! What earlier commits tell: guards that files are called by today's names and that merges and the future say nothing.
+//! What earlier commits tell of the files that are there now.
+//!
+//! Guards: files are called by today's names; merges say nothing, and neither does what HEAD does not come from.
+//! Turns red, for example, when `history` tells of merges too, does not ask `Names::now`, or takes for known what HEAD does
+//! not descend from.
 
 use crate::fixture::Project;
 use crate::{History, Told};
@@ -74,8 +78,11 @@ fn a_merge_says_nothing_of_its_own() {
     let repo = project.git();
     let who = Signature::new("Ada", "ada@example.org", &Time::new(1_700_000_100, 0)).unwrap();
     let first = repo.head().unwrap().peel_to_commit().unwrap();
-    let side = repo.commit(None, &who, &who, "side", &first.tree().unwrap(), &[&first]).unwrap();
+    let mut builder = repo.treebuilder(None).unwrap();
+    builder.insert("a.rs", repo.blob(b"b\n").unwrap(), 0o100_644).unwrap();
+    let changed = repo.find_tree(builder.write().unwrap()).unwrap();
+    let side = repo.commit(None, &who, &who, "side", &changed, &[&first]).unwrap();
     let side = repo.find_commit(side).unwrap();
-    repo.commit(Some("HEAD"), &who, &who, "merge of side", &first.tree().unwrap(), &[&first, &side]).unwrap();
-    assert_eq!(told(&project.open().history(None, 10, 20).unwrap()), ["feat: first: a.rs"]);
+    repo.commit(Some("HEAD"), &who, &who, "merge of side", &changed, &[&first, &side]).unwrap();
+    assert_eq!(told(&project.open().history(None, 10, 20).unwrap()), ["side: a.rs", "feat: first: a.rs"]);
 }

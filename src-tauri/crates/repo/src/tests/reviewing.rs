@@ -1,4 +1,7 @@
 //! What has to be proved before a hand-over.
+//!
+//! Guards: checks and review speak about the very files that are handed over, and nobody's opinion stands in for a check.
+//! Turns red, for example, when `ReviewedPatch::new` takes a check of other files, or a role's yes where nothing was checked.
 
 use crate::{Checks, ReviewProof, ReviewedPatch, Unreviewed};
 use atelier_protocol::error::Code;
