@@ -267,3 +267,19 @@ fn a_last_hunk_that_is_short_and_has_no_end_of_context_is_cut_off() {
     let fenced = read(Format::UnifiedDiff, "```diff\n--- a/f\n+++ b/f\n@@ -1,30 +1,30 @@\n a\n-b\n+c\n d\n```\n");
     assert_eq!(fenced, "replace f\n  \"a\\nb\\nd\\n\" -> \"a\\nc\\nd\\n\"\n");
 }
+
+#[test]
+fn a_diff_without_gits_prefixes_names_its_file() {
+    for (names, path) in [
+        ("a/src/x.rs b/src/x.rs", "src/x.rs"),
+        ("src/x.rs src/x.rs", "src/x.rs"),
+        ("i/src/a b.rs w/src/a b.rs", "src/a b.rs"),
+        ("a b.rs a b.rs", "a b.rs"),
+        ("a/x.rs a/x.rs", "a/x.rs"),
+        ("./src/x.rs ./src/x.rs", "./src/x.rs"),
+    ] {
+        let text = format!("diff --git {names}\ndeleted file mode 100644\nindex e69de29..0000000\n");
+        let edits = parse(Format::UnifiedDiff, &text).unwrap();
+        assert_eq!(edits, [Edit::Delete { path: path.to_owned() }], "{names}");
+    }
+}

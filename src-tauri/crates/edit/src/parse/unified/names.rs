@@ -24,9 +24,9 @@ impl Section {
         if let Some((Some(from), Some(to))) = &self.rename {
             return (Some(from.clone()), Some(to.clone()));
         }
-        let from = self.from.as_deref().filter(|name| *name != "/dev/null" && !self.made);
-        let to = self.to.as_deref().filter(|name| *name != "/dev/null" && !self.removed);
-        match (from, to) {
+        let from = self.from.as_deref().filter(|name| *name != "/dev/null");
+        let to = self.to.as_deref().filter(|name| *name != "/dev/null");
+        let (from, to) = match (from, to) {
             (Some(from), Some(to)) => {
                 let [a, b] = [from, to].map(prefixed);
                 match (a, b) {
@@ -40,7 +40,8 @@ impl Section {
             (Some(path), None) => (Some(self.alone(path, 'a')), None),
             (None, Some(path)) => (None, Some(self.alone(path, 'b'))),
             (None, None) => (None, None),
-        }
+        };
+        (from.filter(|_| !self.made), to.filter(|_| !self.removed))
     }
 
     /// A path without its prefix, where the other side has none to compare with.
@@ -60,6 +61,10 @@ fn prefixed(name: &str) -> Option<(char, &str)> {
     }
 }
 
+fn bare(name: &str) -> &str {
+    prefixed(name).map_or(name, |(_, path)| path)
+}
+
 /// The path in a `---` or `+++` line: before a tab, without quotes.
 pub(super) fn name_of(rest: &str) -> String {
     let name = rest.split('\t').next().unwrap_or(rest).trim_end();
@@ -75,7 +80,8 @@ pub(super) fn git_names(names: &str) -> Option<(String, String)> {
     }
     let names = names.trim_end();
     let halves = || names.match_indices(' ').map(|(at, _)| (&names[..at], &names[at + 1..]));
-    let same = |(a, b): &(&str, &str)| matches!((prefixed(a), prefixed(b)), (Some((_, a)), Some((_, b))) if a == b);
+    // As git writes them without its prefixes, or others for them.
+    let same = |(a, b): &(&str, &str)| !a.is_empty() && bare(a) == bare(b);
     let (a, b) = halves().find(same).or_else(|| halves().find(|(_, b)| b.starts_with('"') || b.starts_with("b/")))?;
     Some((a.to_owned(), unquoted(b)))
 }
