@@ -121,6 +121,10 @@ fn indented(text: &mut Text, first: usize, wanted: &[&[u8]], diff: bool) -> Resu
     let Some((at, relation)) = fitting.next() else { return Ok(None) };
     let others: Vec<usize> = fitting.map(|(at, _)| at).collect();
     let fit = Fit::Indented(relation);
+    // Half of it stands somewhere with the depth that it is written in: that place is meant, and has changed since.
+    if matches!(fit, Fit::Indented(Indent::Deeper(_))) && !text.alike(wanted, 2).is_empty() {
+        return Ok(None);
+    }
     // A list that was cut short may have left the right place out.
     if others.is_empty() && bare.len() < COUNTED {
         return Ok(one_or_many(text, &[at], wanted.len(), fit));
@@ -186,6 +190,15 @@ mod tests {
             Placed::Many(ranges, _) => ranges,
             Placed::Nowhere => Vec::new(),
         }
+    }
+
+    #[test]
+    fn a_text_is_not_looked_for_at_another_depth_where_its_own_place_has_changed() {
+        let wanted = "fn a() {\n    go();\n    stop();\n}\n";
+        let deeper = "mod m {\n    fn a() {\n        go();\n        stop();\n    }\n}\n";
+        let changed = "fn a() {\n    go();\n    wait();\n}\n\n";
+        assert_eq!(ranges(at(deeper, 0, wanted)), [8..deeper.len() - 2]);
+        assert_eq!(at(&format!("{changed}{deeper}"), 0, wanted), Placed::Nowhere);
     }
 
     #[test]

@@ -191,8 +191,8 @@ impl Text {
 }
 
 impl Text {
-    /// The lines at which at least three quarters of `wanted` stand, at most four.
-    pub(crate) fn much_like(&mut self, wanted: &[&[u8]]) -> Vec<usize> {
+    /// The lines at which at least so many quarters of `wanted` stand, at most four.
+    pub(crate) fn alike(&mut self, wanted: &[&[u8]], quarters: usize) -> Vec<usize> {
         let keys: Vec<(usize, u64)> = wanted
             .iter()
             .enumerate()
@@ -209,7 +209,7 @@ impl Text {
             }
         }
         let mut like: Vec<usize> =
-            votes.into_iter().filter(|(_, votes)| votes * 4 >= keys.len() * 3).map(|(start, _)| start).collect();
+            votes.into_iter().filter(|(_, votes)| votes * 4 >= keys.len() * quarters).map(|(start, _)| start).collect();
         like.sort_unstable();
         like.truncate(4);
         like

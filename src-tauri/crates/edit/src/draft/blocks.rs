@@ -33,7 +33,7 @@ impl Draft {
                     continue;
                 }
                 let wanted: Vec<&[u8]> = lines(&block.search).collect();
-                let like = self.now.as_mut().map(|now| (now.much_like(&wanted), now));
+                let like = self.now.as_mut().map(|now| (now.alike(&wanted, 3), now));
                 if let Some((like, now)) = like.filter(|(like, _)| like.len() > 1) {
                     let place = |at: &usize| lines_of(now, &now.range(*at..*at + wanted.len()));
                     let candidates = like.iter().map(|at| Candidate::of(now.bytes(), place(at), 1)).collect();
