@@ -4,6 +4,7 @@ use crate::change::{Block, ChangeSet, Edit, FileChange, LineRange};
 use crate::draft::{Draft, Outlook};
 use crate::encoding::Encoding;
 use crate::entities::{Reading, reading, reading_of_content};
+use crate::indent::width_shown;
 use crate::path::Paths;
 use crate::refusal::Refusal;
 use atelier_protocol::hash::Hash;
@@ -109,7 +110,7 @@ impl Files {
             return Ok(*at);
         }
         let before = read(path)?;
-        let outlook = outlook(before.as_deref(), edits);
+        let outlook = outlook(path, before.as_deref(), edits);
         self.drafts.push(Draft::new(path.to_owned(), before, outlook));
         self.places.insert(path.to_owned(), self.drafts.len() - 1);
         Ok(self.drafts.len() - 1)
@@ -117,7 +118,7 @@ impl Files {
 }
 
 /// What all edits of one file say together about how it and they are to be read.
-fn outlook(before: Option<&[u8]>, edits: &[&Edit]) -> Outlook {
+fn outlook(path: &str, before: Option<&[u8]>, edits: &[&Edit]) -> Outlook {
     let blocks = || {
         edits.iter().flat_map(|edit| match edit {
             Edit::Replace { blocks, .. } => blocks.as_slice(),
@@ -144,11 +145,19 @@ fn outlook(before: Option<&[u8]>, edits: &[&Edit]) -> Outlook {
     let edit_is_text = all().all(|text| std::str::from_utf8(text).is_ok()) && all().any(|text| !text.is_ascii());
     let encoding = before.map_or(Encoding::Bytes, |bytes| Encoding::of(bytes, edit_is_text));
     let now = before.map(|bytes| encoding.decode(bytes)).unwrap_or_default();
-    let content = contents().map(|content| reading_of_content(&now, content));
+    let content = contents().map(|content| reading_of_content((path, &now), content));
     let content = content.reduce(|a, b| if a == b { a } else { Reading::Unclear }).unwrap_or_default();
     let all: Vec<&Block> = blocks().collect();
     let (first, second) = all.split_at(all.len() / 2);
     let again = first.len() > 1 && first == second;
     let tabless = before.is_some() && !repeated.clone().chain(new.clone()).any(|text| text.contains(&b'\t'));
-    Outlook { tabless, blocks: reading(&now, repeated.clone(), new.clone()), content, encoding, repeated: again }
+    let tab_width = if tabless { width_shown(&now, repeated.clone()) } else { None };
+    Outlook {
+        tabless,
+        tab_width,
+        blocks: reading((path, &now), repeated.clone(), new.clone()),
+        content,
+        encoding,
+        repeated: again,
+    }
 }

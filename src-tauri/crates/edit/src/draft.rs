@@ -33,6 +33,8 @@ pub(crate) struct Outlook {
     pub repeated: bool,
     /// No block has a tab in it.
     pub tabless: bool,
+    /// The width of the tabs that spaces stand for then, where it is known.
+    pub tab_width: Option<usize>,
 }
 
 pub(crate) struct Draft {

@@ -1,8 +1,10 @@
 //! `&lt;` where a model meant `<`: whether the texts of an edit were escaped as HTML on their way.
 //!
 //! Only a text without any bare `<`, `>` or `&` can have been. Then the file decides: the lines that an edit repeats
-//! from it stand there as they are written, or unescaped. Where it repeats none, nobody can tell.
+//! from it stand there as they are written, or unescaped. Where it repeats none, an operator of a program tells
+//! (`operators`); without one nobody can.
 
+use crate::operators;
 use crate::text::{Level, key, lines};
 use memchr::memmem;
 use std::borrow::Cow;
@@ -49,14 +51,14 @@ fn contents(text: &[u8]) -> (bool, bool) {
     (entity, bare)
 }
 
-/// How the entities of an edit are meant: `repeated` are its texts of the file `now`, `new` those it writes.
+/// How the entities of an edit are meant: `repeated` are its texts of the file at `path`, `new` those it writes.
 pub(crate) fn reading<'a>(
-    now: &[u8],
+    (path, now): (&str, &[u8]),
     repeated: impl Iterator<Item = &'a [u8]> + Clone,
-    new: impl Iterator<Item = &'a [u8]>,
+    new: impl Iterator<Item = &'a [u8]> + Clone,
 ) -> Reading {
     let mut any = false;
-    for text in repeated.clone().chain(new) {
+    for text in repeated.clone().chain(new.clone()) {
         let (entity, bare) = contents(text);
         if bare {
             return Reading::Literal;
@@ -66,36 +68,63 @@ pub(crate) fn reading<'a>(
     if !any {
         return Reading::Literal;
     }
-    let (mut as_written, mut escaped, mut seen) = (0, 0, 0);
-    for line in repeated.flat_map(lines).map(|line| key(Level::Bare, line)).filter(|line| contents(line).0) {
-        seen += 1;
-        if seen > LOOKED_UP {
-            break;
-        }
-        as_written += usize::from(memmem::find(now, line).is_some());
-        escaped += usize::from(memmem::find(now, &unescaped(line)).is_some());
+    match standing(now, repeated.clone()) {
+        None => return by_operators(path, now, new.flat_map(lines)),
+        Some((true, false)) => return Reading::Literal,
+        Some((false, true)) => return Reading::Escaped,
+        // Twice, or nowhere as a whole.
+        Some(_) => {}
     }
-    match (as_written, escaped) {
-        (0, 1..) => Reading::Escaped,
-        (1.., _) => Reading::Literal,
-        // Repeated lines that are not there are refused for that.
-        (0, 0) if seen > 0 => Reading::Literal,
-        (0, 0) => Reading::Unclear,
+    // Repeated lines that are not there are refused for that.
+    match standing(now, repeated.flat_map(lines).map(|line| key(Level::Bare, line))) {
+        Some((false, true)) => Reading::Escaped,
+        _ => Reading::Literal,
     }
 }
 
-/// How the entities of a whole new content are meant: lines that it shares with the file `now` tell.
-pub(crate) fn reading_of_content(now: &[u8], content: &[u8]) -> Reading {
+/// Whether all of the texts that have an entity stand in `now` as they are written, and whether unescaped. `None` where
+/// none has one.
+fn standing<'a>(now: &[u8], texts: impl Iterator<Item = &'a [u8]>) -> Option<(bool, bool)> {
+    let texts = texts.filter(|text| contents(text).0).take(LOOKED_UP);
+    let there = |text: &[u8]| memmem::find(now, text).is_some();
+    texts.map(|text| (there(text), there(&unescaped(text)))).reduce(|all, one| (all.0 && one.0, all.1 && one.1))
+}
+
+/// How the entities in `new` lines of a file are meant, as far as operators tell.
+fn by_operators<'a>(path: &str, now: &[u8], mut new: impl Iterator<Item = &'a [u8]>) -> Reading {
+    let told = operators::is_program(path, now)
+        && new.any(has_operator)
+        // Where the file has some in such a place, as in a page within a program's text, they tell nothing.
+        && !lines(now).any(has_operator);
+    if told { Reading::Escaped } else { Reading::Unclear }
+}
+
+/// Whether an entity stands in a line where only the operator that it stands for can.
+fn has_operator(line: &[u8]) -> bool {
+    if memchr::memchr(b'&', line).is_none() {
+        return false;
+    }
+    let (text, places) = decoded(line);
+    places.into_iter().any(|at| b"<>&".contains(&text[at]) && operators::is_one(&text, at))
+}
+
+/// How the entities of a whole new content are meant: lines that it shares with the file tell, or its operators.
+pub(crate) fn reading_of_content((path, now): (&str, &[u8]), content: &[u8]) -> Reading {
     let (entity, bare) = contents(content);
     if !entity || bare {
         return Reading::Literal;
     }
     let shared = |line: &[u8]| key(Level::Bare, line).len() > 3 && memmem::find(now, key(Level::Bare, line)).is_some();
-    let with_entity: Vec<&[u8]> = lines(content).filter(|line| contents(line).0).take(LOOKED_UP).collect();
-    if with_entity.iter().any(|line| shared(line)) {
-        return Reading::Literal;
+    let with_entity = || lines(content).filter(|line| contents(line).0).take(LOOKED_UP);
+    let as_written = with_entity().filter(|line| shared(line)).count();
+    let escaped = with_entity().filter(|line| shared(&unescaped(line))).count();
+    match (as_written, escaped) {
+        (0, 0) => by_operators(path, now, lines(content)),
+        // A line may stand there in both forms.
+        _ if as_written >= escaped => Reading::Literal,
+        _ if escaped >= 2 * as_written => Reading::Escaped,
+        _ => Reading::Unclear,
     }
-    if with_entity.iter().any(|line| shared(&unescaped(line))) { Reading::Escaped } else { Reading::Unclear }
 }
 
 /// The characters that the entities stand for, once.
@@ -103,11 +132,17 @@ pub(crate) fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr(b'&', text).is_none() {
         return Cow::Borrowed(text);
     }
-    let mut bytes = Vec::with_capacity(text.len());
+    Cow::Owned(decoded(text).0)
+}
+
+/// The same, and where the characters stand that entities stood for.
+fn decoded(text: &[u8]) -> (Vec<u8>, Vec<usize>) {
+    let (mut bytes, mut places) = (Vec::with_capacity(text.len()), Vec::new());
     let mut at = 0;
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
         match entity_at(rest) {
             Some((entity, character)) => {
+                places.push(bytes.len());
                 bytes.extend_from_slice(character);
                 at += entity.len();
             }
@@ -117,7 +152,7 @@ pub(crate) fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
             }
         }
     }
-    Cow::Owned(bytes)
+    (bytes, places)
 }
 
 #[cfg(test)]
@@ -125,7 +160,11 @@ mod tests {
     use super::*;
 
     fn of(now: &str, repeated: &str, new: &str) -> Reading {
-        reading(now.as_bytes(), [repeated.as_bytes()].into_iter(), [new.as_bytes()].into_iter())
+        of_file("notes.txt", now, repeated, new)
+    }
+
+    fn of_file(path: &str, now: &str, repeated: &str, new: &str) -> Reading {
+        reading((path, now.as_bytes()), [repeated.as_bytes()].into_iter(), [new.as_bytes()].into_iter())
     }
 
     #[test]
@@ -136,6 +175,32 @@ mod tests {
         assert_eq!(of("x\n<p>\n", "x\n<p>\n", "a &lt; b\n<p>\n"), Reading::Literal);
         assert_eq!(of("x\n", "x\n", "a && b &amp; c\n"), Reading::Literal, "a bare one was not escaped");
         assert_eq!(of("x\n", "x\n", "y\n"), Reading::Literal);
+        assert_eq!(
+            of("<a>\n<b>\n&lt;b&gt;\n", "&lt;a&gt;\n&lt;b&gt;\n", "y\n"),
+            Reading::Escaped,
+            "a line is there in both forms"
+        );
+        assert_eq!(of("<b>\n&lt;b&gt;\n", "&lt;b&gt;\n", "y\n"), Reading::Literal, "all of it is");
+    }
+
+    #[test]
+    fn an_operator_of_a_program_says_that_the_edit_was_escaped() {
+        let new = "    if a &lt; b { say(&quot;x&quot;) }\n";
+        let quoted = "say(\"a &lt; b\")\n";
+        assert_eq!(of_file("a.rs", "fn f() {\n", "fn f() {\n", new), Reading::Escaped);
+        assert_eq!(of_file("run", "#!/bin/sh\nx\n", "x\n", "x &gt; \"$y\"\n"), Reading::Escaped, "by its first line");
+        assert_eq!(of_file("a.html", "x\n", "x\n", new), Reading::Unclear, "a page may show a program");
+        assert_eq!(of_file("a.rs", "x\n", "x\n", quoted), Reading::Unclear, "a program may write a page");
+        assert_eq!(
+            of_file("a.py", "P = '''\na &lt; b\n", "P = '''\n", new),
+            Reading::Unclear,
+            "it has such a page in it"
+        );
+        assert_eq!(
+            of_file("a.c", "x(\"&lt;\");\ny\n", "y\n", new),
+            Reading::Escaped,
+            "in quotes it may well have some"
+        );
     }
 
     #[test]

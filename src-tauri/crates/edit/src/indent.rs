@@ -4,7 +4,7 @@
 //! for this depth, and where that is not one and the same the edit is refused.
 
 use crate::text::{Level, Text, key, lines, trim_start, unended};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// How the indentation of the file follows from that of the search text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +58,33 @@ pub(crate) fn relation(wanted: &[&[u8]], here: &[&[u8]], diff: bool) -> Option<I
     (shifted && dedented && says_enough && !diff).then(|| Indent::Deeper(prefix.to_vec()))
 }
 
+/// How wide the tabs are that the spaces of an edit without any stand for, where the lines that it repeats from the file
+/// `now` tell: none of those that are indented by spaces is there as it is written, some are with tabs, of one width.
+pub(crate) fn width_shown<'a>(now: &[u8], repeated: impl Iterator<Item = &'a [u8]>) -> Option<usize> {
+    memchr::memchr(b'\t', now)?;
+    let there: HashSet<&[u8]> = lines(now).map(|line| key(Level::Trailing, line)).collect();
+    let mut widths = WIDTHS.to_vec();
+    let mut shown = false;
+    for line in repeated.flat_map(lines).map(|line| key(Level::Trailing, line)).filter(|line| line.starts_with(GAP)) {
+        if there.contains(line) {
+            return None;
+        }
+        let (space, rest) = line.split_at(space(line).len());
+        let tabbed = |width: &usize| {
+            let tabs = vec![b'\t'; space.len() / width];
+            space.len().is_multiple_of(*width) && there.contains([&tabs, rest].concat().as_slice())
+        };
+        let fitting: Vec<usize> = widths.iter().copied().filter(tabbed).collect();
+        if !fitting.is_empty() {
+            (widths, shown) = (fitting, true);
+        }
+    }
+    match widths[..] {
+        [width] if shown => Some(width),
+        _ => None,
+    }
+}
+
 /// How a file uses tabs: what says whether spaces in a new line may stand for one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tabs {
@@ -100,18 +127,21 @@ impl Tabs {
 /// Fewer spaces than these stand for no tab.
 const GAP: &[u8] = b"  ";
 
-/// The indentations of a file by their columns; `None` where a file has two for the same.
-pub(crate) struct Depths {
+/// So many times as often as all others of its depth an indentation by tabs is the file's, and the others slips or texts.
+const MOSTLY: usize = 50;
+
+/// The indentations of a file by their columns, each with how many lines have it.
+pub(crate) struct Depths<'a> {
     width: usize,
-    known: HashMap<usize, Option<Vec<u8>>>,
+    known: HashMap<usize, HashMap<&'a [u8], usize>>,
     /// Whether some line is indented by tabs, and whether some line has a tab behind its indentation.
     tabs: bool,
     inner_tabs: bool,
     mixed: bool,
 }
 
-impl Depths {
-    pub(crate) fn of(text: &Text, width: usize) -> Self {
+impl<'a> Depths<'a> {
+    pub(crate) fn of(text: &'a Text, width: usize) -> Self {
         let mut depths = Self { width, known: HashMap::new(), tabs: false, inner_tabs: false, mixed: false };
         for index in 0..text.count() {
             let line = text.line(index);
@@ -122,15 +152,7 @@ impl Depths {
             depths.tabs |= space.contains(&b'\t');
             depths.mixed |= space.contains(&b'\t') && space.contains(&b' ');
             depths.inner_tabs |= memchr::memchr(b'\t', &line[space.len()..]).is_some();
-            depths
-                .known
-                .entry(columns(space, width))
-                .and_modify(|known| {
-                    if known.as_deref() != Some(space) {
-                        *known = None;
-                    }
-                })
-                .or_insert_with(|| Some(space.to_vec()));
+            *depths.known.entry(columns(space, width)).or_default().entry(space).or_default() += 1;
         }
         depths
     }
@@ -145,13 +167,21 @@ impl Depths {
         }
         let depth = columns(space, self.width);
         let indent = match self.known.get(&depth) {
-            Some(known) => known.clone()?,
+            Some(known) => the_one(known)?.to_vec(),
             None if !self.tabs => vec![b' '; depth],
             None if !self.mixed && depth.is_multiple_of(self.width) => vec![b'\t'; depth / self.width],
             None => return None,
         };
         Some([&indent, rest].concat())
     }
+}
+
+/// The indentation that a file has for a depth; `None` where it has two.
+fn the_one<'a>(known: &HashMap<&'a [u8], usize>) -> Option<&'a [u8]> {
+    let all: usize = known.values().sum();
+    let (space, lines) = known.iter().max_by_key(|(_, lines)| **lines)?;
+    let others = all - lines;
+    (others == 0 || space.contains(&b'\t') && *lines >= MOSTLY * others).then_some(*space)
 }
 
 /// `replace` with the indentation that the file has where `relation` holds; `None` where that is not clear.
@@ -198,6 +228,17 @@ mod tests {
     }
 
     #[test]
+    fn repeated_lines_show_how_wide_a_tab_was() {
+        let shown = |now: &str, repeated: &str| width_shown(now.as_bytes(), [repeated.as_bytes()].into_iter());
+        let file = "a\n\tb\n\t\tc\n    d\n";
+        assert_eq!(shown(file, "a\n    b\n        c\n"), Some(4));
+        assert_eq!(shown(file, "a\n  b\n"), Some(2));
+        assert_eq!(shown(file, "a\n"), None, "nothing is shown");
+        assert_eq!(shown(file, "    b\n    d\n"), None, "a line is there with its spaces");
+        assert_eq!(shown("    b\n", "    b\n"), None);
+    }
+
+    #[test]
     fn a_depth_that_all_lines_lack_must_be_clear() {
         assert_eq!(of("foo()\n  bar()\n", "    foo()\n      bar()\n"), Some(Indent::Deeper(b"    ".to_vec())));
         assert_eq!(of("}\n", "    }\n"), None);
@@ -213,6 +254,10 @@ mod tests {
         assert_eq!(again("\ta\n\t\tb\n", "    x\n\n            y\n").as_deref(), Some("\tx\n\n\t\t\ty\n"));
         assert_eq!(again("    a\n", "\tx\n").as_deref(), Some("    x\n"));
         assert_eq!(again("\ta\n    b\n", "    x\n"), None, "the file has both");
+        let mostly = "\ta\n".repeat(50) + "    b\n";
+        assert_eq!(again(&mostly, "    x\n").as_deref(), Some("\tx\n"), "but for a slip it has one");
+        let spaces = "    a\n".repeat(50) + "\tb\n";
+        assert_eq!(again(&spaces, "    x\n"), None, "the place is one of the few with a tab");
         assert_eq!(again("\ta\t// b\n", "    x    // y\n"), None, "a tab may have stood inside the line");
     }
 }

@@ -15,6 +15,7 @@ mod entities;
 mod indent;
 mod locate;
 mod near;
+mod operators;
 mod parse;
 mod path;
 mod place;

@@ -214,11 +214,19 @@ const TABLE: &[Row] = &[
         case.occurs = case.format == Format::WholeFile;
         case.edit(|text| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"));
     }),
+    ("entities for operators that the edit brings", Apply, |case| {
+        case.occurs = case.format != Format::WholeFile;
+        for text in [&mut case.before, &mut case.after, &mut case.old, &mut case.new] {
+            *text = text.replace("(b: &str)", "(b: u8)");
+        }
+        case.new = case.new.replace('<', "&lt;");
+        case.write();
+    }),
     ("entities that nothing explains", Refuse, |case| {
         case.occurs = case.format != Format::WholeFile;
         case.before = case.before.replace("(b: &str)", "(b: u8)");
         case.old = case.old.replace("(b: &str)", "(b: u8)");
-        case.new = case.new.replace("(b: &str)", "(b: u8)").replace('<', "&lt;");
+        case.new = case.new.replace("(b: &str)", "(b: u8)").replace("1 < 2", "\"1 &lt; 2\"");
         case.write();
     }),
     ("the whole edit twice", Apply, |case| case.edit(|text| text.repeat(2))),
@@ -417,4 +425,10 @@ fn spaces_that_may_stand_for_tabs_are_refused_where_nothing_shows_what_is_meant(
     assert!(with_tab.starts_with("all: one two\n\ntwo:\n\tcc -o two\n\tcc -o one\n"), "{with_tab}");
     assert!(of("all: one\n", "all: one two\n").is_some(), "nothing in it may be a tab");
     assert!(of("    cc -o one\n", "    cc -o 1\n").unwrap().contains("\tcc -o 1\n"), "the place shows it");
+
+    let both = [("all: one\n", "all: one two\n\ntwo:\n  cc -o two\n"), ("  cc -o one\n", "  cc -o 1\n")];
+    let blocks = both.map(|(search, replace)| atelier_edit::Block::new(search, replace)).to_vec();
+    let set = apply(|_| Ok(Some(file.into())), &[Edit::Replace { path: "Makefile".into(), blocks }]).unwrap();
+    let after = set.files[0].after.as_deref().map(String::from_utf8_lossy).unwrap();
+    assert!(after.starts_with("all: one two\n\ntwo:\n\tcc -o two\n\tcc -o 1\n"), "another block shows it: {after}");
 }

@@ -212,13 +212,23 @@ impl Draft {
         diff: bool,
     ) -> Result<(), Refusal> {
         let Some(now) = &self.now else { return Err(self.missing()) };
+        let by_columns;
+        let mut fit = fit;
         // By columns each new line is held against the file anyway.
         if self.outlook.tabless && !matches!(fit, Fit::Indented(Indent::Columns(_))) {
             let tabs = *self.tabs.get_or_insert_with(|| Tabs::of(now));
             let stays: HashSet<&[u8]> = lines(search).collect();
             if lines(replace).any(|line| !stays.contains(line) && tabs.may_be_meant(line)) {
-                let (path, lines) = (self.path.clone(), lines_of(now, &range));
-                return Err(Refusal::Indentation { path, block: number, lines });
+                match (self.outlook.tab_width, fit) {
+                    (Some(width), Fit::Lines | Fit::Relaxed) => {
+                        by_columns = Fit::Indented(Indent::Columns(width));
+                        fit = &by_columns;
+                    }
+                    _ => {
+                        let (path, lines) = (self.path.clone(), lines_of(now, &range));
+                        return Err(Refusal::Indentation { path, block: number, lines });
+                    }
+                }
             }
         }
         let Ok((bytes, mut relaxed)) = blend::written(now, &range, fit, search, replace, diff) else {
