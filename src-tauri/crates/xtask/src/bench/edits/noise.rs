@@ -2,6 +2,7 @@
 
 use super::history::{Change, Hunk, Line};
 use super::write::{self, Edit};
+use std::collections::HashMap;
 
 /// What is right for a class of noise.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,8 +60,15 @@ pub const BEFORE: &[Class] = &[
         make: unended_file,
     },
     Class { name: "space before line ends", must: Must::Apply, on: HUNKS, make: trailing_space },
-    Class { name: "spaces for tabs", must: Must::Apply, on: HUNKS, make: spaces_for_tabs },
-    Class { name: "HTML entities", must: Must::Apply, on: HUNKS, make: entities },
+    Class { name: "spaces for tabs", must: Must::Apply, on: HUNKS, make: |case| spaces_for_tabs(case, true) },
+    Class {
+        name: "spaces for tabs, unclear",
+        must: Must::Refuse,
+        on: HUNKS,
+        make: |case| spaces_for_tabs(case, false),
+    },
+    Class { name: "HTML entities", must: Must::Apply, on: HUNKS, make: |case| entities(case, true) },
+    Class { name: "HTML entities, unclear", must: Must::Refuse, on: HUNKS, make: |case| entities(case, false) },
     Class { name: "lines added above since", must: Must::Apply, on: HUNKS, make: lines_above },
     Class { name: "a line of context changed since", must: Must::Refuse, on: HUNKS, make: stale_context },
     Class { name: "`...` for lines of context", must: Must::Refuse, on: HUNKS, make: dots },
@@ -134,7 +142,8 @@ fn mark_file(case: &mut Case) {
 
 fn unended_file(case: &mut Case) {
     let ends = |text: &Option<String>| {
-        text.as_ref().is_some_and(|text| text.ends_with('\n') && !text.ends_with("\n\n") && text.len() > 1)
+        let alone = |text: &String| text.ends_with('\n') && !text.ends_with("\n\n") && !text.ends_with("\r\n");
+        text.as_ref().is_some_and(|text| alone(text) && text.len() > 1)
     };
     case.skip = !ends(&case.change.before) || !ends(&case.change.after);
     both(case, |text| text.strip_suffix('\n').unwrap_or(text).to_owned());
@@ -154,23 +163,77 @@ fn trailing_space(case: &mut Case) {
     });
 }
 
-fn spaces_for_tabs(case: &mut Case) {
-    let mut any = false;
+/// `clear`: where the file and the hunks tell that spaces mean tabs, else where they do not.
+fn spaces_for_tabs(case: &mut Case, clear: bool) {
+    // Where the file has no tab, nothing of it tells that spaces mean one.
+    let before = case.change.before.as_ref().filter(|before| before.contains('\t'));
+    // Of each depth nearly all lines have tabs, or none.
+    let mut depths: HashMap<usize, (usize, usize)> = HashMap::new();
+    for line in before.into_iter().flat_map(|text| text.lines()) {
+        let space = &line[..line.len() - line.trim_start().len()];
+        let depth = depths.entry(space.replace('\t', "    ").len() / 4).or_default();
+        depth.0 += usize::from(space.starts_with('\t'));
+        depth.1 += usize::from(space.starts_with(' '));
+    }
+    let one_way = depths.values().all(|(tabs, spaces)| *tabs >= 50 * spaces);
+    let (mut any, mut shown, mut within, mut spaced) = (false, false, false, false);
     for line in case.hunks.iter_mut().flat_map(|hunk| &mut hunk.lines) {
         any |= line.text.contains('\t');
+        shown |= line.mark != '+' && line.text.starts_with('\t') && !line.text.trim().is_empty();
+        within |= line.text.trim().contains('\t');
+        // It could not be told from an edit whose new lines have tabs, and that is more likely.
+        spaced |= line.mark == '+' && line.text.trim_start_matches('\t').starts_with(' ');
         line.text = line.text.replace('\t', "    ");
     }
-    // Where the file has no tab, nothing of it tells that spaces mean one.
-    case.skip = !any || case.change.before.as_ref().is_none_or(|before| !before.contains('\t'));
+    case.skip = !any || spaced || before.is_none() || clear != (one_way && shown && !within);
 }
 
-fn entities(case: &mut Case) {
-    let mut any = false;
+/// `clear`: where the file or a program's operators tell that the characters are meant, else where they do not.
+fn entities(case: &mut Case, clear: bool) {
+    let before = case.change.before.as_deref().unwrap_or_default();
+    let program = is_program(&case.change.path, before);
+    let (mut any, mut told) = (false, false);
     for line in case.hunks.iter_mut().flat_map(|hunk| &mut hunk.lines) {
-        any |= line.text.contains(['<', '>', '&']);
+        let has = line.text.contains(['<', '>', '&']);
+        any |= has;
+        told |= has && (line.mark != '+' || program && operates(&line.text));
         line.text = line.text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     }
-    case.skip = !any || case.change.before.is_none();
+    case.skip = !any || case.change.before.is_none() || clear != told;
+}
+
+fn is_program(path: &str, before: &str) -> bool {
+    let known = "rs go c h cc cpp hpp cs java kt swift js mjs cjs ts py rb sh bash sql lua zig scala dart am ac mk";
+    let end = path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map(|(_, end)| end);
+    end.map_or(before.starts_with("#!"), |end| known.split(' ').any(|known| known == end))
+}
+
+/// Whether a line has an operator, a reference or a type's bracket outside of quotes and before any comment.
+fn operates(line: &str) -> bool {
+    let mut code = String::new();
+    let mut quote = None;
+    let mut characters = line.chars();
+    while let Some(character) = characters.next() {
+        match quote {
+            Some(_) if character == '\\' => _ = characters.next(),
+            Some(open) if character == open => quote = None,
+            Some(_) => {}
+            None if "\"'`".contains(character) => quote = Some(character),
+            None => code.push(character),
+        }
+    }
+    if quote.is_some() || code.trim_start().starts_with(['*', '#', ';', '%']) {
+        return false;
+    }
+    let end = ["//", "/*", " #", " -- "].into_iter().filter_map(|sign| code.find(sign)).min().unwrap_or(code.len());
+    let code = &code[..end];
+    let signs = ["->", "=>", "&&", "<=", ">=", "<<", ">>", "(&", "::<"];
+    let words = code.as_bytes().windows(3).any(|part| {
+        let word = |byte: u8| byte.is_ascii_alphanumeric();
+        // A comparison, or a reference.
+        part == b" < " || part == b" > " || part[0] == b' ' && part[1] == b'&' && word(part[2])
+    });
+    words || signs.into_iter().any(|sign| code.contains(sign))
 }
 
 fn lines_above(case: &mut Case) {
@@ -283,25 +346,43 @@ fn counts(case: &mut Case) {
     case.text = format!("```diff\n{text}```\n");
 }
 
-/// The edit written again with another path, where the path stands in it.
+/// The edit with another path, where the path stands in it.
 fn rename(case: &mut Case, with: impl Fn(&str) -> String) {
     let path = case.change.path.clone();
     let name = with(&path);
     case.skip = path.contains([' ', '"', '\\']) || !path.contains(['/', '.']) || case.change.to.is_some();
-    let marks: Vec<(String, String)> = match case.format {
-        "unified-diff" if name.starts_with('"') => {
-            ["a", "b"].map(|side| (format!(" {side}/{path}\n"), format!(" \"{side}/{path}\"\n"))).into()
-        }
-        "unified-diff" => ["a", "b"].map(|side| (format!(" {side}/{path}\n"), format!(" {name}\n"))).into(),
-        "apply-patch" => vec![(format!(" File: {path}\n"), format!(" File: {name}\n"))],
-        "line-range" | "hunk-list" => vec![(format!("\"path\":\"{path}\""), format!("\"path\":\"{name}\""))],
-        _ => vec![(format!("{path}\n"), format!("{name}\n"))],
-    };
     let before = case.text.clone();
-    for (from, to) in marks {
-        case.text = case.text.replace(&from, &to);
+    if matches!(case.format, "line-range" | "hunk-list") {
+        case.text = before.replace(&format!("\"path\":\"{path}\""), &format!("\"path\":\"{name}\""));
+    } else {
+        let lines =
+            before.split_inclusive('\n').map(|line| renamed(line, &path, &name).unwrap_or_else(|| line.to_owned()));
+        case.text = lines.collect();
     }
-    case.skip |= case.text == before || before.matches(&path).count() > case.text.matches(&name).count() + 1;
+    case.skip |= case.text == before;
+}
+
+/// The line with another path, where it names one.
+fn renamed(line: &str, path: &str, name: &str) -> Option<String> {
+    let body = line.strip_suffix('\n')?;
+    if body == path {
+        return Some(format!("{name}\n"));
+    }
+    let sides = [format!("a/{path}"), format!("b/{path}")];
+    let named = |side: &String| match name.strip_prefix('"') {
+        Some(rest) => format!("\"{}/{rest}", &side[..1]),
+        None => name.to_owned(),
+    };
+    if body.strip_prefix("diff --git ") == Some(&format!("{} {}", sides[0], sides[1])) {
+        return Some(format!("diff --git {} {}\n", named(&sides[0]), named(&sides[1])));
+    }
+    let (mark, rest) = ["--- ", "+++ ", "*** Add File: ", "*** Update File: ", "*** Delete File: "]
+        .into_iter()
+        .find_map(|mark| Some((mark, body.strip_prefix(mark)?)))?;
+    match sides.iter().find(|side| *side == rest) {
+        Some(side) => Some(format!("{mark}{}\n", named(side))),
+        None => (rest == path).then(|| format!("{mark}{name}\n")),
+    }
 }
 
 fn absolute(case: &mut Case) {
