@@ -1,7 +1,7 @@
 //! `atelier models cache`: the answers that are kept for other programs, and which are.
 
 use crate::args::Args;
-use crate::out::{End, Finished, Out};
+use crate::out::{End, Finished, Out, counted};
 use crate::session;
 use atelier_protocol::error::{Code, Problem};
 use atelier_protocol::op::Op;
@@ -84,7 +84,7 @@ pub async fn cache(args: &Args, asked: &CacheArgs, out: &Out) -> End {
     });
     let counts = view.counts;
     let rate = |hits: u64| if counts.asked == 0 { 0.0 } else { hits as f64 * 100.0 / counts.asked as f64 };
-    out.say(format!("{} answers, {} bytes", view.answers, view.bytes));
+    out.say(format!("{}, {} bytes", counted(view.answers, "answer"), view.bytes));
     out.say(format!(
         "looked for {} times: {:.1} % the same question, {:.1} % a like one, {} stale",
         counts.asked,

@@ -5,7 +5,7 @@
 
 use crate::args::Args;
 use crate::choices::Cut;
-use crate::out::{End, Finished, Out, unexpected};
+use crate::out::{End, Finished, Out, counted, unexpected};
 use crate::session;
 use atelier_engine::{Project, Workshop};
 use atelier_protocol::error::{Code, Problem};
@@ -55,13 +55,13 @@ pub async fn index(args: &Args, status: bool, meaning: Option<&str>, out: &Out) 
     workshop.close().await;
     let index = index?;
     out.say(format!(
-        "{} files in the index, {} new or changed, {} removed, {} left out, {} commits, {} documents, {} ms",
-        index.files,
+        "{} in the index, {} new or changed, {} removed, {} left out, {}, {}, {} ms",
+        counted(index.files, "file"),
         index.updated,
         index.removed,
         index.skipped.len(),
-        index.commits,
-        index.documents,
+        counted(index.commits, "commit"),
+        counted(index.documents, "document"),
         index.ms
     ));
     for (path, why) in &index.skipped {
@@ -99,7 +99,7 @@ pub async fn watch(args: &Args, out: &Out) -> End {
 async fn watched(project: &Project, out: &Out) -> End {
     let Reply::Index(mut known) = project.submit(Op::WatchIndex).await? else { return Err(unexpected()) };
     out.line("progress", &known);
-    out.say(format!("{} files in the index; {}", known.files, followed(&known.watch)));
+    out.say(format!("{} in the index; {}", counted(known.files, "file"), followed(&known.watch)));
     loop {
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
@@ -112,7 +112,12 @@ async fn watched(project: &Project, out: &Out) -> End {
                 out.say(followed(&now.watch));
             }
             if (now.files, now.updated, now.removed) != (known.files, known.updated, known.removed) {
-                out.say(format!("{} files, {} new or changed, {} removed", now.files, now.updated, now.removed));
+                out.say(format!(
+                    "{}, {} new or changed, {} removed",
+                    counted(now.files, "file"),
+                    now.updated,
+                    now.removed
+                ));
             }
             say_missing(&now.missing, out);
             known = now;
@@ -169,7 +174,7 @@ async fn made(project: &Project, out: &Out) -> Result<IndexView, Problem> {
         }
         out.line("progress", &told);
         if first.is_none() {
-            out.say(format!("{} files can be searched; {} to come", told.files, names(&told.missing)));
+            out.say(format!("{} can be searched; {} to come", counted(told.files, "file"), names(&told.missing)));
         }
         first = Some(told);
     }
@@ -227,10 +232,6 @@ fn licence(project: &OtherProject) -> String {
         Some(licence) => format!("{} by {}", licence.name, licence.from),
         None => "licence unknown".to_owned(),
     }
-}
-
-fn counted(n: u32, of: &str) -> String {
-    format!("{n} {of}{}", if n == 1 { "" } else { "s" })
 }
 
 /// The one line in which a packed project differs from another.

@@ -114,3 +114,8 @@ pub fn environment(message: &str) -> Problem {
 pub fn unexpected() -> Problem {
     Problem::new(Code::Internal, "The engine answered something else than was asked.", "Please report this.")
 }
+
+/// So many of something.
+pub fn counted<N: std::fmt::Display + PartialEq + From<u8>>(n: N, of: &str) -> String {
+    format!("{n} {of}{}", if n == N::from(1) { "" } else { "s" })
+}

@@ -1,7 +1,7 @@
 //! `atelier state`: the project's store as a whole.
 
 use crate::args::Args;
-use crate::out::{End, Finished, Out, unexpected};
+use crate::out::{End, Finished, Out, counted, unexpected};
 use crate::session;
 use atelier_protocol::error::ExitClass;
 use atelier_protocol::op::{Op, Reply};
@@ -87,8 +87,10 @@ pub async fn state(args: &Args, verb: &StateVerb, out: &Out) -> End {
                 let idle = workshop.idle_store(&args.project).await?;
                 let saved = idle.salvage(from.as_deref(), to).await?;
                 out.say(format!(
-                    "saved {} events and {} contents; {} events are lost",
-                    saved.saved, saved.blobs, saved.lost
+                    "saved {} and {}; {} lost",
+                    counted(saved.saved, "event"),
+                    counted(saved.blobs, "content"),
+                    counted(saved.lost, "event")
                 ));
                 let next = format!("atelier state restore {} --replace", to.display());
                 out.say(format!("nothing was changed; use it with `{next}`"));
@@ -105,8 +107,11 @@ pub async fn state(args: &Args, verb: &StateVerb, out: &Out) -> End {
 fn looked(reply: Reply, findings_are_faults: bool, out: &Out) -> End {
     let Reply::StoreChecked(check) = reply else { return Err(unexpected()) };
     out.say(format!(
-        "{} events in {} bytes, {} contents in {} bytes",
-        check.events, check.bytes, check.blobs, check.blob_bytes
+        "{} in {} bytes, {} in {} bytes",
+        counted(check.events, "event"),
+        check.bytes,
+        counted(check.blobs, "content"),
+        check.blob_bytes
     ));
     for finding in &check.findings {
         out.say(finding);

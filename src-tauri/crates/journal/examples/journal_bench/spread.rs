@@ -8,24 +8,11 @@ use std::time::{Duration, Instant};
 /// Median, 99th percentile and most, in milliseconds.
 pub fn of(mut times: Vec<Duration>) -> Value {
     times.sort_unstable();
-    let at = |part: f64| milliseconds(&times, part);
+    let at = |part: f64| {
+        let index = ((times.len() as f64 * part) as usize).min(times.len().saturating_sub(1));
+        times.get(index).map_or(0.0, Duration::as_secs_f64) * 1_000.0
+    };
     json!({ "p50_ms": at(0.5), "p99_ms": at(0.99), "most_ms": at(1.0), "times": times.len() })
-}
-
-/// The 99th percentile, in milliseconds.
-pub fn p99(mut times: Vec<Duration>) -> f64 {
-    times.sort_unstable();
-    milliseconds(&times, 0.99)
-}
-
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
-}
-
-fn milliseconds(sorted: &[Duration], part: f64) -> f64 {
-    let index = ((sorted.len() as f64 * part) as usize).min(sorted.len().saturating_sub(1));
-    sorted.get(index).map_or(0.0, Duration::as_secs_f64) * 1_000.0
 }
 
 /// 4 KiB appended to a file and synced, again and again for `time`: one after the other, or with `gap` from the begin
