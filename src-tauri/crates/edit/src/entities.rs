@@ -5,7 +5,7 @@
 //! (`operators`); without one nobody can.
 
 use crate::operators;
-use crate::text::{Level, key, lines};
+use crate::text::{Level, key, lines, trim_start};
 use memchr::memmem;
 use std::borrow::Cow;
 
@@ -94,8 +94,8 @@ fn standing<'a>(now: &[u8], texts: impl Iterator<Item = &'a [u8]>) -> Option<(bo
 fn by_operators<'a>(path: &str, now: &[u8], mut new: impl Iterator<Item = &'a [u8]>) -> Reading {
     let told = operators::is_program(path, now)
         && new.any(has_operator)
-        // Where the file has some in such a place, as in a page within a program's text, they tell nothing.
-        && !lines(now).any(has_operator);
+        // In a page within a program they tell nothing: its lines have some, or begin with the end of an element.
+        && !lines(now).any(|line| has_operator(line) || trim_start(line).starts_with(b"</"));
     if told { Reading::Escaped } else { Reading::Unclear }
 }
 
@@ -196,6 +196,8 @@ mod tests {
             Reading::Unclear,
             "it has such a page in it"
         );
+        let page = "f = () => (\n  <p>\n    Back\n  </p>\n)\n";
+        assert_eq!(of_file("a.js", page, "    Back\n", "    Next -&gt;\n"), Reading::Unclear, "so has this");
         assert_eq!(
             of_file("a.c", "x(\"&lt;\");\ny\n", "y\n", new),
             Reading::Escaped,

@@ -205,7 +205,9 @@ fn entities(case: &mut Case, clear: bool) {
 fn is_program(path: &str, before: &str) -> bool {
     let known = "rs go c h cc cpp hpp cs java kt swift js mjs cjs ts py rb sh bash sql lua zig scala dart am ac mk";
     let end = path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map(|(_, end)| end);
-    end.map_or(before.starts_with("#!"), |end| known.split(' ').any(|known| known == end))
+    // A page in a program may have entities of its own.
+    let page = before.lines().any(|line| line.trim_start().starts_with("</"));
+    !page && end.map_or(before.starts_with("#!"), |end| known.split(' ').any(|known| known == end))
 }
 
 /// Whether a line has an operator, a reference or a type's bracket outside of quotes and before any comment.
