@@ -62,10 +62,14 @@ pub(crate) fn relation(wanted: &[&[u8]], here: &[&[u8]], diff: bool) -> Option<I
 /// `now` tell: none of those that are indented by spaces is there as it is written, some are with tabs, of one width.
 pub(crate) fn width_shown<'a>(now: &[u8], repeated: impl Iterator<Item = &'a [u8]>) -> Option<usize> {
     memchr::memchr(b'\t', now)?;
+    let spaced = repeated.flat_map(lines).map(|line| key(Level::Trailing, line)).filter(|line| line.starts_with(GAP));
+    let mut spaced = spaced.peekable();
+    // Most edits have none, and need no look at the file.
+    spaced.peek()?;
     let there: HashSet<&[u8]> = lines(now).map(|line| key(Level::Trailing, line)).collect();
     let mut widths = WIDTHS.to_vec();
     let mut shown = false;
-    for line in repeated.flat_map(lines).map(|line| key(Level::Trailing, line)).filter(|line| line.starts_with(GAP)) {
+    for line in spaced {
         if there.contains(line) {
             return None;
         }

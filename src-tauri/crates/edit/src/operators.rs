@@ -73,12 +73,12 @@ fn is_code(before: &[u8]) -> bool {
     }
     let has = |sign: &[u8]| before.windows(sign.len()).any(|part| part == sign);
     let start = before.trim_ascii_start();
-    let directive = [&b"#["[..], b"#!", b"#include", b"#if", b"#elif", b"#define"].into_iter();
-    let hash = start.starts_with(b"#") && !directive.into_iter().any(|word| start.starts_with(word));
-    let line = hash || [&b"*"[..], b"--", b";", b"%"].into_iter().any(|sign| start.starts_with(sign));
-    counts.iter().all(|count| count.is_multiple_of(2))
-        && !line
-        && ![&b"//"[..], b"/*", b" #", b" -- "].into_iter().any(has)
+    let begins = |words: &[&[u8]]| words.iter().any(|word| start.starts_with(word));
+    let directive = begins(&[b"#[", b"#!", b"#include", b"#if", b"#elif", b"#define"]);
+    let comment = begins(&[b"*", b"--", b";", b"%"])
+        || begins(&[b"#"]) && !directive
+        || [&b"//"[..], b"/*", b" #", b" -- "].into_iter().any(has);
+    counts.iter().all(|count| count.is_multiple_of(2)) && !comment
 }
 
 fn is_word(byte: u8) -> bool {

@@ -98,7 +98,7 @@ impl Draft {
         if block.locator.diff && now.bytes().starts_with(MARK) && block.search.starts_with(MARK) && self.cursor == 0 {
             // The mark itself may be what changes.
             if now.bytes().starts_with(&block.search) {
-                return self.put_piece(number, 0..block.search.len(), &Fit::Lines, &block.search, &block.replace, true);
+                return self.put_piece(number, 0..block.search.len(), Fit::Lines, &block.search, &block.replace, true);
             }
         }
         let marked = block.search.starts_with(MARK) && block.search.len() > MARK.len();
@@ -198,7 +198,7 @@ impl Draft {
         if !diff && let Some((line, text)) = elision::stands_alone(search, replace) {
             return Err(Refusal::Elided { path: self.path.clone(), line, text });
         }
-        self.put_piece(number, range, &fit, search, replace, diff)?;
+        self.put_piece(number, range, fit, search, replace, diff)?;
         Ok(true)
     }
 
@@ -206,32 +206,25 @@ impl Draft {
         &mut self,
         number: u32,
         range: Range<usize>,
-        fit: &Fit,
+        mut fit: Fit,
         search: &[u8],
         replace: &[u8],
         diff: bool,
     ) -> Result<(), Refusal> {
         let Some(now) = &self.now else { return Err(self.missing()) };
-        let by_columns;
-        let mut fit = fit;
         // By columns each new line is held against the file anyway.
         if self.outlook.tabless && !matches!(fit, Fit::Indented(Indent::Columns(_))) {
             let tabs = *self.tabs.get_or_insert_with(|| Tabs::of(now));
             let stays: HashSet<&[u8]> = lines(search).collect();
             if lines(replace).any(|line| !stays.contains(line) && tabs.may_be_meant(line)) {
-                match (self.outlook.tab_width, fit) {
-                    (Some(width), Fit::Lines | Fit::Relaxed) => {
-                        by_columns = Fit::Indented(Indent::Columns(width));
-                        fit = &by_columns;
-                    }
-                    _ => {
-                        let (path, lines) = (self.path.clone(), lines_of(now, &range));
-                        return Err(Refusal::Indentation { path, block: number, lines });
-                    }
-                }
+                let (Some(width), Fit::Lines | Fit::Relaxed) = (self.outlook.tab_width, &fit) else {
+                    let (path, lines) = (self.path.clone(), lines_of(now, &range));
+                    return Err(Refusal::Indentation { path, block: number, lines });
+                };
+                fit = Fit::Indented(Indent::Columns(width));
             }
         }
-        let Ok((bytes, mut relaxed)) = blend::written(now, &range, fit, search, replace, diff) else {
+        let Ok((bytes, mut relaxed)) = blend::written(now, &range, &fit, search, replace, diff) else {
             return Err(Refusal::Indentation { path: self.path.clone(), block: number, lines: lines_of(now, &range) });
         };
         relaxed.entities = self.outlook.blocks == Reading::Escaped;
