@@ -20,7 +20,8 @@ mod turn;
 mod window;
 
 use crate::args::Args;
-use crate::run::Failure;
+use crate::run::{self, Failure};
+use crate::workspace;
 
 pub const HELP: &str = "\
 cargo xtask bench NAME [RUNS]
@@ -106,6 +107,16 @@ fn number(args: &Args, option: &str, default: usize) -> Result<usize, Failure> {
         None => Ok(default),
         Some(text) => text.parse().map_err(|_| Failure::Usage(format!("`{option}` takes a number, not `{text}`"))),
     }
+}
+
+/// Builds what is measured, unless the programs are to be taken as they are.
+fn build_programs(programs: &[&str], release: bool, built: bool) -> Result<(), Failure> {
+    if built {
+        return Ok(());
+    }
+    let mut build = workspace::cargo();
+    build.args(["build", "--locked"]).args(programs).args(release.then_some("--release"));
+    run::check(&mut build)
 }
 
 pub fn main(args: &Args) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 //! The work is done by the program `crash` of the tests' package; here it is built, started and its figures are kept.
 //! Each campaign keeps its own record (`crash-kills-feature`, `crash-nth-feature` ...), so that one can be run alone.
 
-use super::{number, record};
+use super::{build_programs, number, record};
 use crate::args::Args;
 use crate::run::{self, Failure};
 use crate::workspace;
@@ -30,9 +30,7 @@ pub fn main(args: &Args) -> Result<(), Failure> {
     let seed = number(args, "--seed", 1)?;
     let campaigns = asked(args)?;
     let packages = ["atelier-cli", "atelier-tests", "atelier-faults"].map(|name| ["--package", name]).concat();
-    if !args.has("--built") {
-        run::check(workspace::cargo().args(["build", "--locked", "--bins", "--lib"]).args(packages))?;
-    }
+    build_programs(&[&["--bins", "--lib"], packages.as_slice()].concat(), false, args.has("--built"))?;
     if args.has("--mutants") {
         // Only this one program: the others are never built with rules that can be broken.
         let mutant = ["--package", "atelier-tests", "--features", "mutants", "--bin", "mutant"];

@@ -8,8 +8,8 @@ mod noise;
 mod peers;
 mod write;
 
-use super::record;
-use crate::run::{self, Failure};
+use super::{build_programs, record};
+use crate::run::Failure;
 use crate::workspace;
 use history::{CONTEXTS, Change, Hunk, unambiguous};
 use noise::{Case, Class, Must};
@@ -85,14 +85,7 @@ pub fn main(words: &[String], release: bool, built: bool) -> Result<(), Failure>
     if repos.is_empty() {
         repos.push(workspace::root());
     }
-    if !built {
-        let mut build = workspace::cargo();
-        build.args(["build", "--quiet", "--package", "atelier-cli"]);
-        if release {
-            build.arg("--release");
-        }
-        run::check(&mut build)?;
-    }
+    build_programs(&["--quiet", "--package", "atelier-cli"], release, built)?;
     let program = workspace::program(&workspace::metadata()?, "atelier-cli", release)?;
     let mut figures = Map::new();
     let mut clean: BTreeMap<(String, String), Count> = BTreeMap::new();

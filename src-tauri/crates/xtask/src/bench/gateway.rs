@@ -2,7 +2,7 @@
 //!
 //! The measuring is the program `load` of the tests' package; here it is built, started and its figures are kept.
 
-use super::{number, record};
+use super::{build_programs, number, record};
 use crate::args::Args;
 use crate::run::{self, Failure};
 use crate::workspace;
@@ -19,14 +19,7 @@ pub fn main(args: &Args) -> Result<(), Failure> {
     if requests < 100 {
         return Err(Failure::Usage("`--requests` is at least 100".to_owned()));
     }
-    let mut build = workspace::cargo();
-    build.args(["build", "--workspace", "--locked", "--bin", "load", "--bin", "atelier"]);
-    if release {
-        build.arg("--release");
-    }
-    if !args.has("--built") {
-        run::check(&mut build)?;
-    }
+    build_programs(&["--workspace", "--bin", "load", "--bin", "atelier"], release, args.has("--built"))?;
     let metadata = workspace::metadata()?;
     // Not below this repository: the sample project becomes one of its own.
     let folder = std::env::temp_dir().join(format!("atelier-gateway-{}", std::process::id()));

@@ -3,9 +3,9 @@
 //!
 //! The playing is the program `oracle` of the tests' package; here it is built, started and its figures are kept.
 
-use super::{number, record};
+use super::{build_programs, number, record};
 use crate::args::Args;
-use crate::run::{self, Failure};
+use crate::run::Failure;
 use crate::workspace;
 use serde_json::Value;
 use std::process::{Command, Stdio};
@@ -13,12 +13,8 @@ use std::process::{Command, Stdio};
 pub fn main(args: &Args) -> Result<(), Failure> {
     let seed = number(args, "--seed", 1)?;
     let release = !args.has("--debug");
-    let packages = ["atelier-cli", "atelier-tests"].map(|name| ["--package", name]).concat();
-    let mut build = workspace::cargo();
-    build.args(["build", "--locked", "--bins"]).args(packages);
-    if !args.has("--built") {
-        run::check(if release { build.arg("--release") } else { &mut build })?;
-    }
+    let programs = ["--bins", "--package", "atelier-cli", "--package", "atelier-tests"];
+    build_programs(&programs, release, args.has("--built"))?;
     let metadata = workspace::metadata()?;
     let mut oracle = Command::new(workspace::built(&metadata, release).join("oracle"));
     oracle

@@ -2,7 +2,7 @@
 //!
 //! The measuring is an example of the room's crate, so that nothing of the product is linked here.
 
-use super::record;
+use super::{build_programs, record};
 use crate::run::{self, Failure};
 use crate::workspace;
 use serde_json::Value;
@@ -10,10 +10,7 @@ use std::process::Command;
 
 /// Measures on a clone of `folder`, or on made files where that is empty.
 pub fn main(folder: &str, runs: usize, built: bool) -> Result<(), Failure> {
-    let build = ["build", "--release", "--locked", "--package", "atelier-repo", "--example", "repo_bench"];
-    if !built {
-        run::check(workspace::cargo().args(build))?;
-    }
+    build_programs(&["--package", "atelier-repo", "--example", "repo_bench"], true, built)?;
     let program = workspace::built(&workspace::metadata()?, true).join("examples/repo_bench");
     let measured = run::output(Command::new(program).arg(folder).arg(runs.to_string()))?;
     let figures: Value = serde_json::from_slice(&measured)

@@ -7,7 +7,7 @@ mod folder;
 mod followed;
 
 use super::goals::{self, Goal};
-use super::{number, record};
+use super::{build_programs, number, record};
 use crate::args::Args;
 use crate::run::{self, Failure};
 use crate::workspace;
@@ -46,11 +46,8 @@ pub fn main(args: &Args) -> Result<(), Failure> {
     let (tree, index, home) = (scratch.join("tree"), scratch.join("index"), scratch.join("home"));
     let _ = fs::remove_dir_all(&scratch);
     let release = !args.has("--debug");
-    if !args.has("--built") {
-        let mut build = workspace::cargo();
-        build.args(["build", "--locked", "--workspace", "--bin", "atelier", "--example", "measure"]);
-        run::check(if release { build.arg("--release") } else { &mut build })?;
-    }
+    let programs = ["--workspace", "--bin", "atelier", "--example", "measure"];
+    build_programs(&programs, release, args.has("--built"))?;
     let metadata = workspace::metadata()?;
     let built = workspace::built(&metadata, release);
 
