@@ -12,9 +12,10 @@ use crate::feed::Feed;
 use crate::group::Encoded;
 use crate::marks;
 use crate::prune::{self, Pruned, Usage};
+use crate::queue::Queue;
 use crate::reader::{self, Readers};
 use crate::subscribe::{self, Subscription};
-use crate::writer::{Message, Queued, Work};
+use crate::writer::{Queued, Work};
 use atelier_protocol::error::Problem;
 use atelier_protocol::event::NewEvent;
 use atelier_protocol::op::Draft;
@@ -22,11 +23,11 @@ use atelier_protocol::{Envelope, Hash, RunId, Seq};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 
-/// Bytes of payload that may wait for the writer; more wait outside.
+/// Bytes of payload that may wait to be committed; more wait outside.
 const QUEUE_BYTES: usize = 8 * 1024 * 1024;
 /// The unit in which that is counted.
 const UNIT: usize = 1024;
@@ -46,7 +47,7 @@ pub struct Journal {
 
 struct Inner {
     epoch: u32,
-    queue: mpsc::Sender<Message>,
+    queue: Arc<Queue>,
     room: Arc<Semaphore>,
     blob_writers: Arc<Semaphore>,
     readers: Arc<Readers>,
@@ -55,7 +56,7 @@ struct Inner {
 }
 
 impl Journal {
-    pub(crate) fn new(epoch: u32, queue: mpsc::Sender<Message>, readers: Readers, feed: Arc<Feed>) -> Self {
+    pub(crate) fn new(epoch: u32, queue: Arc<Queue>, readers: Readers, feed: Arc<Feed>) -> Self {
         Self {
             inner: Arc::new(Inner {
                 epoch,
@@ -112,7 +113,7 @@ impl Journal {
         let events = self.spill(events).await?;
         let (reply, answer) = oneshot::channel();
         let queued = Queued { work: Work { events, expecting, marks }, bytes, reply, room };
-        self.inner.queue.send(Message::Append(queued)).map_err(|_| AppendError::Closed)?;
+        self.inner.queue.append(queued)?;
         answer.await.map_err(|_| AppendError::Closed)?
     }
 
@@ -280,18 +281,15 @@ impl Journal {
 
     /// Commits what is queued, closes the database, and ends the subscriptions.
     pub(crate) async fn close(&self) {
-        let (stopped, done) = oneshot::channel();
-        if self.inner.queue.send(Message::Stop(stopped)).is_ok() {
-            let _ = done.await;
-        }
+        self.inner.queue.close();
+        self.inner.queue.ended().cancelled().await;
         self.inner.room.close();
         self.inner.feed.closed().cancel();
     }
 
-    /// The same without waiting: the writer closes the database when it comes to it.
+    /// The same without waiting: the database is closed when those in the queue are committed.
     pub(crate) fn abandon(&self) {
-        let (stopped, _) = oneshot::channel();
-        let _ = self.inner.queue.send(Message::Stop(stopped));
+        self.inner.queue.close();
         self.inner.room.close();
         self.inner.feed.closed().cancel();
     }

@@ -28,6 +28,7 @@ mod projection;
 mod projection_file;
 mod projections;
 mod prune;
+mod queue;
 mod read_only;
 mod reader;
 mod reserve;

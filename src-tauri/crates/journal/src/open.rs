@@ -9,6 +9,7 @@ use crate::error::OpenError;
 use crate::guest::{Guest, NotConnected};
 use crate::journal::Journal;
 use crate::owner::{Places, StoreLock};
+use crate::queue::Queue;
 use crate::reader::Readers;
 use crate::store;
 use crate::wire::{Hello, VERSION};
@@ -16,7 +17,7 @@ use crate::writer::Writer;
 use atelier_protocol::StoreId;
 use atelier_protocol::ports::Clock;
 use std::path::PathBuf;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -86,8 +87,7 @@ async fn own(config: StoreConfig, places: Places, lock: StoreLock) -> Result<Own
         let writer = Writer::take_over(connection, &dir, store.clone(), &door, clock, Arc::clone(&held))
             .map_err(|error| unusable(error.to_string()))?;
         let (epoch, feed) = (writer.epoch(), writer.feed());
-        let (queue, messages) = mpsc::channel();
-        writer.start(messages).map_err(|error| unusable(error.to_string()))?;
+        let queue = Queue::start(writer).map_err(|error| unusable(error.to_string()))?;
         let journal = Journal::new(epoch, queue, Readers::new(path.clone(), store, blobs), feed);
         Ok(Owned { journal, door: None, name: door, places, lock: held })
     })

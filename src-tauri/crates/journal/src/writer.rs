@@ -1,9 +1,9 @@
-//! The one writer: a thread that takes queued appends, commits them in groups, and answers each.
+//! The one writer: commits queued appends in groups and answers each.
 //!
-//! Appends that wait together are committed together; nothing waits for company. A group closes at 256 events, 1 MiB
-//! or 2 ms. No commit waits for the disk: an append of class normal is answered once it is committed, which survives
-//! a killed process but not a power loss; one of class full is answered and told once the log is synced (`sync`), and
-//! with it every earlier commit. An append is whole or absent. Each group first checks that the epoch in the store is still ours.
+//! Appends that wait together are committed together; nothing waits for company (`queue`). No commit waits for the disk:
+//! an append of class normal is answered once it is committed, which survives a killed process but not a power loss; one
+//! of class full is answered and told once the log is synced (`sync`), and with it every earlier commit. An append is
+//! whole or absent. Each group first checks that the epoch in the store is still ours.
 
 use crate::append::{Mark, Receipt};
 use crate::checkpoint::Checkpointer;
@@ -15,7 +15,6 @@ use crate::reader;
 use crate::reserve::{self, Reserve};
 use crate::store;
 use crate::sync::{Answer, Committed, Ended, Syncer};
-use crate::turns;
 use atelier_protocol::event::NewEvent;
 use atelier_protocol::mutant::{self, Mutant};
 use atelier_protocol::ports::Clock;
@@ -23,13 +22,9 @@ use atelier_protocol::{Class, Event, Hash, RunId, Seq, StoreId};
 use rusqlite::{Connection, DropBehavior, ErrorCode, Transaction, TransactionBehavior};
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-
-const GROUP_EVENTS: usize = 256;
-const GROUP_BYTES: usize = 1024 * 1024;
-const GROUP_TIME: Duration = Duration::from_millis(2);
 
 /// Above this a page could not hold the number.
 const LAST_SEQ: u64 = (1 << 53) - 1;
@@ -58,14 +53,7 @@ impl Work {
     }
 }
 
-/// What the writer is told.
-pub(crate) enum Message {
-    Append(Queued),
-    /// Finish what was queued before, close the file and answer.
-    Stop(oneshot::Sender<()>),
-}
-
-/// The writing end of a store. Lives on its own thread and holds the lock as long as it does.
+/// The writing end of a store. Holds the lock as long as it lives.
 pub(crate) struct Writer {
     connection: Connection,
     store: StoreId,
@@ -126,57 +114,18 @@ impl Writer {
         Arc::clone(&self.feed)
     }
 
-    /// Starts the thread. It ends when it is told to stop or nobody can tell it anything any more.
-    pub fn start(mut self, queue: mpsc::Receiver<Message>) -> std::io::Result<()> {
-        std::thread::Builder::new().name("journal-writer".into()).spawn(move || {
-            turns::short_and_soon();
-            let stopped = self.run(&queue);
-            let Self { connection, checkpointer, syncer, _lock, .. } = self;
-            // Everyone is answered, and nobody else moves pages.
-            drop((syncer, checkpointer));
-            // So that a copy of the database file alone is the whole history. What fails here is done on opening.
-            let _ = connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
-            drop((connection, _lock));
-            if let Some(stopped) = stopped {
-                let _ = stopped.send(());
-            }
-        })?;
-        Ok(())
+    /// Answers everyone and closes the database.
+    pub fn close(self) {
+        let Self { connection, checkpointer, syncer, _lock, .. } = self;
+        // Everyone is answered, and nobody else moves pages.
+        drop((syncer, checkpointer));
+        // So that a copy of the database file alone is the whole history. What fails here is done on opening.
+        let _ = connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
+        drop((connection, _lock));
     }
 
-    fn run(&mut self, queue: &mpsc::Receiver<Message>) -> Option<oneshot::Sender<()>> {
-        while let Ok(message) = queue.recv() {
-            let (mut group, mut events, mut bytes) = (Vec::new(), 0, 0);
-            let since = Instant::now();
-            let mut next = Some(message);
-            let mut stop = None;
-            while let Some(message) = next.take() {
-                match message {
-                    Message::Append(append) => {
-                        events += append.work.events.len();
-                        bytes += append.bytes;
-                        group.push(append);
-                    }
-                    Message::Stop(stopped) => {
-                        stop = Some(stopped);
-                        break;
-                    }
-                }
-                if events < GROUP_EVENTS && bytes < GROUP_BYTES && since.elapsed() < GROUP_TIME {
-                    next = queue.try_recv().ok();
-                }
-            }
-            if !group.is_empty() {
-                self.commit(group);
-            }
-            if stop.is_some() {
-                return stop;
-            }
-        }
-        None
-    }
-
-    fn commit(&mut self, appends: Vec<Queued>) {
+    /// Commits appends as one group, and answers each.
+    pub fn commit(&mut self, appends: Vec<Queued>) {
         let appends = if self.reserve.is_spent() && !self.reserve.take_again() { last_words(appends) } else { appends };
         match self.write(&appends) {
             Ok(outcomes) => self.answer(appends, outcomes),
@@ -390,7 +339,7 @@ fn failed(error: rusqlite::Error) -> AppendError {
 
 #[cfg(test)]
 #[path = "writer_tests.rs"]
-mod tests;
+pub(crate) mod tests;
 
 #[cfg(test)]
 #[path = "power_tests.rs"]

@@ -21,12 +21,16 @@ impl Clock for Noon {
 
 /// A writer of the store in `folder`, under a lock that keeps nobody out.
 pub(super) fn writer(folder: &Path, lock: &str) -> Writer {
-    let lock = Arc::new(StoreLock::take(&folder.join(lock)).unwrap().unwrap());
-    let connection = store::open(folder, &StoreId::home()).unwrap();
-    Writer::take_over(connection, folder, StoreId::home(), "test", Arc::new(Noon), lock).unwrap()
+    writer_with(folder, lock, Arc::new(Noon))
 }
 
-pub(super) fn notice(text: &str) -> NewEvent {
+pub(crate) fn writer_with(folder: &Path, lock: &str, clock: Arc<dyn Clock>) -> Writer {
+    let lock = Arc::new(StoreLock::take(&folder.join(lock)).unwrap().unwrap());
+    let connection = store::open(folder, &StoreId::home()).unwrap();
+    Writer::take_over(connection, folder, StoreId::home(), "test", clock, lock).unwrap()
+}
+
+pub(crate) fn notice(text: &str) -> NewEvent {
     NewEvent::of_store(Event::Noticed { problem: Problem::new(Code::Io, text, "") })
 }
 
@@ -34,24 +38,23 @@ pub(super) fn run(number: u8) -> RunId {
     RunId::new(1, [number; 10])
 }
 
-pub(super) type Wanted = (Option<(RunId, u64)>, Vec<NewEvent>);
+pub(crate) type Wanted = (Option<(RunId, u64)>, Vec<NewEvent>);
+
+pub(crate) type Answered = oneshot::Receiver<Result<Receipt, AppendError>>;
+
+/// An append on its way, and where its answer comes.
+pub(crate) fn queued((expecting, events): Wanted) -> (Queued, Answered) {
+    let (reply, answer) = oneshot::channel();
+    let events: Vec<_> = events.into_iter().map(|event| Encoded::new(event).unwrap()).collect();
+    let room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+    let bytes = events.iter().map(|event| event.payload.len()).sum();
+    let expecting = expecting.into_iter().collect();
+    (Queued { work: Work { events, expecting, marks: Vec::new() }, bytes, reply, room }, answer)
+}
 
 /// Commits appends as one group and gives what each was answered.
 pub(super) fn commit(writer: &mut Writer, appends: Vec<Wanted>) -> Vec<Result<Receipt, AppendError>> {
-    let room = Arc::new(Semaphore::new(100));
-    let mut answers = Vec::new();
-    let group = appends
-        .into_iter()
-        .map(|(expecting, events): Wanted| {
-            let (reply, answer) = oneshot::channel();
-            answers.push(answer);
-            let events: Vec<_> = events.into_iter().map(|event| Encoded::new(event).unwrap()).collect();
-            let room = Arc::clone(&room).try_acquire_owned().unwrap();
-            let bytes = events.iter().map(|event| event.payload.len()).sum();
-            let expecting = expecting.into_iter().collect();
-            Queued { work: Work { events, expecting, marks: Vec::new() }, bytes, reply, room }
-        })
-        .collect();
+    let (group, answers): (_, Vec<_>) = appends.into_iter().map(queued).unzip();
     writer.commit(group);
     answers.into_iter().map(|answer| answer.blocking_recv().unwrap()).collect()
 }
