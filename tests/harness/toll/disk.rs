@@ -9,7 +9,7 @@ use super::seed::Seed;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 const PAGE: usize = 4096;
 
@@ -324,7 +324,7 @@ impl Disk {
             }
         }
         let _ = fs::remove_dir_all(root);
-        self.lay_out(0, root, &folders, seed).expect("the disk can be laid out");
+        self.lay_out(0, root, &folders, &mut HashMap::new(), seed).expect("the disk can be laid out");
     }
 
     fn lay_out(
@@ -332,18 +332,26 @@ impl Disk {
         at: usize,
         path: &Path,
         folders: &HashMap<usize, BTreeMap<Vec<u8>, usize>>,
+        files: &mut HashMap<usize, PathBuf>,
         seed: &mut Seed,
     ) -> std::io::Result<()> {
         let (node, mode) = &self.nodes[at];
+        if let Some(there) = files.get(&at) {
+            // A second name of the same file.
+            return fs::hard_link(there, path);
+        }
         match node {
             Node::Folder { .. } => {
                 fs::create_dir_all(path)?;
                 for (name, child) in folders.get(&at).into_iter().flatten() {
-                    self.lay_out(*child, &path.join(os(name)), folders, seed)?;
+                    self.lay_out(*child, &path.join(os(name)), folders, files, seed)?;
                 }
             }
             Node::Link(target) => return std::os::unix::fs::symlink(os(target), path),
-            Node::File { sure, since } => fs::write(path, survived(sure, since, seed))?,
+            Node::File { sure, since } => {
+                fs::write(path, survived(sure, since, seed))?;
+                files.insert(at, path.to_owned());
+            }
         }
         fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o7777))
     }
@@ -444,6 +452,21 @@ mod tests {
         all.sort();
         all.dedup();
         all
+    }
+
+    #[test]
+    fn two_names_of_a_file_stay_names_of_one_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        fs::create_dir(&root).unwrap();
+        let mut disk = Disk::of(&root);
+        let at = |name: &str| root.join(name).to_string_lossy().into_owned();
+        disk.change(&entry(b'C', 7_000_001, 0o100_644, &at("own"), ""));
+        disk.change(&entry(b'L', 0, 0, &at("own"), &at("lock")));
+        disk.change(&entry(b'S', fs::metadata(&root).unwrap().ino(), 0, "", ""));
+        disk.after_power_cut(&root, &mut Seed(1));
+        let inode = |name: &str| fs::metadata(at(name)).unwrap().ino();
+        assert_eq!(inode("own"), inode("lock"));
     }
 
     #[test]
