@@ -20,8 +20,7 @@ async fn a_child_is_seen_at_work_and_a_run_goes_on_another_way_from_its_past() {
     window.keep_picture("11-child-at-work").await;
     let run = selected(&window).await;
     let child = window.attributes("[data-test^='child.open.']", "data-test").await[0].clone();
-    window.click(&child).await;
-    window.part("run.parent").await;
+    window.click_until(&child, "run.parent").await;
     window.css("[data-test='run.step.judge.1']").await;
     assert!(!window.has("run.step.fork.judge.1").await, "a child is not forked");
     window.keep_picture("12-child").await;

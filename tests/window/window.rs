@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(40);
 /// How often the page is looked at.
 const LOOK: Duration = Duration::from_millis(40);
+/// What a click brings is there by then, where it hit.
+const SHOWN: Duration = Duration::from_secs(3);
 
 /// The program to test; `None` with a printed reason where it is not given.
 pub fn program() -> Option<PathBuf> {
@@ -111,6 +113,19 @@ impl Window {
         while let Err(error) = self.part(name).await.click().await {
             assert!(begun.elapsed() < PATIENCE, "`{name}` cannot be clicked: {error}");
             tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Clicks a part until another one is there: what is clicked in a thread that grows may move away meanwhile.
+    pub async fn click_until(&self, name: &str, then: &str) {
+        let begun = Instant::now();
+        while !self.has(then).await {
+            assert!(begun.elapsed() < PATIENCE, "clicking `{name}` does not bring `{then}`");
+            self.click(name).await;
+            let clicked = Instant::now();
+            while clicked.elapsed() < SHOWN && !self.has(then).await {
+                tokio::time::sleep(LOOK).await;
+            }
         }
     }
 
