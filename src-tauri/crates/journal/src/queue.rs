@@ -5,14 +5,16 @@
 //! commit and has to wait for a processor where others work, and those that come together go together. Nobody commits for
 //! others longer than [`TURN`]; a thread does what is left then, and closes the database in the end.
 //!
-//! A commit does not wait for the disk (`writer`), so it may run on a thread of the runtime; it keeps one of them at most.
+//! A commit does not wait for the disk (`writer`), but where a long log begins anew (`checkpoint`), so it may run on a
+//! thread of the runtime; it keeps one of them at most.
 
 use crate::error::AppendError;
+use crate::sync::lock;
 use crate::turns;
 use crate::writer::{Queued, Writer};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -177,10 +179,6 @@ impl Queue {
             self.commit_for(Duration::MAX, writer);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

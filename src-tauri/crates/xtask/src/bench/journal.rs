@@ -2,7 +2,7 @@
 //!
 //! The measuring is an example of the journal's crate, so that nothing of the product is linked here.
 
-use super::record;
+use super::{build_programs, record};
 use crate::run::{self, Failure};
 use crate::workspace;
 use serde_json::Value;
@@ -10,8 +10,7 @@ use std::process::Command;
 
 /// Measures with a large store of `events` events.
 pub fn main(events: usize) -> Result<(), Failure> {
-    let build = ["build", "--release", "--locked", "--package", "atelier-journal", "--example", "journal_bench"];
-    run::check(workspace::cargo().args(build))?;
+    build_programs(&["--package", "atelier-journal", "--example", "journal_bench"], true, false)?;
     let program = workspace::built(&workspace::metadata()?, true).join("examples/journal_bench");
     let folder = workspace::root().join("target/bench/journal");
     let measured = run::output(Command::new(program).arg(&folder).arg(events.to_string()));

@@ -3,9 +3,9 @@
 //! The measuring is the program `load` of the tests' package, which drives the real engine and store against the scripted
 //! server; here it is built, started and its figures are kept (`runs`, `runs-live`, `steps`).
 
-use super::{number, record};
+use super::{build_programs, number, record};
 use crate::args::Args;
-use crate::run::{self, Failure};
+use crate::run::Failure;
 use crate::workspace;
 use serde_json::Value;
 use std::process::{Command, Stdio};
@@ -55,12 +55,7 @@ fn measured(name: &str, what: &str, count: usize, release: bool, beside: &Value)
     if count == 0 {
         return Err(Failure::Usage("`--n` is at least 1".to_owned()));
     }
-    let mut build = workspace::cargo();
-    build.args(["build", "--workspace", "--locked", "--bin", "load"]);
-    if release {
-        build.arg("--release");
-    }
-    run::check(&mut build)?;
+    build_programs(&["--workspace", "--bin", "load"], release, false)?;
     let program = workspace::built(&workspace::metadata()?, release).join("load");
     // Not below this repository: the sample project becomes one of its own.
     let folder = std::env::temp_dir().join(format!("atelier-load-{}", std::process::id()));

@@ -5,7 +5,7 @@
 //! where they are on the `PATH`; they are not installed, and which of them are missing is said. They are asked to say
 //! hello; ours does a whole small job, because it has no smaller one.
 
-use super::{memory, record};
+use super::{build_programs, memory, record};
 use crate::args::Args;
 use crate::run::{self, Failure};
 use crate::workspace;
@@ -50,7 +50,7 @@ pub fn main(args: &Args, runs: usize) -> Result<(), Failure> {
     let ours = match args.values("--program").last() {
         Some(program) => PathBuf::from(program),
         None => {
-            run::check(workspace::cargo().args(["build", "--release", "--locked", "--package", "atelier-cli"]))?;
+            build_programs(&["--package", "atelier-cli"], true, false)?;
             workspace::program(&workspace::metadata()?, "atelier-cli", true)?
         }
     };
