@@ -1,10 +1,12 @@
 //! Puts what was measured into `src-tauri/ARCHITECTURE.md`, from the JSON of the last run of each bench.
 //!
-//! Nothing is typed by hand. Rows of a bench that was not run in this checkout stay as they are, with their commit.
+//! Nothing is typed by hand. Rows of a bench that was not run in this checkout stay as they are, with their commit and the
+//! machine.
 
 use crate::run::Failure;
 use crate::workspace;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 const BEGIN: &str = "<!-- figures: written by `cargo xtask bench table` -->\n";
@@ -52,19 +54,30 @@ fn table(old: &str, records: &[Value]) -> String {
     for row in rows {
         let _ = writeln!(text, "{row}");
     }
-    if let Some(machine) = records.last().map(|record| &record["machine"]) {
-        let part = |name: &str| machine[name].as_str().unwrap_or("?").to_owned();
-        let _ = writeln!(
-            text,
-            "\nMeasured on {} cores ({}), {}, Linux {}, {}.",
-            machine["cores"],
-            part("cpu"),
-            part("memory"),
-            part("kernel"),
-            part("rustc")
-        );
+    for (machine, benches) in machines(old, records) {
+        let _ = writeln!(text, "\nMeasured on {machine}: {}.", benches.join(", "));
     }
     text
+}
+
+/// The machines, and what was measured last on each.
+fn machines(old: &str, records: &[Value]) -> BTreeMap<String, Vec<String>> {
+    let lines = old.lines().filter_map(|line| line.strip_prefix("Measured on ")?.strip_suffix('.')?.rsplit_once(": "));
+    let known = lines.flat_map(|(machine, benches)| benches.split(", ").map(|bench| (bench.into(), machine.into())));
+    let new = records.iter().map(|record| (record["bench"].as_str().unwrap_or("?").into(), machine(record)));
+    let of_bench: BTreeMap<String, String> = known.chain(new).collect();
+    let mut machines = BTreeMap::<_, Vec<_>>::new();
+    for (bench, machine) in of_bench {
+        machines.entry(machine).or_default().push(bench);
+    }
+    machines
+}
+
+fn machine(record: &Value) -> String {
+    let machine = &record["machine"];
+    let part = |name: &str| machine[name].as_str().unwrap_or("?");
+    let [cpu, memory, kernel, rustc] = ["cpu", "memory", "kernel", "rustc"].map(part);
+    format!("{} cores ({cpu}), {memory}, Linux {kernel}, {rustc}", machine["cores"])
 }
 
 /// What was measured, a line each.
@@ -112,6 +125,22 @@ fn rounded(value: &Value) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn each_bench_stands_with_the_machine_it_was_measured_on_last() {
+        let of =
+            |bench: &str, cpu: &str| json!({"bench": bench, "machine": {"cores": 2, "cpu": cpu, "memory": "1 kB"}});
+        let before = table("", &[of("runs", "A"), of("size", "A"), of("window", "A")]);
+        let after = table(&before, &[of("size", "B"), of("steps", "B")]);
+        let lines: Vec<&str> = after.lines().filter(|line| line.starts_with("Measured")).collect();
+        assert_eq!(
+            lines,
+            [
+                "Measured on 2 cores (A), 1 kB, Linux ?, ?: runs, window.",
+                "Measured on 2 cores (B), 1 kB, Linux ?, ?: size, steps.",
+            ]
+        );
+    }
 
     #[test]
     fn figures_and_baselines_become_rows_and_take_the_old_ones_place() {
