@@ -141,7 +141,8 @@ fn version_text() -> String {
 }
 
 /// Deletes an index's files and nothing else: should the folder be another one by mistake, the rest of it stays. What
-/// is known of the past has a checksum of its own and stays too.
+/// is known of the past has a checksum of its own and stays too. The threads of a writer that was dropped a moment ago
+/// may still be deleting what they merged, so a file that is gone is as good as deleted.
 pub(crate) fn wipe(dir: &Path, version: &str) -> std::io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -152,11 +153,20 @@ pub(crate) fn wipe(dir: &Path, version: &str) -> std::io::Result<()> {
         let known = matches!(&*name, "meta.json" | ".managed.json" | NEW_PAST_FILE)
             || name == version
             || name.starts_with(".tantivy-");
-        if entry.file_type()?.is_file() && (segment || known) {
-            fs::remove_file(entry.path())?;
+        if segment || known {
+            or_gone(
+                entry.file_type().and_then(|kind| if kind.is_file() { fs::remove_file(entry.path()) } else { Ok(()) }),
+            )?;
         }
     }
     Ok(())
+}
+
+fn or_gone(done: std::io::Result<()>) -> std::io::Result<()> {
+    match done {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -192,4 +202,25 @@ fn read_past(dir: &Path) -> Past {
         (stored.schema == SCHEMA).then(|| Past::of(stored.head, stored.commits))
     };
     read().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wiping_minds_nobody_who_deletes_the_same_files() {
+        let home = tempfile::tempdir().unwrap();
+        for n in 0..2_000 {
+            fs::write(home.path().join(format!("{n:032x}.idx")), "").unwrap();
+        }
+        fs::write(home.path().join("letter.txt"), "").unwrap();
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| wipe(home.path(), VERSION_FILE));
+            wipe(home.path(), VERSION_FILE).unwrap();
+            other.join().unwrap().unwrap();
+        });
+        let left: Vec<_> = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["letter.txt"]);
+    }
 }
