@@ -3,7 +3,7 @@
 //! The files are looked at after every commit. At a loss each sector that changed since the last sync is, by a coin,
 //! the old or the new one. Guards: an acknowledged full append survives, no append is there by half, the chain holds.
 
-use super::tests::{commit, notice, run, writer};
+use super::tests::{commit_by, notice, run, writer};
 use super::*;
 use std::path::PathBuf;
 
@@ -86,7 +86,8 @@ fn a_power_loss_takes_nothing_that_was_acknowledged_as_full_and_tears_nothing() 
         if full {
             events.push(NewEvent::of_run(&run(1), None, Event::RunDiscarded {}));
         }
-        let last = commit(&mut writer, vec![(None, events)]).remove(0).unwrap().last.0;
+        let by_itself = next(2) == 0;
+        let last = commit_by(&mut writer, vec![(None, events)], by_itself).remove(0).unwrap().last.0;
         ends.push(last);
         let now = Files::of(folder.path());
         if writer.syncer.syncs() > syncs {

@@ -6,16 +6,20 @@
 //! others longer than [`TURN`]; a thread does what is left then, and closes the database in the end.
 //!
 //! A commit does not wait for the disk (`writer`), but where a long log begins anew (`checkpoint`), so it may run on a
-//! thread of the runtime; it keeps one of them at most.
+//! thread of the runtime; it keeps one of them at most. A full append that nobody else is waited for is synced on its
+//! caller's thread too (`sync`), after the writer is back for others, and where the runtime has other threads for its
+//! other tasks.
 
 use crate::error::AppendError;
-use crate::sync::lock;
+use crate::sync::{Due, lock};
 use crate::turns;
 use crate::writer::{Queued, Writer};
+use atelier_protocol::Class;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio_util::sync::CancellationToken;
 
 /// A group closes at so many events, or so many bytes of payload.
@@ -108,11 +112,12 @@ impl Queue {
         if waiting.closed {
             return Err(AppendError::Closed);
         }
+        let may_wait = append.work.class() == Class::Full && is_on_one_of_many();
         waiting.appends.push_back(append);
         let writer = waiting.writer();
         drop(waiting);
-        if let Some(writer) = writer {
-            self.commit_for(TURN, writer);
+        if let Some(due) = writer.and_then(|writer| self.commit_for(TURN, writer, may_wait)) {
+            due.pay();
         }
         Ok(())
     }
@@ -129,22 +134,29 @@ impl Queue {
         &self.ended
     }
 
-    /// Commits what stands in the queue until it is empty or for about so long.
-    fn commit_for(&self, time: Duration, mut writer: Box<Writer>) {
+    /// Commits what stands in the queue until it is empty, for about so long, or until a sync is left to who commits. Only
+    /// that of the first group may be, which has one's own append, and only where that one `may_wait`.
+    fn commit_for(&self, time: Duration, mut writer: Box<Writer>, mut may_wait: bool) -> Option<Due> {
         let since = Instant::now();
+        let mut due = None;
         loop {
             let mut waiting = lock(&self.waiting);
             // Looked at and left under one lock, so that nobody is forgotten who comes at this moment.
-            let group = if since.elapsed() < time { waiting.group() } else { None };
+            let group = if due.is_none() && since.elapsed() < time { waiting.group() } else { None };
             let Some(group) = group else {
                 waiting.writer = Place::Here(writer);
-                return self.tell(&waiting);
+                self.tell(&waiting);
+                return due;
             };
             drop(waiting);
             // A writer that breaks off takes no caller with it.
-            if catch_unwind(AssertUnwindSafe(|| writer.commit(group))).is_err() {
-                drop(writer);
-                return self.give_up();
+            match catch_unwind(AssertUnwindSafe(|| writer.commit(group, std::mem::take(&mut may_wait)))) {
+                Ok(left) => due = left,
+                Err(_) => {
+                    drop(writer);
+                    self.give_up();
+                    return None;
+                }
             }
         }
     }
@@ -176,9 +188,14 @@ impl Queue {
             if over {
                 return writer.close();
             }
-            self.commit_for(Duration::MAX, writer);
+            let _ = self.commit_for(Duration::MAX, writer, false);
         }
     }
+}
+
+/// Whether this thread belongs to a runtime of many, which goes on while one of them waits for the disk.
+fn is_on_one_of_many() -> bool {
+    Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
 }
 
 #[cfg(test)]

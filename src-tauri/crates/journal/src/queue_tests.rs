@@ -5,7 +5,9 @@
 
 use super::*;
 use crate::append::Receipt;
-use crate::writer::tests::{Answered, notice, queued, writer_with};
+use crate::writer::tests::{Answered, notice, queued, run, writer_with};
+use atelier_protocol::Event;
+use atelier_protocol::event::NewEvent;
 use atelier_protocol::ports::Clock;
 use futures_core::future::BoxFuture;
 use std::sync::mpsc;
@@ -64,6 +66,15 @@ impl Held {
         let thread = std::thread::Builder::new().name(name.into()).spawn(append).unwrap();
         assert_eq!(self.who(), name);
         (thread, answer)
+    }
+
+    /// Appends one event of class full here and now.
+    fn append_full(&self) -> Answered {
+        let (append, answer) = queued((None, vec![NewEvent::of_run(&run(1), None, Event::RunDiscarded {})]));
+        self.go(Go::On);
+        self.queue.append(append).unwrap();
+        self.who();
+        answer
     }
 
     /// Appends while somebody else commits.
@@ -157,6 +168,26 @@ fn closing_commits_what_is_in_the_queue_and_takes_nothing_more() {
     caller.join().unwrap();
     let folder = held.close();
     assert!(!crate::store::log(folder.path()).exists(), "the database file alone is the whole history");
+}
+
+#[test]
+fn who_appends_a_full_event_syncs_it_where_its_runtime_has_other_threads() {
+    let held = Held::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let held = runtime.block_on(async {
+        let append = async move {
+            let mut answer = held.append_full();
+            assert_eq!(answer.try_recv().unwrap().unwrap().last.0, 2, "it is on the disk when this goes on");
+            held
+        };
+        tokio::spawn(append).await.unwrap()
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    // One that has no others must not stand still, so a thread of the journal's own does it.
+    let answer = runtime.block_on(async { held.append_full().await });
+    assert_eq!(answer.unwrap().unwrap().last.0, 3);
+    assert_eq!(number(held.append_full()), 4, "and so it is without a runtime");
+    held.close();
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! Syncing the log: full appends are answered and told once the disk has them, while the writer goes on.
 //!
-//! The writer commits without waiting for the disk and hands the answers of full appends over to threads that sync the
-//! log and then send them. What was committed after a full append is told after it, so that passes here too. Whatever was
-//! committed before a sync began is on the disk when it ends, so one sync answers everyone up to its begin. There are
-//! two threads, so that who comes during a sync need not wait for its end before its own begins.
+//! The writer commits without waiting for the disk, and hands the answers of full appends over to whoever syncs the log
+//! and then sends them. What was committed after a full append is told after it, so that passes here too. Whatever was
+//! committed before a sync began is on the disk when it ends, so one sync answers everyone up to its begin.
+//!
+//! Where nobody is waited for, whoever appended syncs: handing that over to a thread, and being woken by it, takes as
+//! long as some syncs do. Everyone else is left to two threads, so that who comes during a sync need not wait for its end
+//! before its own begins.
 //!
 //! SQLite itself syncs the log before it moves pages into the database, and the database before it writes over the log.
 //! Once a sync fails nobody knows what is on the disk, and a second one may lie: nothing is answered with success after
-//! that. Each thread has opened the log itself, because the system reports a failed write once to each that did.
+//! that. Who syncs has opened the log itself, because the system reports a failed write once to each that did.
 
 use crate::append::Receipt;
 use crate::error::AppendError;
@@ -23,7 +26,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-/// Syncs that may be under way at one time.
+/// Syncs that may be under way at one time, beside one of whoever appended.
 const THREADS: usize = 2;
 
 /// Set once nothing can be written any more, with the reason.
@@ -58,11 +61,20 @@ pub(crate) struct Syncer {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// A sync that is left to who appended, and the answers after it. Done where it is dropped, so that nobody waits in vain.
+#[must_use = "it is done where it is dropped"]
+pub(crate) struct Due {
+    shared: Arc<Shared>,
+    reached: usize,
+}
+
 struct Shared {
+    /// For who appended, of whom one at a time syncs; each of the threads has its own.
+    log: File,
     line: Mutex<Line>,
     /// Somebody came, or nobody will come any more.
     changed: Condvar,
-    /// Held by the thread that tells and answers, so that it is done in order.
+    /// Held by whoever tells and answers, so that it is done in order.
     turn: Mutex<()>,
     /// How many are not told yet.
     waiting: AtomicUsize,
@@ -115,7 +127,10 @@ impl Line {
 impl Syncer {
     /// Starts to sync the log at `log`, which must be there.
     pub fn start(log: &Path, feed: Arc<Feed>, ended: Ended) -> std::io::Result<Self> {
+        // Written by SQLite alone; Windows syncs only what may be written.
+        let open = || File::options().read(true).write(true).open(log);
         let shared = Arc::new(Shared {
+            log: open()?,
             line: Mutex::default(),
             changed: Condvar::new(),
             turn: Mutex::default(),
@@ -127,9 +142,7 @@ impl Syncer {
         });
         let mut syncer = Self { shared, threads: Vec::new() };
         for _ in 0..THREADS {
-            // Written by SQLite alone; Windows syncs only what may be written.
-            let log = File::options().read(true).write(true).open(log)?;
-            let shared = Arc::clone(&syncer.shared);
+            let (shared, log) = (Arc::clone(&syncer.shared), open()?);
             let thread = std::thread::Builder::new().name("journal-sync".into()).spawn(move || shared.work(&log))?;
             syncer.threads.push(thread);
         }
@@ -141,14 +154,24 @@ impl Syncer {
         self.shared.waiting.load(Ordering::Acquire) > 0
     }
 
-    /// Answers and tells of these once everything that is committed now is on the disk.
-    pub fn settle(&self, batch: Vec<Committed>) {
+    /// Sees to it that these are answered and told once everything that is committed now is on the disk. Leaves the sync
+    /// to who appended where that one `may_wait` and nobody else is waited for.
+    pub fn settle(&self, batch: Vec<Committed>, may_wait: bool) -> Option<Due> {
         if batch.is_empty() {
-            return;
+            return None;
         }
         self.shared.waiting.fetch_add(batch.len(), Ordering::Relaxed);
-        lock(&self.shared.line).waiting.extend(batch);
+        let mut line = lock(&self.shared.line);
+        line.waiting.extend(batch);
+        if may_wait
+            && line.begun <= line.left
+            && let Some(Next::Sync { reached }) = line.next()
+        {
+            return Some(Due { shared: Arc::clone(&self.shared), reached });
+        }
+        drop(line);
         self.shared.changed.notify_one();
+        None
     }
 
     /// How many syncs were begun.
@@ -170,14 +193,26 @@ impl Shared {
                 }
                 Next::Leave => 0,
             };
-            let _turn = lock(&self.turn);
-            let gone = lock(&self.line).leave(reached);
-            let count = gone.len();
-            for append in gone {
-                settle(append, &self.feed, self.ended.get());
-            }
-            self.waiting.fetch_sub(count, Ordering::Release);
+            self.leave(reached);
         }
+    }
+
+    /// Answers and tells of those up to `reached`, whose sync is over.
+    fn leave(&self, reached: usize) {
+        let _turn = lock(&self.turn);
+        let gone = {
+            let mut line = lock(&self.line);
+            let gone = line.leave(reached);
+            if line.closed {
+                self.changed.notify_all();
+            }
+            gone
+        };
+        let count = gone.len();
+        for append in gone {
+            settle(append, &self.feed, self.ended.get());
+        }
+        self.waiting.fetch_sub(count, Ordering::Release);
     }
 
     fn sync(&self, log: &File) {
@@ -196,7 +231,7 @@ impl Shared {
             if let Some(next) = line.next() {
                 return Some(next);
             }
-            if line.closed {
+            if line.closed && line.waiting.is_empty() {
                 return None;
             }
             line = self.changed.wait(line).unwrap_or_else(PoisonError::into_inner);
@@ -223,6 +258,20 @@ fn settle(append: Committed, feed: &Feed, ended: Option<&AppendError>) {
     }
 }
 
+impl Due {
+    /// Syncs on this thread of a runtime, whose other tasks go on elsewhere meanwhile.
+    pub fn pay(self) {
+        tokio::task::block_in_place(|| drop(self));
+    }
+}
+
+impl Drop for Due {
+    fn drop(&mut self) {
+        self.shared.sync(&self.shared.log);
+        self.shared.leave(self.reached);
+    }
+}
+
 impl Drop for Syncer {
     /// Waits until everyone is answered.
     fn drop(&mut self) {
@@ -231,6 +280,8 @@ impl Drop for Syncer {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
+        // The last may have left the line and not be answered.
+        drop(lock(&self.shared.turn));
     }
 }
 

@@ -14,7 +14,7 @@ use crate::owner::StoreLock;
 use crate::reader;
 use crate::reserve::{self, Reserve};
 use crate::store;
-use crate::sync::{Answer, Committed, Ended, Syncer};
+use crate::sync::{Answer, Committed, Due, Ended, Syncer};
 use atelier_protocol::event::NewEvent;
 use atelier_protocol::mutant::{self, Mutant};
 use atelier_protocol::ports::Clock;
@@ -46,7 +46,7 @@ pub(crate) struct Work {
 
 impl Work {
     /// How durable it must be before it is acknowledged.
-    fn class(&self) -> Class {
+    pub fn class(&self) -> Class {
         let events = self.events.iter().map(|event| event.new.event.class()).max();
         // With events the marks are as durable as those: they come and go together.
         events.or_else(|| self.marks.iter().map(Mark::class).max()).unwrap_or(Class::Full)
@@ -124,25 +124,33 @@ impl Writer {
         drop((connection, _lock));
     }
 
-    /// Commits appends as one group, and answers each.
-    pub fn commit(&mut self, appends: Vec<Queued>) {
-        let appends = if self.reserve.is_spent() && !self.reserve.take_again() { last_words(appends) } else { appends };
-        match self.write(&appends) {
-            Ok(outcomes) => self.answer(appends, outcomes),
-            // What was kept back is for those that end something; everyone else is told.
-            Err(AppendError::DiskFull) if self.reserve.give_back() => {
-                let appends = last_words(appends);
-                match self.write(&appends) {
-                    Ok(outcomes) => self.answer(appends, outcomes),
-                    Err(error) => refuse(appends, &error),
-                }
+    /// Commits appends as one group, and answers each, if need be once a sync is over. Gives the sync where it is left to
+    /// who commits, which is only where that one `may_wait`.
+    pub fn commit(&mut self, appends: Vec<Queued>, may_wait: bool) -> Option<Due> {
+        let spent = self.reserve.is_spent() && !self.reserve.take_again();
+        let mut appends = if spent { last_words(appends) } else { appends };
+        let mut written = self.write(&appends);
+        // What was kept back is for those that end something; everyone else is told.
+        if matches!(written, Err(AppendError::DiskFull)) && self.reserve.give_back() {
+            appends = last_words(appends);
+            written = self.write(&appends);
+        }
+        match written {
+            Ok(outcomes) => self.answer(appends, outcomes, may_wait),
+            Err(error) => {
+                refuse(appends, &error);
+                None
             }
-            Err(error) => refuse(appends, &error),
         }
     }
 
     /// Answers and tells what is committed: at once, or through the one who syncs. Told is in order.
-    fn answer(&self, appends: Vec<Queued>, outcomes: Vec<Result<Placed, AppendError>>) {
+    fn answer(
+        &self,
+        appends: Vec<Queued>,
+        outcomes: Vec<Result<Placed, AppendError>>,
+        may_wait: bool,
+    ) -> Option<Due> {
         let mut later = Vec::new();
         for (Queued { work, bytes, reply, room }, outcome) in appends.into_iter().zip(outcomes) {
             match outcome {
@@ -175,8 +183,9 @@ impl Writer {
                 }
             }
         }
-        self.syncer.settle(later);
+        let due = self.syncer.settle(later, may_wait);
         self.checkpointer.after_commit(&self.connection);
+        due
     }
 
     /// Commits a group. Errors: of the group as a whole, none of which is in the store then.
@@ -344,3 +353,7 @@ pub(crate) mod tests;
 #[cfg(test)]
 #[path = "power_tests.rs"]
 mod power_tests;
+
+#[cfg(test)]
+#[path = "sync_tests.rs"]
+mod sync_tests;

@@ -34,7 +34,7 @@ pub(crate) fn notice(text: &str) -> NewEvent {
     NewEvent::of_store(Event::Noticed { problem: Problem::new(Code::Io, text, "") })
 }
 
-pub(super) fn run(number: u8) -> RunId {
+pub(crate) fn run(number: u8) -> RunId {
     RunId::new(1, [number; 10])
 }
 
@@ -52,10 +52,19 @@ pub(crate) fn queued((expecting, events): Wanted) -> (Queued, Answered) {
     (Queued { work: Work { events, expecting, marks: Vec::new() }, bytes, reply, room }, answer)
 }
 
-/// Commits appends as one group and gives what each was answered.
+/// Commits appends as one group, which threads sync, and gives what each was answered.
 pub(super) fn commit(writer: &mut Writer, appends: Vec<Wanted>) -> Vec<Result<Receipt, AppendError>> {
+    commit_by(writer, appends, false)
+}
+
+/// The same, synced on this thread where nobody else is at it and it `may_wait`.
+pub(super) fn commit_by(
+    writer: &mut Writer,
+    appends: Vec<Wanted>,
+    may_wait: bool,
+) -> Vec<Result<Receipt, AppendError>> {
     let (group, answers): (_, Vec<_>) = appends.into_iter().map(queued).unzip();
-    writer.commit(group);
+    drop(writer.commit(group, may_wait));
     answers.into_iter().map(|answer| answer.blocking_recv().unwrap()).collect()
 }
 
