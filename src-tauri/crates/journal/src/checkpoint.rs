@@ -64,6 +64,11 @@ impl Checkpointer {
         Ok(Self { begin: Some(begin), log, thread: thread.ok() })
     }
 
+    /// The pages in the log.
+    pub fn pages(&self) -> u32 {
+        self.log.pages.load(Ordering::Relaxed)
+    }
+
     /// After a commit of `writer`: sees to it that the log does not grow for ever.
     pub fn after_commit(&self, writer: &Connection) {
         let log = &self.log;

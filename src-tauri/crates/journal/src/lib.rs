@@ -8,6 +8,7 @@
 //! chained to the one before; a store that is damaged or newer is named and never written. What an event means is
 //! none of this crate's business, and nothing here deletes history.
 
+mod ahead;
 mod append;
 mod backup;
 mod blobs;

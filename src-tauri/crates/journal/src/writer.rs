@@ -5,6 +5,7 @@
 //! of class full is answered and told once the log is synced (`sync`), and with it every earlier commit. An append is
 //! whole or absent. Each group first checks that the epoch in the store is still ours.
 
+use crate::ahead::Ahead;
 use crate::append::{Mark, Receipt};
 use crate::checkpoint::Checkpointer;
 use crate::error::AppendError;
@@ -64,6 +65,7 @@ pub(crate) struct Writer {
     head_hash: Hash,
     shapes: HashSet<(String, u32)>,
     checkpointer: Checkpointer,
+    ahead: Ahead,
     syncer: Syncer,
     reserve: Reserve,
     /// Set once nothing can be written any more.
@@ -88,6 +90,7 @@ impl Writer {
         let Taken { epoch, head, head_hash, shapes } = taken;
         let feed = Arc::new(Feed::new(head));
         let syncer = Syncer::start(&store::log(dir), Arc::clone(&feed), Arc::clone(&ended)).map_err(unusable)?;
+        let ahead = Ahead::start(&store::log(dir)).map_err(unusable)?;
         let checkpointer = Checkpointer::start(&store::file(dir), &mut connection).map_err(failed)?;
         Ok(Self {
             connection,
@@ -99,6 +102,7 @@ impl Writer {
             head_hash,
             shapes,
             checkpointer,
+            ahead,
             syncer,
             reserve: Reserve::of_store(dir),
             ended,
@@ -116,9 +120,9 @@ impl Writer {
 
     /// Answers everyone and closes the database.
     pub fn close(self) {
-        let Self { connection, checkpointer, syncer, _lock, .. } = self;
+        let Self { connection, checkpointer, ahead, syncer, _lock, .. } = self;
         // Everyone is answered, and nobody else moves pages.
-        drop((syncer, checkpointer));
+        drop((syncer, checkpointer, ahead));
         // So that a copy of the database file alone is the whole history. What fails here is done on opening.
         let _ = connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
         drop((connection, _lock));
@@ -146,7 +150,7 @@ impl Writer {
 
     /// Answers and tells what is committed: at once, or through the one who syncs. Told is in order.
     fn answer(
-        &self,
+        &mut self,
         appends: Vec<Queued>,
         outcomes: Vec<Result<Placed, AppendError>>,
         may_wait: bool,
@@ -183,7 +187,9 @@ impl Writer {
                 }
             }
         }
+        let is_synced = later.iter().any(|append| append.answer.is_some());
         let due = self.syncer.settle(later, may_wait);
+        self.ahead.after_commit(self.checkpointer.pages(), is_synced);
         self.checkpointer.after_commit(&self.connection);
         due
     }
