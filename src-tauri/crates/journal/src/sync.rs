@@ -259,7 +259,8 @@ fn settle(append: Committed, feed: &Feed, ended: Option<&AppendError>) {
 }
 
 impl Due {
-    /// Syncs on this thread of a runtime, whose other tasks go on elsewhere meanwhile.
+    /// Syncs on this thread of a runtime, whose other tasks go on elsewhere meanwhile. Futures that share the task of who
+    /// appended wait too.
     pub fn pay(self) {
         tokio::task::block_in_place(|| drop(self));
     }
