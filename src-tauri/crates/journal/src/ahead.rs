@@ -5,18 +5,17 @@
 //! promises nothing: what is on the disk is known after a sync alone, which also reports what failed here. (RocksDB calls
 //! this `wal_bytes_per_sync`.) Where the system cannot be asked, nothing changes.
 
+use crate::aside::Aside;
 use std::fs::File;
 use std::path::Path;
-use std::sync::mpsc::{self, SyncSender};
-use std::thread::JoinHandle;
 
 /// Pages after which the disk begins: a fraction of what a sync carries easily.
 const PAGES: u32 = 16;
 
-/// The thread that asks.
+/// Knows when to ask.
 pub(crate) struct Ahead {
-    begin: Option<SyncSender<()>>,
-    thread: Option<JoinHandle<()>>,
+    /// The thread that asks; `None` where there is nothing to ask.
+    thread: Option<Aside>,
     /// The pages of the log that the disk has begun with, or soon will.
     begun: u32,
 }
@@ -25,40 +24,23 @@ impl Ahead {
     /// For the log at `log`, which must be there.
     pub fn start(log: &Path) -> std::io::Result<Self> {
         if cfg!(not(target_os = "linux")) {
-            return Ok(Self { begin: None, thread: None, begun: 0 });
+            return Ok(Self { thread: None, begun: 0 });
         }
         let log = File::open(log)?;
-        // Without a place to wait: what is asked for while it is at work is asked for again by the next commit.
-        let (begin, asked) = mpsc::sync_channel(0);
-        let thread = std::thread::Builder::new().name("journal-ahead".into()).spawn(move || {
-            while asked.recv().is_ok() {
-                // Whatever is wrong with the disk, the next sync finds it.
-                let _ = begin_to_write(&log);
-            }
+        let thread = Aside::start("journal-ahead", move || {
+            // Whatever is wrong with the disk, the next sync finds it.
+            let _ = begin_to_write(&log);
         })?;
-        Ok(Self { begin: Some(begin), thread: Some(thread), begun: 0 })
+        Ok(Self { thread: Some(thread), begun: 0 })
     }
 
     /// After a commit that made the log `pages` long, which a sync takes along where it `is_synced`.
     pub fn after_commit(&mut self, pages: u32, is_synced: bool) {
         // A log that has begun anew is shorter.
         let fresh = pages.checked_sub(self.begun).unwrap_or(pages);
-        let has_begun = is_synced || (fresh >= PAGES && self.asks());
+        // Refused while it is at work: the next commit asks again.
+        let has_begun = is_synced || (fresh >= PAGES && self.thread.as_ref().is_some_and(Aside::ask));
         self.begun = if has_begun { pages } else { pages - fresh };
-    }
-
-    /// Asks the thread, where it is not at work.
-    fn asks(&self) -> bool {
-        self.begin.as_ref().is_some_and(|begin| begin.try_send(()).is_ok())
-    }
-}
-
-impl Drop for Ahead {
-    fn drop(&mut self) {
-        self.begin = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 
@@ -80,11 +62,12 @@ fn begin_to_write(_: &File) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc;
 
     #[test]
     fn the_disk_begins_when_some_pages_have_come_that_no_sync_takes_along() {
         let (begin, asked) = mpsc::sync_channel(1);
-        let mut ahead = Ahead { begin: Some(begin), thread: None, begun: 0 };
+        let mut ahead = Ahead { thread: Some(Aside::asking(begin)), begun: 0 };
         let mut asks = |pages, is_synced| {
             ahead.after_commit(pages, is_synced);
             asked.try_recv().is_ok()
@@ -98,7 +81,7 @@ mod tests {
     #[test]
     fn what_is_asked_for_in_vain_is_asked_for_again() {
         let (begin, asked) = mpsc::sync_channel(1);
-        let mut ahead = Ahead { begin: Some(begin), thread: None, begun: 0 };
+        let mut ahead = Ahead { thread: Some(Aside::asking(begin)), begun: 0 };
         ahead.after_commit(16, false);
         ahead.after_commit(32, false);
         assert_eq!(ahead.begun, 16, "the thread is at work");

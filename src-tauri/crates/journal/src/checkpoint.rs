@@ -5,12 +5,11 @@
 //! then moves the rest, so that the log can begin anew. Every append waits for what the writer moves. Moving is what
 //! SQLite does safely at any time: a crash in the middle leaves a log that is moved again.
 
+use crate::aside::Aside;
 use rusqlite::Connection;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::mpsc::{self, SyncSender};
-use std::thread::JoinHandle;
 
 /// Pages in the log above which it is to begin anew.
 const PAGES: u32 = 16_000;
@@ -21,11 +20,11 @@ const SOME: u32 = 512;
 /// Pages that the writer may move: a fraction of a millisecond, and a sync of the database.
 const FEW: u32 = 64;
 
-/// The thread that moves pages.
+/// Knows when to move pages.
 pub(crate) struct Checkpointer {
-    begin: Option<SyncSender<()>>,
+    /// The thread that moves them; without one the log grows until it is closed.
+    thread: Option<Aside>,
     log: Arc<Log>,
-    thread: Option<JoinHandle<()>>,
 }
 
 /// What is known of the log.
@@ -50,18 +49,14 @@ impl Checkpointer {
         }))?;
         let connection = crate::store::writable(path)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-        // Without a place to wait: what is asked for while it is at work would be done when nobody needs it any more.
-        let (begin, asked) = mpsc::sync_channel(0);
         let known = Arc::clone(&log);
-        let thread = std::thread::Builder::new().name("journal-checkpoint".into()).spawn(move || {
-            while asked.recv().is_ok() {
-                if let Err(error) = known.catch_up(&connection) {
-                    // The log only grows meanwhile; the next commit asks again.
-                    tracing::warn!(%error, "the journal's log could not be moved into its database");
-                }
+        let thread = Aside::start("journal-checkpoint", move || {
+            if let Err(error) = known.catch_up(&connection) {
+                // The log only grows meanwhile; the next commit asks again.
+                tracing::warn!(%error, "the journal's log could not be moved into its database");
             }
         });
-        Ok(Self { begin: Some(begin), log, thread: thread.ok() })
+        Ok(Self { thread: thread.ok(), log })
     }
 
     /// The pages in the log.
@@ -82,19 +77,9 @@ impl Checkpointer {
                 tracing::warn!(%error, "the journal's log could not begin anew");
             }
         } else if pages - moved >= SOME
-            && let Some(begin) = &self.begin
+            && let Some(thread) = &self.thread
         {
-            // Refused while it is at work.
-            let _ = begin.try_send(());
-        }
-    }
-}
-
-impl Drop for Checkpointer {
-    fn drop(&mut self) {
-        self.begin = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+            thread.ask();
         }
     }
 }

@@ -10,6 +10,7 @@
 
 mod ahead;
 mod append;
+mod aside;
 mod backup;
 mod blobs;
 mod carve;

@@ -3,7 +3,7 @@
 //! The files are looked at after every commit. At a loss each sector that changed since the last sync is, by a coin,
 //! the old or the new one. Guards: an acknowledged full append survives, no append is there by half, the chain holds.
 
-use super::tests::{commit_by, notice, run, writer};
+use super::tests::{commit_by, full, notice, writer};
 use super::*;
 use std::path::PathBuf;
 
@@ -81,10 +81,10 @@ fn a_power_loss_takes_nothing_that_was_acknowledged_as_full_and_tears_nothing() 
     let (mut ends, mut safe, mut syncs) = (vec![1], 1, 0);
     let (mut losses, mut lost_something) = (0, 0);
     for round in 0..60 {
-        let full = next(4) == 0;
+        let is_full = next(4) == 0;
         let mut events: Vec<_> = (0..1 + next(3)).map(|_| notice(&"x".repeat(next(3_000) as usize))).collect();
-        if full {
-            events.push(NewEvent::of_run(&run(1), None, Event::RunDiscarded {}));
+        if is_full {
+            events.push(full());
         }
         let by_itself = next(2) == 0;
         let last = commit_by(&mut writer, vec![(None, events)], by_itself).remove(0).unwrap().last.0;
@@ -94,7 +94,7 @@ fn a_power_loss_takes_nothing_that_was_acknowledged_as_full_and_tears_nothing() 
             syncs = writer.syncer.syncs();
             synced.log.clone_from(&now.log);
         }
-        if full {
+        if is_full {
             safe = last;
         }
         for image in 0..2 {

@@ -19,7 +19,6 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio_util::sync::CancellationToken;
 
 /// A group closes at so many events, or so many bytes of payload.
@@ -108,11 +107,11 @@ impl Queue {
 
     /// Sees to it that an append is committed and answered, now or soon.
     pub fn append(&self, append: Queued) -> Result<(), AppendError> {
+        let may_wait = append.work.class() == Class::Full && Due::may_be_paid_here();
         let mut waiting = lock(&self.waiting);
         if waiting.closed {
             return Err(AppendError::Closed);
         }
-        let may_wait = append.work.class() == Class::Full && is_on_one_of_many();
         waiting.appends.push_back(append);
         let writer = waiting.writer();
         drop(waiting);
@@ -191,11 +190,6 @@ impl Queue {
             let _ = self.commit_for(Duration::MAX, writer, false);
         }
     }
-}
-
-/// Whether this thread belongs to a runtime of many, which goes on while one of them waits for the disk.
-fn is_on_one_of_many() -> bool {
-    Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
 }
 
 #[cfg(test)]

@@ -5,9 +5,7 @@
 
 use super::*;
 use crate::append::Receipt;
-use crate::writer::tests::{Answered, notice, queued, run, writer_with};
-use atelier_protocol::Event;
-use atelier_protocol::event::NewEvent;
+use crate::writer::tests::{Answered, full, notice, queued, writer_with};
 use atelier_protocol::ports::Clock;
 use futures_core::future::BoxFuture;
 use std::sync::mpsc;
@@ -70,7 +68,7 @@ impl Held {
 
     /// Appends one event of class full here and now.
     fn append_full(&self) -> Answered {
-        let (append, answer) = queued((None, vec![NewEvent::of_run(&run(1), None, Event::RunDiscarded {})]));
+        let (append, answer) = queued((None, vec![full()]));
         self.go(Go::On);
         self.queue.append(append).unwrap();
         self.who();

@@ -24,6 +24,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 /// Syncs that may be under way at one time, beside one of whoever appended.
@@ -259,6 +260,11 @@ fn settle(append: Committed, feed: &Feed, ended: Option<&AppendError>) {
 }
 
 impl Due {
+    /// Whether this thread belongs to a runtime of many, which goes on while one of them waits for the disk.
+    pub fn may_be_paid_here() -> bool {
+        Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
+    }
+
     /// Syncs on this thread of a runtime, whose other tasks go on elsewhere meanwhile. Futures that share the task of who
     /// appended wait too.
     pub fn pay(self) {

@@ -3,21 +3,15 @@
 //! Guards: nobody is told or answered before the disk has it, and nobody waits in vain. Telling at the commit, and a sync
 //! that is forgotten where it is given up, turn it red.
 
-use super::tests::{Answered, notice, queued, run, writer};
+#[cfg(unix)]
+use super::tests::writer_that_cannot_sync;
+use super::tests::{Answered, full, notice, queued, writer};
 use super::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-fn full() -> Vec<NewEvent> {
-    vec![NewEvent::of_run(&run(1), None, Event::RunDiscarded {})]
-}
-
-fn normal() -> Vec<NewEvent> {
-    vec![notice("normal")]
-}
-
-/// Commits one append of somebody who would sync.
-fn commit(writer: &mut Writer, events: Vec<NewEvent>) -> (Option<Due>, Answered) {
-    let (append, answer) = queued((None, events));
+/// Commits one event of somebody who would sync.
+fn commit(writer: &mut Writer, event: NewEvent) -> (Option<Due>, Answered) {
+    let (append, answer) = queued((None, vec![event]));
     (writer.commit(vec![append], true), answer)
 }
 
@@ -32,7 +26,7 @@ fn who_appends_syncs_where_nobody_is_waited_for_and_the_writer_goes_on_meanwhile
     let feed = writer.feed();
     let (due, mut first) = commit(&mut writer, full());
     let due = due.expect("nobody else waits");
-    let (nothing, second) = commit(&mut writer, normal());
+    let (nothing, second) = commit(&mut writer, notice("normal"));
     assert!(nothing.is_none(), "it waits for no sync");
     assert_eq!(number(second), Some(3), "and is answered at once");
     assert!(first.try_recv().is_err(), "nothing is synced yet");
@@ -92,15 +86,13 @@ fn a_sync_that_is_given_up_is_done_all_the_same() {
 #[cfg(unix)]
 fn once_its_sync_failed_nobody_is_told_and_nothing_is_appended_any_more() {
     let folder = tempfile::tempdir().unwrap();
-    let mut writer = writer(folder.path(), "a.lock");
+    let mut writer = writer_that_cannot_sync(folder.path());
     let feed = writer.feed();
-    // A file that can be opened and not synced.
-    writer.syncer = Syncer::start(Path::new("/dev/null"), Arc::clone(&feed), Arc::clone(&writer.ended)).unwrap();
     let (due, mut first) = commit(&mut writer, full());
     drop(due.unwrap());
     let failed = first.try_recv().unwrap();
     assert!(matches!(failed, Err(AppendError::Failed { ref reason }) if reason.contains("synced")), "{failed:?}");
-    let (none, mut later) = commit(&mut writer, normal());
+    let (none, mut later) = commit(&mut writer, notice("normal"));
     assert!(none.is_none() && later.try_recv().unwrap().is_err());
     assert_eq!((feed.told(), feed.head()), (Seq(1), Seq(2)));
 }

@@ -34,7 +34,12 @@ pub(crate) fn notice(text: &str) -> NewEvent {
     NewEvent::of_store(Event::Noticed { problem: Problem::new(Code::Io, text, "") })
 }
 
-pub(crate) fn run(number: u8) -> RunId {
+/// An event of class full.
+pub(crate) fn full() -> NewEvent {
+    NewEvent::of_run(&run(1), None, Event::RunDiscarded {})
+}
+
+pub(super) fn run(number: u8) -> RunId {
     RunId::new(1, [number; 10])
 }
 
@@ -109,7 +114,6 @@ fn a_conflict_fails_alone_and_sees_what_its_group_wrote_before_it() {
 fn a_full_append_is_answered_after_a_sync_and_a_normal_one_without() {
     let folder = tempfile::tempdir().unwrap();
     let mut writer = writer(folder.path(), "a.lock");
-    let full = || NewEvent::of_run(&run(1), None, Event::RunDiscarded {});
     for _ in 0..3 {
         commit(&mut writer, vec![(None, vec![notice("normal")])]);
     }
@@ -132,8 +136,7 @@ fn nothing_is_answered_with_success_once_a_sync_failed() {
 
 /// A normal append, a full one, and a normal one again.
 fn mixed() -> Vec<Wanted> {
-    let full = NewEvent::of_run(&run(1), None, Event::RunDiscarded {});
-    vec![(None, vec![notice("first")]), (None, vec![full]), (None, vec![notice("last")])]
+    vec![(None, vec![notice("first")]), (None, vec![full()]), (None, vec![notice("last")])]
 }
 
 /// The numbers that were told to a listener.
@@ -161,15 +164,21 @@ fn what_is_committed_after_a_full_append_is_told_after_it() {
     assert_eq!(feed.told(), feed.head());
 }
 
+/// A writer whose log is a file that can be opened and not synced.
+#[cfg(unix)]
+pub(super) fn writer_that_cannot_sync(folder: &Path) -> Writer {
+    let mut writer = writer(folder, "a.lock");
+    writer.syncer = Syncer::start(Path::new("/dev/null"), writer.feed(), Arc::clone(&writer.ended)).unwrap();
+    writer
+}
+
 /// Guards: nobody is told of a full event that the disk may not have. Telling at the commit turns it red.
 #[test]
 #[cfg(unix)]
 fn a_full_event_is_not_told_before_it_is_synced_and_neither_is_what_follows_it() {
     let folder = tempfile::tempdir().unwrap();
-    let mut writer = writer(folder.path(), "a.lock");
+    let mut writer = writer_that_cannot_sync(folder.path());
     let feed = writer.feed();
-    // A file that can be opened and not synced.
-    writer.syncer = Syncer::start(Path::new("/dev/null"), Arc::clone(&feed), Arc::clone(&writer.ended)).unwrap();
     let (live, _) = feed.listen();
     let answers = commit(&mut writer, mixed());
     assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true], "{answers:?}");
@@ -233,7 +242,7 @@ fn numbers_end_where_a_page_could_not_hold_them() {
 
 #[test]
 fn an_event_is_taken_apart_into_kind_and_payload() {
-    let event = Encoded::new(NewEvent::of_run(&run(1), None, Event::RunDiscarded {})).unwrap();
+    let event = Encoded::new(full()).unwrap();
     assert_eq!((event.kind.as_str(), event.payload.as_slice()), ("run_discarded", &b"{}"[..]));
     let event = Encoded::new(notice("\",\"payload\":{}}")).unwrap();
     assert_eq!(event.kind, "noticed");
