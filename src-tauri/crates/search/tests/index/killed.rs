@@ -12,15 +12,16 @@ use atelier_protocol::Hash;
 use atelier_protocol::document::Anchor;
 use atelier_protocol::view::{HitKind, Origin};
 use atelier_search::{Delivery, Index, IndexError, Record, Shelf};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Set for the process that is to be killed: the folder of the project, and of the index.
 const ROOT: &str = "ATELIER_TEST_ROOT";
 const DIR: &str = "ATELIER_TEST_DIR";
-/// Written by it once it works.
-const BEGUN: &str = "begun";
+/// Said by it once it works, before how often it has done what it does.
+const DONE: &str = "done ";
 
 /// The process that is killed; where nobody started it for that, it ends at once.
 #[test]
@@ -28,8 +29,8 @@ fn victim() {
     let (Some(root), Some(dir)) = (std::env::var_os(ROOT), std::env::var_os(DIR)) else { return };
     let (root, dir) = (PathBuf::from(root), PathBuf::from(dir));
     let index = Index::open(&dir).unwrap();
-    std::fs::write(dir.join(BEGUN), "").unwrap();
     for round in 0.. {
+        say(round);
         index.refresh(&root).unwrap();
         index.complete(&root, Duration::from_millis(20)).unwrap();
         let path = format!("src/saved{}.rs", round % 5);
@@ -43,11 +44,56 @@ fn victim() {
 #[test]
 fn victim_of_a_shelf() {
     let (None, Some(dir)) = (std::env::var_os(ROOT), std::env::var_os(DIR)) else { return };
-    let dir = PathBuf::from(dir);
-    let shelf = Shelf::open(&dir, "house").unwrap();
-    std::fs::write(dir.join(BEGUN), "").unwrap();
-    loop {
+    let shelf = Shelf::open(&PathBuf::from(dir), "house").unwrap();
+    for round in 0.. {
+        say(round);
         shelf.put(delivery(shelf.upto() + 1)).unwrap();
+    }
+}
+
+/// What a process that is to be killed says.
+fn say(done: u64) {
+    std::io::stderr().write_all(format!("{DONE}{done}\n").as_bytes()).unwrap();
+}
+
+/// A process that is to be killed. It says how far it came, so that it is killed after so much work and not after so
+/// much time, in which a slow disk gets nothing done.
+struct Victim {
+    process: Child,
+    said: Lines<BufReader<ChildStderr>>,
+}
+
+impl Victim {
+    fn started(name: &str, places: &[(&str, PathBuf)]) -> Self {
+        let mut victim = Command::new(std::env::current_exe().unwrap());
+        victim.args(["--exact", &format!("killed::{name}"), "--nocapture"]).envs(places.iter().cloned());
+        let mut process = victim.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let said = BufReader::new(process.stderr.take().unwrap()).lines();
+        Self { process, said }
+    }
+
+    /// Waits until it did so much; what the last of it took.
+    fn did(&mut self, times: u64) -> Duration {
+        let (mut since, mut others) = (Instant::now(), Vec::new());
+        loop {
+            let line = self.said.next();
+            assert!(line.is_some(), "it ended before it was killed: {others:#?}");
+            let line = line.unwrap().unwrap();
+            match line.strip_prefix(DONE).map(|done| done.parse::<u64>().unwrap()) {
+                Some(done) if done == times => return since.elapsed(),
+                Some(_) => since = Instant::now(),
+                None => others.push(line),
+            }
+        }
+    }
+
+    fn killed_after(mut self, moment: Duration) {
+        let begun = Instant::now();
+        while begun.elapsed() < moment {
+            std::hint::spin_loop(); // a moment of a millisecond is to be one
+        }
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
     }
 }
 
@@ -79,14 +125,15 @@ fn delivery(n: u64) -> Delivery {
 fn a_shelf_reaches_as_far_as_it_says_whenever_its_process_was_killed() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("shelf");
-    let mut reached = Vec::new();
+    let mut before = 0;
     for round in 0..10u64 {
-        let mut victim = Command::new(std::env::current_exe().unwrap());
-        victim.args(["--exact", "killed::victim_of_a_shelf"]).env(DIR, &dir);
-        killed(victim, &dir, Duration::from_millis(round * round * 5));
+        let mut victim = Victim::started("victim_of_a_shelf", &[(DIR, dir.clone())]);
+        let puts = round.min(3);
+        let took = victim.did(puts);
+        victim.killed_after(took * u32::try_from(round).unwrap() / 8); // somewhere in the next put, or past it
         let shelf = Shelf::open(&dir, "house").unwrap();
         let upto = shelf.upto();
-        assert!(reached.last().is_none_or(|before| *before <= upto), "round {round}: {reached:?}, then {upto}");
+        assert!(upto >= before + puts, "round {round}: it reached {before}, put {puts}, then reached {upto}");
         for n in 1..=upto + 1 {
             let there = shelf.get(&format!("event {n}")).unwrap().is_some();
             assert_eq!(there, n <= upto, "round {round}: event {n}, and it reaches to {upto}");
@@ -98,31 +145,8 @@ fn a_shelf_reaches_as_far_as_it_says_whenever_its_process_was_killed() {
         assert_eq!(texts(HitKind::Decision), last("answered"), "round {round}");
         assert_eq!(texts(HitKind::Document), last("read"), "round {round}");
         assert_eq!(shelf.marks().get("manual.pdf").cloned(), (upto > 0).then(|| upto.to_string()), "round {round}");
-        reached.push(upto);
+        before = upto;
     }
-    assert!(reached.last() > Some(&3), "it came on: {reached:?}");
-}
-
-fn killed_after(bench: &Bench, moment: Duration) {
-    let mut victim = Command::new(std::env::current_exe().unwrap());
-    victim.args(["--exact", "killed::victim"]).env(ROOT, bench.root()).env(DIR, bench.dir());
-    killed(victim, &bench.dir(), moment);
-}
-
-/// Starts a victim and kills it so long after it has begun.
-fn killed(mut victim: Command, dir: &Path, moment: Duration) {
-    let _ = std::fs::remove_file(dir.join(BEGUN));
-    let mut victim = victim.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !dir.join(BEGUN).exists() && Instant::now() < deadline {
-        std::thread::yield_now();
-    }
-    let begun = Instant::now();
-    while begun.elapsed() < moment {
-        std::hint::spin_loop(); // a moment of a millisecond is to be one
-    }
-    victim.kill().unwrap();
-    victim.wait().unwrap();
 }
 
 #[test]
@@ -133,7 +157,9 @@ fn whatever_a_kill_leaves_is_whole_or_made_anew() {
     }
     for round in 0..8u64 {
         bench.index = None;
-        killed_after(&bench, Duration::from_millis(round * round * 6));
+        let mut victim = Victim::started("victim", &[(ROOT, bench.root()), (DIR, bench.dir())]);
+        victim.did(0);
+        victim.killed_after(Duration::from_millis(round * round * 6));
         bench = bench.opened();
         // What is there before anything is done about it is whole or nothing.
         match bench.asked("target", 200) {
