@@ -1,4 +1,7 @@
 //! How models write edits, and what is read from it or refused.
+//!
+//! Mutants that turn it red: an end that is missing is passed over (`parse`); blocks of one file are put to another (`join`);
+//! CR LF is not told from LF (`Lines::crlf`).
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

@@ -1,8 +1,12 @@
 //! What becomes of edits: placed exactly, or refused with something to act on, and the file keeps its form.
+//!
+//! Mutants that turn it red: of several places the first is taken (`place::one_or_many`); a block that was refused, a file
+//! that its author did not read as it is, or one that is in the way of a moved one is passed over (`apply`).
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use atelier_edit::{Block, ChangeSet, Edit, Refusal, Relaxed, apply};
+use atelier_protocol::Hash;
 use std::collections::BTreeMap;
 
 struct Project(BTreeMap<String, Vec<u8>>);
@@ -171,6 +175,36 @@ fn edits_of_files_that_are_not_there_are_refused() {
     insta::assert_snapshot!(project.refusal(&[delete("b.rs")]), @"
     edit_not_found: There is no file `b.rs`. Nothing was changed.
     => Look the path up again, or give the whole content to make a new file.
+    ");
+}
+
+#[test]
+fn a_file_that_is_not_what_its_author_read_is_refused() {
+    let project = Project::with("a.rs", "now\n");
+    let expect = |path: &str, text: &str| Edit::Expect { path: path.into(), hash: Hash::of(text.as_bytes()) };
+    let change = || replace("a.rs", &[("now\n", "new\n")]);
+    assert_eq!(project.after(&[expect("a.rs", "now\n"), change()]), "new\n");
+    insta::assert_snapshot!(project.refusal(&[expect("a.rs", "then\n"), change()]), @r"
+    edit_not_found: `a.rs` has changed since it was read. Nothing was changed.
+    => Read the file again, then write the edit for what it is now.
+    ");
+    let gone = project.apply(&[expect("b.rs", "b\n"), change()]).unwrap_err();
+    assert_eq!(gone, Refusal::Stale { path: "b.rs".to_owned() });
+}
+
+#[test]
+fn a_file_is_moved_with_its_bytes_and_never_over_another() {
+    let project = Project::with("a.rs", "a \r\n").and("b.rs", "b\n");
+    let to = |to: &str| Edit::Move { path: "a.rs".into(), to: to.into() };
+    let moved = |set: &[Edit]| -> Vec<(String, Option<Vec<u8>>)> {
+        project.apply(set).unwrap().files.into_iter().map(|file| (file.path, file.after)).collect()
+    };
+    let file = |path: &str, after: Option<&str>| (path.to_owned(), after.map(|text| text.as_bytes().to_vec()));
+    assert_eq!(moved(&[to("c.rs")]), [file("a.rs", None), file("c.rs", Some("a \r\n"))]);
+    assert_eq!(moved(&[delete("b.rs"), to("b.rs")]), [file("b.rs", Some("a \r\n")), file("a.rs", None)]);
+    insta::assert_snapshot!(project.refusal(&[to("b.rs")]), @r"
+    edit_unreadable: `a.rs` cannot be moved: there is a file `b.rs`. Nothing was changed.
+    => Choose another path, or remove that file in the same set first.
     ");
 }
 

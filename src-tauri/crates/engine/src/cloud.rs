@@ -144,6 +144,8 @@ fn refused(chosen: &Chosen, host: &str) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    //! The mutant that turns it red: what a tool answered is named by the tool and not by its file.
+
     use super::*;
     use serde_json::json;
 

@@ -159,6 +159,9 @@ fn sync_names(folder: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    //! Mutants that turn it red: a link out of the project or to a file for keys that is read, a link that is written
+    //! through; new content with another name each time, or without the old permissions.
+
     use super::*;
 
     #[cfg(unix)]

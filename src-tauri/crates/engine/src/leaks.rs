@@ -74,6 +74,9 @@ fn word(kind: Sensitive) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    //! Mutants that turn it red: kinds that do not count are named; lines that are not added are looked at; the line that
+    //! is named is the one before.
+
     use super::*;
     use atelier_protocol::event::{FileChange, FileStatus};
     use atelier_protocol::view::{DiffLine, FileDiff, Hunk};
@@ -86,13 +89,18 @@ mod tests {
             "-----END OPENSSH PRIVATE KEY-----",
         ];
         let lines = std::iter::once("plain").chain(key).chain(["mail ada@lovelace.example.org"]);
-        let lines = lines.enumerate().map(|(at, text)| DiffLine {
-            side: Side::Added,
+        let line = |(at, text): (usize, &str), side: Side| DiffLine {
+            side,
             old: None,
             new: u32::try_from(at + 7).ok(),
             text: text.to_owned(),
             no_newline: false,
-        });
+        };
+        let mut lines: Vec<DiffLine> = lines.enumerate().map(|at| line(at, Side::Added)).collect();
+        // What goes, or was there before, is not added.
+        for side in [Side::Removed, Side::Context] {
+            lines.extend(key.iter().enumerate().map(|(at, text)| line((at + 20, text), side)));
+        }
         let change = FileChange {
             path: "deploy/key".to_owned(),
             old_path: None,
@@ -100,7 +108,7 @@ mod tests {
             insertions: Some(5),
             deletions: Some(0),
         };
-        let hunk = Hunk { old_start: 0, new_start: 7, header: String::new(), lines: lines.collect() };
+        let hunk = Hunk { old_start: 0, new_start: 7, header: String::new(), lines };
         let file = FileDiff { change, binary: false, cut: false, hunks: vec![hunk] };
         let diff = DiffView { base: String::new(), tip: String::new(), files: vec![file] };
         insta::assert_snapshot!(added(&diff, |_| true).join("\n"), @r"

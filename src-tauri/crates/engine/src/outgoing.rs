@@ -163,6 +163,8 @@ impl Reading {
 
 #[cfg(test)]
 mod tests {
+    //! Mutants that turn it red: `is_of` that takes the beginning of a host for the host, or any project's.
+
     use super::*;
     use serde_json::json;
 

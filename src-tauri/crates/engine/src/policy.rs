@@ -104,6 +104,9 @@ pub fn is_git(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    //! Mutants that turn it red: `decide` that lets through `.git`, a file for keys, a path with `..`, a tool that the role
+    //! does not list or a path that it may not write; `decide_all` that passes over a path that is denied.
+
     use super::*;
     use crate::role;
     use proptest::prelude::*;
@@ -140,6 +143,23 @@ mod tests {
         }
         assert!(allowed(developer, "write_file", Some(".gitignore")));
         assert!(allowed(developer, "write_file", Some("src/.github/x")));
+    }
+
+    #[test]
+    fn a_role_writes_where_it_may_and_reads_elsewhere() {
+        let text = include_str!("../../../../roles/developer.yaml").replace("write: [\"**\"]", "write: [\"docs/**\"]");
+        let (text, _) = text.split_once("examples:").unwrap(); // they are of another role
+        let writer = role::read("role.yaml", text).unwrap();
+        for tool in ["edit_file", "write_file", "delete_file", "apply_edits"] {
+            assert!(
+                allowed(&writer, tool, Some("docs/a.md")) && allowed(&writer, tool, Some("./docs//b/c.md")),
+                "{tool}"
+            );
+            for path in ["src/lib.rs", "doc/a.md", "a/docs/b.md", "docs", ""] {
+                assert!(!allowed(&writer, tool, Some(path)), "{tool} {path}");
+            }
+        }
+        assert!(allowed(&writer, "read_file", Some("src/lib.rs")));
     }
 
     #[test]

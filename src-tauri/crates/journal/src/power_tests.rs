@@ -2,6 +2,8 @@
 //!
 //! The files are looked at after every commit. At a loss each sector that changed since the last sync is, by a coin,
 //! the old or the new one. Guards: an acknowledged full append survives, no append is there by half, the chain holds.
+//!
+//! The mutant that turns it red: a full append that is answered like a normal one (`Writer::answer`).
 
 use super::tests::{commit_by, full, notice, writer};
 use super::*;

@@ -1,4 +1,9 @@
 //! Guards what each topic promises, across a process that dies at any of its appends; and letters, votes and jobs.
+//!
+//! Mutants that turn it red: a place that is recorded before an at-least-once message is handled, or after one of at most
+//! once; an exactly-once message without its key (`deliver`); a letter that is taken out of its order, or apart from what
+//! comes of it (`mail`); silence that is no alarm (`barrier`); a job's end apart from what it brings, or of a job that
+//! somebody else has by then (`jobs`).
 
 use super::barrier::{Voter, ask};
 use super::deliver::{Dispatcher, replay};
@@ -14,7 +19,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Mutex as Locked;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 async fn open(room: &Room) -> (Owned, Core) {
     let (owned, objects) = room.open().await;
@@ -391,10 +396,8 @@ async fn one_alarm_or_silence_stops_a_dangerous_act() {
     );
 }
 
-/// Notes each job it does; fails or waits where the job says so.
-struct Clerk {
-    begun: AtomicU64,
-}
+/// Notes each job it does; fails where the job says so.
+struct Clerk;
 
 impl Worker for Clerk {
     fn queue(&self) -> &'static str {
@@ -404,7 +407,6 @@ impl Worker for Clerk {
         Duration::from_secs(60)
     }
     fn work(&self, job: Job) -> BoxFuture<'_, Result<Vec<NewEvent>, String>> {
-        self.begun.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
             if job.body["fails"] == json!(true) {
                 return Err("it cannot be done".to_owned());
@@ -416,12 +418,38 @@ impl Worker for Clerk {
 }
 
 fn clerk() -> Arc<dyn Worker> {
-    Arc::new(Clerk { begun: AtomicU64::new(0) })
+    Arc::new(Clerk)
 }
 
 fn job(id: &str) -> Job {
     let (id, queue) = (id.to_owned(), "test".to_owned());
     Job { id, queue, priority: Priority::Normal, due_ms: 0, every_ms: None, most_attempts: 3, body: json!({}) }
+}
+
+/// Does its jobs like the clerk, but loses each meanwhile: to the user who takes it back, or to another worker.
+struct Late {
+    core: Core,
+}
+
+impl Worker for Late {
+    fn queue(&self) -> &'static str {
+        Clerk.queue()
+    }
+    fn lease(&self) -> Duration {
+        Clerk.lease()
+    }
+    fn work(&self, job: Job) -> BoxFuture<'_, Result<Vec<NewEvent>, String>> {
+        Box::pin(async move {
+            if job.id == "unwanted" {
+                self.core.cancel(&job.id).await.unwrap();
+            } else {
+                let worker = format!("owner-{}/test", self.core.journal.epoch());
+                let given = Event::JobLeased { job: job.id.clone(), worker, until_ms: 9_000, attempt: 2 };
+                self.core.record(vec![given]).await.unwrap();
+            }
+            Clerk.work(job).await
+        })
+    }
 }
 
 async fn done(core: &Core) -> Vec<String> {
@@ -490,6 +518,21 @@ async fn jobs_go_by_urgency_time_and_order_wait_repeat_fail_and_are_taken_back()
         ]
     );
     assert_eq!(jobs[2].reason.as_deref(), Some("it cannot be done"));
+}
+
+#[tokio::test]
+async fn what_was_taken_from_its_worker_meanwhile_records_nothing() {
+    let room = Room::new();
+    let (_owned, core) = open(&room).await;
+    for id in ["unwanted", "another's"] {
+        core.queue(job(id), &["test"]).await.unwrap();
+    }
+    let worker: Arc<dyn Worker> = Arc::new(Late { core: core.clone() });
+    while step(&core, &worker).await.unwrap() {}
+    assert!(done(&core).await.is_empty());
+    let jobs = core.jobs().await.unwrap();
+    let told: Vec<_> = jobs.iter().map(|job| (job.job.id.as_str(), job.state, job.attempts)).collect();
+    assert_eq!(told, [("another's", JobState::Leased, 2), ("unwanted", JobState::Cancelled, 1)]);
 }
 
 #[tokio::test]

@@ -1,4 +1,7 @@
 //! The chain and what cannot be read: tampering is named, newer and sealed events are told apart.
+//!
+//! Mutants that turn it red: a walk that does not compare an envelope with the one before (`chain`), or the last with what
+//! the store says; a payload that is read without its hash (`reader`).
 
 use crate::bench::*;
 use atelier_journal::{Chain, Entry, OpenError, ReadError, open_read_only};

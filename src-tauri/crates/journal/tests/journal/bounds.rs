@@ -1,4 +1,7 @@
 //! What a store takes and gives back: backups that are stores, blobs that nothing names, migrations of old stores.
+//!
+//! Mutants that turn it red: pruning that looks for no names in payloads, or takes young blobs (`prune`); a migration
+//! without a copy (`backup`).
 
 use crate::bench::*;
 use atelier_journal::{Append, Chain, CopyError, Mark, open_read_only};

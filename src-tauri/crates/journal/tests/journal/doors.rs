@@ -1,4 +1,6 @@
 //! Owner and guests over the real socket.
+//!
+//! Mutants that turn it red: a socket that others may open; an answer that is sent whatever its size (`door`).
 
 use crate::bench::*;
 use atelier_journal::{OpenError, Owned};

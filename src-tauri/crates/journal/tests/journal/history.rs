@@ -1,4 +1,7 @@
 //! Appending and reading: what is acknowledged is there, whole, numbered and chained.
+//!
+//! Mutants that turn it red: an expected version that is not compared, a run that counts appends instead of events, an
+//! envelope that is chained to the wrong one (`group`).
 
 use crate::bench::*;
 use atelier_journal::{AppendError, Chain, Journal, ReadError};

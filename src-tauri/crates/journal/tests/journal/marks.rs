@@ -1,4 +1,6 @@
 //! Keys and offsets: set with the events or not at all, once, and from where the consumer is.
+//!
+//! Mutants that turn it red: a key or an offset that is set without being looked at first (`marks::refusal`).
 
 use crate::bench::*;
 use atelier_journal::{Append, AppendError, Mark};

@@ -1,5 +1,8 @@
 //! Projections follow from the history alone: deleted, damaged, of another version or another history, they come back
 //! the same. Guards: the journal is the only source of truth; projections can be deleted at any time.
+//!
+//! Mutants that turn it red: rows or a snapshot that are believed without comparing the history's hash; a batch that is
+//! written without looking how far the file is; rows of another version that stay (`projections`, `projection_file`).
 
 use crate::bench::*;
 use atelier_journal::{Order, Owned, Projection, ProjectionError, Projections, Rows};

@@ -1,5 +1,8 @@
 //! Salvage of really damaged files: whatever is broken, the old folder stays as it is, the new one is a sound store,
 //! every event in it is one that was written, and everything that no damage touched is there.
+//!
+//! Mutants that turn it red (`salvage`): the first row that claims a number is taken; nobody speaks against a row; a row
+//! is taken without its payload.
 
 use crate::bench::*;
 use atelier_journal::{Append, Chain, CopyError, Mark, Salvaged, salvage};

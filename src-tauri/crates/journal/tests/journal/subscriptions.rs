@@ -1,4 +1,7 @@
 //! Subscribing: stored first, then live, each event once and in order, whatever happens meanwhile.
+//!
+//! Mutants that turn it red (`subscribe`): an event is sent although it was read from the store already; a draft is sent
+//! although an event came after it; who fell behind waits for the next event.
 
 use crate::bench::*;
 use atelier_protocol::Seq;

@@ -1,4 +1,7 @@
 //! An owner is killed with SIGKILL while it appends; a guest notices, takes over, and nothing acknowledged is lost.
+//!
+//! Mutants that turn it red (`writer`): a group that is acknowledged before its commit, or without it; an owner that does
+//! not raise the epoch.
 
 use crate::bench::*;
 use atelier_journal::Chain;

@@ -1,4 +1,7 @@
 //! What is written out can be read back by others.
+//!
+//! Mutants that turn it red: a zip that forgets what may be run, or has the time at which it is written (`zip`); an unfinished
+//! file that stays, or one that takes the place of what is there (`export`).
 
 use super::handing_over::hand_over;
 use crate::ExportError;
@@ -44,12 +47,14 @@ fn a_zip_holds_the_files_of_the_commit_and_is_the_same_every_time() {
     assert_eq!(exported.bytes, fs::metadata(&one).unwrap().len());
     assert_eq!(fs::read(&one).unwrap(), fs::read(&two).unwrap());
 
+    let committed_at = zip::DateTime::from_date_and_time(2023, 11, 14, 22, 13, 20).unwrap();
     let mut zip = zip::ZipArchive::new(fs::File::open(&one).unwrap()).unwrap();
     let mut found = BTreeMap::new();
     for index in 0..zip.len() {
         let mut file = zip.by_index(index).unwrap();
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).unwrap();
+        assert_eq!(file.last_modified(), Some(committed_at));
         let mode = match file.unix_mode().unwrap() {
             mode if mode & 0o170_000 == 0o120_000 => 0o120_000,
             mode => 0o100_000 | (mode & 0o777),
