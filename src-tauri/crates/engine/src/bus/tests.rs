@@ -426,6 +426,12 @@ fn job(id: &str) -> Job {
     Job { id, queue, priority: Priority::Normal, due_ms: 0, every_ms: None, most_attempts: 3, body: json!({}) }
 }
 
+/// Gives a job to a worker of which nothing more is heard.
+async fn lease(core: &Core, job: &str, attempt: u32, until_ms: u64) {
+    let worker = format!("owner-{}/test", core.journal.epoch());
+    core.record(vec![Event::JobLeased { job: job.to_owned(), worker, until_ms, attempt }]).await.unwrap();
+}
+
 /// Does its jobs like the clerk, but loses each meanwhile: to the user who takes it back, or to another worker.
 struct Late {
     core: Core,
@@ -443,9 +449,7 @@ impl Worker for Late {
             if job.id == "unwanted" {
                 self.core.cancel(&job.id).await.unwrap();
             } else {
-                let worker = format!("owner-{}/test", self.core.journal.epoch());
-                let given = Event::JobLeased { job: job.id.clone(), worker, until_ms: 9_000, attempt: 2 };
-                self.core.record(vec![given]).await.unwrap();
+                lease(&self.core, &job.id, 2, 9_000).await;
             }
             Clerk.work(job).await
         })
@@ -540,15 +544,11 @@ async fn a_lease_that_ran_out_is_free_and_a_worker_that_never_comes_back_is_give
     let room = Room::new();
     let (_owned, core) = open(&room).await;
     core.queue(Job { most_attempts: 2, ..job("j") }, &["test"]).await.unwrap();
-    let lease = async |attempt: u32, until_ms: u64| {
-        let worker = format!("owner-{}/test", core.journal.epoch());
-        core.record(vec![Event::JobLeased { job: "j".to_owned(), worker, until_ms, attempt }]).await.unwrap();
-    };
-    lease(1, 1_000).await;
+    lease(&core, "j", 1, 1_000).await;
     let worker = clerk();
     assert!(!step(&core, &worker).await.unwrap(), "somebody has it");
     room.clock.0.store(1_000, Ordering::SeqCst);
-    lease(2, 2_000).await;
+    lease(&core, "j", 2, 2_000).await;
     assert!(!step(&core, &worker).await.unwrap(), "somebody has it again");
     room.clock.0.store(2_000, Ordering::SeqCst);
     while step(&core, &worker).await.unwrap() {}
